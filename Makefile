@@ -1,0 +1,72 @@
+# inval: PostgreSQL invalidates the cache.
+#
+#   make demo     install what is missing, build, and watch the main job run
+#   make test     install what is missing, build, and run every test
+#   make install  build and install into the PostgreSQL that pg_config names
+
+MODULE_big = inval
+EXTENSION = inval
+DATA = inval--1.0.sql
+PGFILEDESC = "inval - removes cached keys when rows change"
+
+OBJS = \
+	$(WIN32RES) \
+	src/inval.o \
+	src/capture.o \
+	src/catalog.o \
+	src/command.o \
+	src/commit.o \
+	src/delivery.o \
+	src/drain.o \
+	src/entry.o \
+	src/launcher.o \
+	src/ledger.o \
+	src/operate.o \
+	src/outbox.o \
+	src/outbox_rotate.o \
+	src/pending.o \
+	src/preview.o \
+	src/queue.o \
+	src/redis.o \
+	src/refusal.o \
+	src/render.o \
+	src/rule.o \
+	src/settings.o \
+	src/shared.o \
+	src/stats.o \
+	src/stats_view.o \
+	src/target.o \
+	src/template.o \
+	src/track.o \
+	src/track_options.o \
+	src/url.o \
+	src/value.o \
+	src/worker.o
+
+REGRESS = setup track track_errors template types changes savepoints \
+	delivery truncate queue permissions teardown
+
+# Server headers are system headers, so that a warning is always about our
+# own code.
+PG_CONFIG ?= pg_config
+PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+SHLIB_LINK = -lhiredis
+
+
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+# The two commands for newcomers come before PGXS can be found at all.
+ifneq ($(PGXS),)
+include $(PGXS)
+endif
+
+.PHONY: test demo print-REGRESS
+
+test:
+	test/run
+
+demo:
+	demo/run
+
+print-REGRESS:
+	@echo $(REGRESS)

@@ -1,0 +1,126 @@
+/*
+ * catalog.c
+ *		Where the extension's own relations are.
+ *
+ * Found once per session through pg_extension, kept until one of them changes
+ * (DROP EXTENSION among other things), which the relation cache tells us.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_extension.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+
+#include "catalog.h"
+
+static InvalCatalog catalog;
+static bool catalog_valid = false;
+
+static bool catalog_find_extension(void);
+static Oid	catalog_relation(const char *name);
+static void catalog_relcache_callback(Datum arg, Oid relid);
+
+/*
+ * The OIDs of our relations.  Without the extension: NULL if missing_ok, else
+ * an error.  Needs a transaction.  The result is valid until the next
+ * invalidation is accepted, so copy what must last.
+ */
+const InvalCatalog *
+inval_catalog(bool missing_ok)
+{
+	static bool registered = false;
+
+	if (likely(catalog_valid))
+		return &catalog;
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(catalog_relcache_callback, (Datum) 0);
+		registered = true;
+	}
+
+	/*
+	 * Set first: an invalidation that arrives during the look-ups then makes
+	 * the next caller look again.
+	 */
+	catalog_valid = true;
+	if (!catalog_find_extension())
+	{
+		catalog_valid = false;
+		if (missing_ok)
+			return NULL;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("extension \"inval\" does not exist in this database"),
+				 errhint("Run CREATE EXTENSION inval.")));
+	}
+	return &catalog;
+}
+
+static bool
+catalog_find_extension(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+	int			i;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber,
+				F_NAMEEQ, CStringGetDatum("inval"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_extension form = (Form_pg_extension) GETSTRUCT(tuple);
+
+		catalog.extension = form->oid;
+		catalog.schema = form->extnamespace;
+		catalog.owner = form->extowner;
+		found = true;
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	if (!found)
+		return false;
+
+	catalog.rule = catalog_relation("inval_rule");
+	catalog.rule_identity = catalog_relation("inval_rule_identity");
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+	{
+		char		name[NAMEDATALEN];
+
+		snprintf(name, sizeof(name), "inval_outbox_%d", i);
+		catalog.outbox[i] = catalog_relation(name);
+		if (!OidIsValid(catalog.outbox[i]))
+			return false;		/* CREATE EXTENSION has not come that far */
+	}
+	return OidIsValid(catalog.rule) && OidIsValid(catalog.rule_identity);
+}
+
+static Oid
+catalog_relation(const char *name)
+{
+	return get_relname_relid(name, catalog.schema);
+}
+
+static void
+catalog_relcache_callback(Datum arg, Oid relid)
+{
+	int			i;
+
+	(void) arg;
+	if (!catalog_valid)
+		return;
+	if (relid == InvalidOid || relid == catalog.rule)
+		catalog_valid = false;
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		if (relid == catalog.outbox[i])
+			catalog_valid = false;
+}

@@ -1,0 +1,329 @@
+/*
+ * commit.c
+ *		What happens when a transaction ends.
+ *
+ * Before the commit record (PRE_COMMIT) everything that can fail: the pending
+ * set becomes outbox rows, the connection is made, the commands are formatted.
+ * After it (COMMIT): send, wait until the deadline, note the outcome in shared
+ * memory.  At that point the change is visible to everybody, so no reader can
+ * fetch the old value from the database any more; the row locks are still
+ * held, so the deadline bounds how long others wait for us; interrupts are
+ * held; and an error would be a PANIC, so nothing here can raise one.
+ *
+ * Whatever goes wrong means "the worker will".
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "commit.h"
+#include "delivery.h"
+#include "ledger.h"
+#include "outbox.h"
+#include "pending.h"
+#include "settings.h"
+#include "shared.h"
+#include "stats.h"
+#include "target.h"
+
+/* Bytes of entries delivered at commit; commands take about twice as much. */
+#define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
+
+/* What PRE_COMMIT leaves for COMMIT */
+typedef struct CommitPlan
+{
+	bool		made;			/* PRE_COMMIT was here */
+	bool		has_commit_lane;	/* some of them in the commit lane */
+	bool		has_worker_lane;	/* some for the worker, from the start */
+	bool		ready;			/* the shipment can be sent */
+	FullTransactionId xid;
+	uint64		budget_us;		/* what is left of the commit timeout */
+	InvalTarget *target;
+	InvalShipment shipment;
+	InvalDatabase *database;
+} CommitPlan;
+
+static CommitPlan plan;
+static MemoryContext commit_context = NULL;
+
+static void commit_register(void);
+static void commit_xact_callback(XactEvent event, void *arg);
+static void commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+									SubTransactionId parentSubid, void *arg);
+static void commit_prepare(void);
+static void commit_prepare_shipment(const char *entries, Size length);
+static Size commit_split(const char *entries, Size length);
+static void commit_prepare_two_phase(void);
+static void commit_log_shadow(const char *entries, Size length);
+static void commit_deliver(void);
+static void commit_end(void);
+
+/*
+ * Adds an invalidation to what the current transaction owes.  Returns false
+ * if it owes that one already.
+ */
+bool
+inval_commit_queue(InvalLane lane, const InvalEntry *entry)
+{
+	commit_register();
+	return inval_pending_add(lane, entry);
+}
+
+static void
+commit_register(void)
+{
+	if (likely(commit_context != NULL))
+		return;
+	commit_context = AllocSetContextCreate(TopMemoryContext, "inval commit",
+										   ALLOCSET_DEFAULT_SIZES);
+	RegisterXactCallback(commit_xact_callback, NULL);
+	RegisterSubXactCallback(commit_subxact_callback, NULL);
+}
+
+static void
+commit_xact_callback(XactEvent event, void *arg)
+{
+	(void) arg;
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+			if (!inval_pending_is_empty() || !inval_stats_is_empty())
+				commit_prepare();
+			break;
+		case XACT_EVENT_COMMIT:
+			if (plan.made)
+				commit_deliver();
+			commit_end();
+			break;
+		case XACT_EVENT_PRE_PREPARE:
+			if (!inval_pending_is_empty() || !inval_stats_is_empty())
+				commit_prepare_two_phase();
+			break;
+		case XACT_EVENT_PREPARE:
+
+			/*
+			 * The rows belong to the prepared transaction now.  The worker
+			 * finds them when it is committed, in whatever session that is.
+			 */
+			inval_stats_commit(false, false, 0);
+			commit_end();
+			break;
+		case XACT_EVENT_ABORT:
+			commit_end();
+			break;
+		case XACT_EVENT_PARALLEL_PRE_COMMIT:
+		case XACT_EVENT_PARALLEL_COMMIT:
+		case XACT_EVENT_PARALLEL_ABORT:
+			/* Parallel workers change no rows: their leader has the set. */
+			break;
+	}
+}
+
+static void
+commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
+						SubTransactionId parentSubid, void *arg)
+{
+	(void) mySubid;
+	(void) parentSubid;
+	(void) arg;
+	switch (event)
+	{
+		case SUBXACT_EVENT_COMMIT_SUB:
+			inval_pending_subcommit();
+			break;
+		case SUBXACT_EVENT_ABORT_SUB:
+			inval_pending_subabort();
+			break;
+		case SUBXACT_EVENT_START_SUB:
+		case SUBXACT_EVENT_PRE_COMMIT_SUB:
+			break;
+	}
+}
+
+/*
+ * PRE_COMMIT: the last place where an error may be raised, and the first
+ * where the set is complete.
+ */
+static void
+commit_prepare(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(commit_context);
+	Size		length;
+	Size		worker_length;
+	Size		shadow_length;
+	Size		now_length = 0;
+	const char *entries = inval_pending_entries(INVAL_LANE_COMMIT, &length);
+	const char *worker = inval_pending_entries(INVAL_LANE_WORKER, &worker_length);
+	const char *shadow = inval_pending_entries(INVAL_LANE_SHADOW, &shadow_length);
+
+	inval_ledger_attach();
+	plan.made = true;
+	plan.has_worker_lane = inval_pending_did_spill();
+	plan.database = inval_shared_database();
+	plan.target = inval_target_default();
+	inval_target_log_change(plan.target);
+
+	if (length > 0 || worker_length > 0)
+	{
+		plan.xid = GetTopFullTransactionId();
+		if (inval_commit_timeout > 0)
+			now_length = commit_split(entries, length);
+		inval_outbox_write(entries, now_length, INVAL_LANE_COMMIT, false);
+		inval_outbox_write(entries + now_length, length - now_length,
+						   INVAL_LANE_WORKER, false);
+		inval_outbox_write(worker, worker_length, INVAL_LANE_WORKER, false);
+		plan.has_commit_lane = now_length > 0;
+		plan.has_worker_lane |= worker_length > 0 || now_length < length;
+	}
+	inval_stats_count_queued(entries, now_length, true);
+	inval_stats_count_queued(entries + now_length, length - now_length, false);
+	inval_stats_count_queued(worker, worker_length, false);
+	inval_stats_count_queued(shadow, shadow_length, false);
+	inval_stats_prepare();
+	commit_log_shadow(shadow, shadow_length);
+
+	if (plan.has_commit_lane)
+		commit_prepare_shipment(entries, now_length);
+	inval_pending_flushed();
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * How many bytes from the front are delivered at commit.
+ */
+static Size
+commit_split(const char *entries, Size length)
+{
+	const char *place = entries;
+	const char *end = entries + length;
+	int			count = 0;
+
+	while (place < end && count < inval_commit_max_keys)
+	{
+		InvalEntry	entry;
+		const char *next = inval_entry_read(place, end, &entry);
+
+		if (next - entries > COMMIT_MAX_BYTES)
+			break;
+		count++;
+		place = next;
+	}
+	return (Size) (place - entries);
+}
+
+/*
+ * Connects and formats the commands.  Failing to connect is no error: the
+ * keys are left to the worker.
+ */
+static void
+commit_prepare_shipment(const char *entries, Size length)
+{
+	InvalTarget *target = plan.target;
+	uint64		start = inval_clock_us();
+	uint64		budget = (uint64) inval_commit_timeout * 1000;
+	const char *end = entries + length;
+
+	if (!inval_target_is_open(target) &&
+		!(plan.database->worker_pid == 0 && inval_target_claim_probe(target)))
+		return;
+	if (!inval_target_connect(target, start + budget, false))
+		return;
+
+	inval_shipment_init(&plan.shipment, false);
+	while (entries < end)
+	{
+		InvalEntry	entry;
+
+		entries = inval_entry_read(entries, end, &entry);
+		inval_shipment_add(&plan.shipment, &entry);
+	}
+	inval_shipment_seal(&plan.shipment);
+
+	/* What connecting took is no longer there to wait for replies. */
+	plan.budget_us = budget - Min(budget, inval_clock_us() - start);
+	plan.ready = true;
+}
+
+/*
+ * PRE_PREPARE: everything is the worker's, in a table whose locks may last.
+ */
+static void
+commit_prepare_two_phase(void)
+{
+	static const InvalLane lanes[] = {INVAL_LANE_COMMIT, INVAL_LANE_WORKER};
+	Size		length;
+	const char *entries;
+	int			i;
+
+	for (i = 0; i < (int) lengthof(lanes); i++)
+	{
+		entries = inval_pending_entries(lanes[i], &length);
+		inval_outbox_write(entries, length, INVAL_LANE_WORKER, true);
+		inval_stats_count_queued(entries, length, false);
+	}
+	entries = inval_pending_entries(INVAL_LANE_SHADOW, &length);
+	inval_stats_count_queued(entries, length, false);
+	inval_stats_prepare();
+	inval_pending_flushed();
+}
+
+/*
+ * What rules in state "shadow" would have sent.  The keys themselves are data
+ * and appear only in a log of debugging level.
+ */
+static void
+commit_log_shadow(const char *entries, Size length)
+{
+	const char *end = entries + length;
+	uint64		count = 0;
+
+	if (length == 0)
+		return;
+	while (entries < end)
+	{
+		InvalEntry	entry;
+
+		entries = inval_entry_read(entries, end, &entry);
+		ereport(DEBUG1,
+				(errmsg_internal("inval rule %u in shadow: %.*s", entry.rule,
+								 (int) entry.key_length, entry.key)));
+		count++;
+	}
+	ereport(LOG,
+			(errmsg("inval rules in state \"shadow\" would have invalidated " UINT64_FORMAT " keys",
+					count)));
+}
+
+/*
+ * COMMIT: nothing here can fail.
+ */
+static void
+commit_deliver(void)
+{
+	bool		delivered = false;
+	uint64		start = inval_clock_us();
+
+	if (plan.ready)
+		delivered = inval_shipment_send(&plan.shipment, plan.target,
+										start + plan.budget_us, INVAL_WAIT_HELD);
+	if (plan.has_commit_lane)
+		inval_ledger_note(plan.xid, delivered ? INVAL_LEDGER_CONFIRMED :
+						  INVAL_LEDGER_LEFT);
+	inval_stats_commit(delivered, plan.ready, inval_clock_us() - start);
+	if (plan.has_worker_lane || (plan.has_commit_lane && !delivered))
+		inval_shared_wake_worker(plan.database);
+}
+
+/*
+ * The end of any transaction.  Cannot fail.
+ */
+static void
+commit_end(void)
+{
+	memset(&plan, 0, sizeof(plan));
+	inval_pending_reset();
+	inval_stats_forget();
+	MemoryContextReset(commit_context);
+}

@@ -1,0 +1,450 @@
+/*
+ * drain.c
+ *		Delivers what is in the outbox, batch by batch.
+ *
+ * A batch is: read some rows that are owed, send their entries, remove the
+ * rows that were confirmed.  The worker does each database step in a short
+ * transaction of its own and has none open while it waits for the target;
+ * inval_drain does the same within its caller's.  Two may work on the same
+ * rows: a key is then deleted twice, and a row once.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "delivery.h"
+#include "drain.h"
+#include "ledger.h"
+#include "outbox.h"
+#include "refusal.h"
+#include "settings.h"
+#include "stats.h"
+
+/* Bytes of entries in one batch */
+#define BATCH_MAX_BYTES		(8 * 1024 * 1024)
+
+/*
+ * A transaction of the commit lane that became visible less than this ago may
+ * be about to note that its keys are confirmed; added to the commit timeout.
+ */
+#define RIPENING_MS			1000
+
+/* One batch, while it is gathered and worked on */
+typedef struct DrainBatch
+{
+	InvalDrain *drain;
+	InvalOutboxRow *rows;
+	int			nrows;
+	int			max_rows;
+	int			entries;
+	Size		bytes;
+	bool		full;
+	TimestampTz now;
+} DrainBatch;
+
+static void drain_start_transaction(InvalDrain *drain);
+static void drain_commit_transaction(InvalDrain *drain);
+static void drain_gather(InvalDrain *drain, DrainBatch *batch);
+static bool drain_gather_row(InvalOutboxRow *row, void *arg);
+static bool drain_is_ripe(const InvalOutboxRow *row, TimestampTz now);
+static void drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row);
+static bool drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment);
+static bool drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch,
+									 InvalShipment *shipment);
+static void drain_settle(InvalDrain *drain, DrainBatch *batch,
+						 InvalShipment *shipment);
+static void drain_settle_row(Relation relation, const InvalOutboxRow *row,
+							 const InvalOutcome *outcomes, char **errors,
+							 uint64 *confirmed);
+static void drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
+							char **errors);
+static void drain_count(const InvalOutboxRow *row, const InvalOutcome *outcomes,
+						TimestampTz now);
+
+/*
+ * Starts a pass.
+ */
+void
+inval_drain_begin(InvalDrain *drain, InvalTarget *target, bool own_transactions)
+{
+	memset(drain, 0, sizeof(*drain));
+	drain->target = target;
+	drain->own_transactions = own_transactions;
+	drain->context = AllocSetContextCreate(CurrentMemoryContext, "inval batch",
+										   ALLOCSET_DEFAULT_SIZES);
+}
+
+/*
+ * Starts the next pass.
+ */
+void
+inval_drain_rewind(InvalDrain *drain)
+{
+	drain->table = 0;
+	drain->block = 0;
+	drain->found = 0;
+}
+
+void
+inval_drain_end(InvalDrain *drain)
+{
+	MemoryContextDelete(drain->context);
+}
+
+/*
+ * Delivers the next batch over the target's connection, which must be there.
+ */
+InvalDrainResult
+inval_drain_batch(InvalDrain *drain)
+{
+	MemoryContext old;
+	DrainBatch	batch = {0};
+	InvalShipment shipment;
+	bool		sent = true;
+
+	MemoryContextReset(drain->context);
+	old = MemoryContextSwitchTo(drain->context);
+
+	drain_gather(drain, &batch);
+	if (batch.nrows > 0)
+	{
+		sent = drain_send(drain, &batch, &shipment);
+		drain_settle(drain, &batch, &shipment);
+		drain->found += batch.entries;
+	}
+	MemoryContextSwitchTo(old);
+
+	if (!sent)
+		return INVAL_DRAIN_FAILED;
+	return drain->table < INVAL_OUTBOX_TABLES ? INVAL_DRAIN_MORE : INVAL_DRAIN_PASSED;
+}
+
+static void
+drain_start_transaction(InvalDrain *drain)
+{
+	if (drain->own_transactions)
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		PushActiveSnapshot(GetTransactionSnapshot());
+	}
+	MemoryContextSwitchTo(drain->context);
+}
+
+static void
+drain_commit_transaction(InvalDrain *drain)
+{
+	if (drain->own_transactions)
+	{
+		PopActiveSnapshot();
+		CommitTransactionCommand();
+	}
+	else
+		CommandCounterIncrement();
+	MemoryContextSwitchTo(drain->context);
+}
+
+/*
+ * Reads owed rows from where the pass is, until the batch is full or the pass
+ * is through.
+ */
+static void
+drain_gather(InvalDrain *drain, DrainBatch *batch)
+{
+	batch->drain = drain;
+	batch->now = GetCurrentTimestamp();
+	drain_start_transaction(drain);
+	while (drain->table < INVAL_OUTBOX_TABLES && !batch->full)
+	{
+		if (!inval_outbox_scan(drain->table, drain->block, drain_gather_row, batch))
+		{
+			drain->table = INVAL_OUTBOX_TABLES; /* the extension is gone */
+			break;
+		}
+		if (!batch->full)
+		{
+			drain->table++;
+			drain->block = 0;
+		}
+	}
+	drain_commit_transaction(drain);
+}
+
+static bool
+drain_gather_row(InvalOutboxRow *row, void *arg)
+{
+	DrainBatch *batch = arg;
+	InvalOutboxRow *copy;
+	char	   *pack;
+
+	if (!inval_outbox_is_owed(row) || !drain_is_ripe(row, batch->now) ||
+		!inval_refusal_is_due(inval_outbox_entry_id(row->xid, row->first),
+							  batch->now))
+		return true;
+
+	if (batch->nrows > 0 &&
+		(batch->entries + row->entries > inval_batch_keys ||
+		 batch->bytes + row->pack_length > BATCH_MAX_BYTES))
+	{
+		/* The next batch begins here. */
+		batch->full = true;
+		batch->drain->block = ItemPointerGetBlockNumber(&row->tid);
+		return false;
+	}
+
+	if (batch->nrows == batch->max_rows)
+	{
+		batch->max_rows = Max(64, batch->max_rows * 2);
+		batch->rows = batch->rows == NULL ?
+			palloc(batch->max_rows * sizeof(InvalOutboxRow)) :
+			repalloc(batch->rows, batch->max_rows * sizeof(InvalOutboxRow));
+	}
+	pack = palloc(row->pack_length);
+	memcpy(pack, row->pack, row->pack_length);
+	copy = &batch->rows[batch->nrows++];
+	*copy = *row;
+	copy->pack = pack;
+	batch->entries += row->entries;
+	batch->bytes += row->pack_length;
+	return true;
+}
+
+/*
+ * Whether nobody is just about to deliver the row: a visible row of the commit
+ * lane belongs to a transaction that is in its commit callback, unless it said
+ * that it leaves the keys to us, or is from before the server started, or has
+ * been silent for longer than its callback can take.
+ */
+static bool
+drain_is_ripe(const InvalOutboxRow *row, TimestampTz now)
+{
+	if (row->lane != INVAL_LANE_COMMIT_LETTER ||
+		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
+		inval_ledger_predates(row->xid))
+		return true;
+	return TimestampDifferenceExceeds(row->queued_at, now,
+									  inval_commit_timeout + RIPENING_MS);
+}
+
+static void
+drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row)
+{
+	const char *place = row->pack;
+	const char *end = row->pack + row->pack_length;
+	InvalEntry	entry;
+	int			i;
+
+	for (i = 0; i < row->entries; i++)
+	{
+		place = inval_entry_read(place, end, &entry);
+		if (place == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("an invalidation in the outbox cannot be read"),
+					 errdetail("It is in a row of transaction " UINT64_FORMAT ".",
+							   U64FromFullTransactionId(row->xid)),
+					 errhint("It may have been written by a later version of inval.")));
+		inval_shipment_add(shipment, &entry);
+	}
+}
+
+/*
+ * Sends a batch.  Returns false if the target failed on the way.
+ */
+static bool
+drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+{
+	int			i;
+
+	inval_shipment_init(shipment, true);
+	for (i = 0; i < batch->nrows; i++)
+		drain_add_row(shipment, &batch->rows[i]);
+	inval_shipment_seal(shipment);
+	if (inval_shipment_send(shipment, drain->target,
+							inval_clock_us() + (uint64) inval_reply_timeout * 1000,
+							INVAL_WAIT_INTERRUPTIBLE))
+		return true;
+	if (drain->target->connection == NULL)
+		return false;
+	return drain_send_refused_alone(drain, batch, shipment);
+}
+
+/*
+ * An error concerns a whole command.  Sends what was refused together with
+ * others once more, each by itself, to find out who is to blame.
+ */
+static bool
+drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+{
+	InvalShipment alone;
+	int		   *places = palloc(shipment->entries * sizeof(int));
+	int			number = 0;
+	int			i;
+
+	inval_shipment_init(&alone, true);
+	for (i = 0; i < batch->nrows; i++)
+	{
+		const InvalOutboxRow *row = &batch->rows[i];
+		const char *place = row->pack;
+		InvalEntry	entry;
+		int			e;
+
+		for (e = 0; e < row->entries; e++, number++)
+		{
+			place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+			if (shipment->outcomes[number] != INVAL_OUTCOME_REFUSED)
+				continue;
+			places[alone.entries] = number;
+			inval_shipment_add_alone(&alone, &entry);
+		}
+	}
+	inval_shipment_seal(&alone);
+	if (alone.entries == 0)
+		return true;
+
+	(void) inval_shipment_send(&alone, drain->target,
+							   inval_clock_us() + (uint64) inval_reply_timeout * 1000,
+							   INVAL_WAIT_INTERRUPTIBLE);
+	for (i = 0; i < alone.entries; i++)
+	{
+		shipment->outcomes[places[i]] = alone.outcomes[i];
+		shipment->errors[places[i]] = alone.errors[i];
+	}
+	return drain->target->connection != NULL;
+}
+
+/*
+ * Removes what was confirmed from the outbox, and counts.
+ */
+static void
+drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Relation	relation = NULL;
+	int			table = -1;
+	int			number = 0;
+	int			i;
+
+	drain_start_transaction(drain);
+	for (i = 0; i < batch->nrows; i++)
+	{
+		InvalOutboxRow *row = &batch->rows[i];
+
+		if (row->table != table)
+		{
+			if (relation != NULL)
+				relation_close(relation, NoLock);
+			table = row->table;
+			relation = inval_outbox_open(table, RowExclusiveLock);
+			if (relation == NULL)
+				break;			/* the extension is gone */
+		}
+		drain_settle_row(relation, row, shipment->outcomes + number,
+						 shipment->errors + number, &drain->confirmed);
+		drain_count(row, shipment->outcomes + number, now);
+		number += row->entries;
+	}
+	if (relation != NULL)
+		relation_close(relation, NoLock);
+	drain_commit_transaction(drain);
+}
+
+static void
+drain_settle_row(Relation relation, const InvalOutboxRow *row,
+				 const InvalOutcome *outcomes, char **errors, uint64 *confirmed)
+{
+	int			done = 0;
+	int			refused = 0;
+	int			i;
+
+	for (i = 0; i < row->entries; i++)
+	{
+		done += outcomes[i] == INVAL_OUTCOME_CONFIRMED;
+		refused += outcomes[i] == INVAL_OUTCOME_REFUSED;
+	}
+
+	if (done == row->entries)
+	{
+		if (inval_outbox_delete(relation, row))
+			*confirmed += done;
+		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	}
+	else if (refused > 0 && row->entries == 1)
+		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first), errors[0]);
+	else if (refused > 0)
+	{
+		/* One poisonous entry must not hold up its neighbours. */
+		if (inval_outbox_delete(relation, row))
+		{
+			drain_split_row(row, outcomes, errors);
+			*confirmed += done;
+		}
+	}
+	/* Else the row is delivered once more as a whole, which is harmless. */
+}
+
+/*
+ * Queues the entries of a row that are not confirmed anew, each by itself.
+ */
+static void
+drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes, char **errors)
+{
+	const char *place = row->pack;
+	int			i;
+
+	for (i = 0; i < row->entries; i++)
+	{
+		InvalOutboxRow single = *row;
+		InvalEntry	entry;
+
+		single.pack = place;
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
+			continue;
+		single.pack_length = (Size) (place - single.pack);
+		single.first = row->first + i;
+		single.entries = 1;
+		single.lane = INVAL_LANE_WORKER_LETTER;
+		inval_outbox_write_row(&single);
+		if (outcomes[i] == INVAL_OUTCOME_REFUSED)
+			inval_refusal_note(inval_outbox_entry_id(single.xid, single.first),
+							   errors[i]);
+	}
+}
+
+/*
+ * Adds a row's outcomes to the counters of its rules.
+ */
+static void
+drain_count(const InvalOutboxRow *row, const InvalOutcome *outcomes, TimestampTz now)
+{
+	uint64		lag_us = (uint64) Max(now - row->queued_at, 0);
+	const char *place = row->pack;
+	InvalStatsSlot *slot = NULL;
+	uint32		rule = 0;
+	uint64		run = 0;
+	int			i;
+
+	for (i = 0; i < row->entries; i++)
+	{
+		InvalEntry	entry;
+
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (i == 0 || entry.rule != rule)
+		{
+			inval_stats_delivered(slot, run, lag_us, true);
+			run = 0;
+			rule = entry.rule;
+			slot = inval_stats_slot(rule, INVAL_DEFAULT_TARGET);
+		}
+		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
+			run++;
+		else if (slot != NULL)
+			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);
+	}
+	inval_stats_delivered(slot, run, lag_us, true);
+}

@@ -1,0 +1,36 @@
+/*
+ * drain.h
+ *		Delivers what is in the outbox, batch by batch.
+ */
+#ifndef INVAL_DRAIN_H
+#define INVAL_DRAIN_H
+
+#include "storage/block.h"
+#include "target.h"
+
+typedef enum InvalDrainResult
+{
+	INVAL_DRAIN_MORE,			/* the pass goes on */
+	INVAL_DRAIN_PASSED,			/* all tables were looked at */
+	INVAL_DRAIN_FAILED			/* the target did not take them */
+} InvalDrainResult;
+
+/* A pass through the outbox */
+typedef struct InvalDrain
+{
+	InvalTarget *target;
+	bool		own_transactions;	/* start and commit them here */
+	int			table;			/* where the pass goes on */
+	BlockNumber block;
+	uint64		found;			/* entries met in this pass */
+	uint64		confirmed;		/* and delivered, in all passes */
+	MemoryContext context;		/* one batch */
+} InvalDrain;
+
+extern void inval_drain_begin(InvalDrain *drain, InvalTarget *target,
+							  bool own_transactions);
+extern void inval_drain_rewind(InvalDrain *drain);
+extern InvalDrainResult inval_drain_batch(InvalDrain *drain);
+extern void inval_drain_end(InvalDrain *drain);
+
+#endif							/* INVAL_DRAIN_H */

@@ -1,0 +1,48 @@
+/*
+ * entry.h
+ *		One invalidation, as bytes.
+ */
+#ifndef INVAL_ENTRY_H
+#define INVAL_ENTRY_H
+
+/* Limits of what is stored: a key, or a field, in bytes. */
+#define INVAL_MAX_KEY_LENGTH	65536
+
+/* Numbers are stored in the outbox: never renumber. */
+typedef enum InvalAction
+{
+	INVAL_ACTION_DELETE = 0
+} InvalAction;
+
+/* How an invalidation travels.  The letters are stored in the outbox. */
+typedef enum InvalLane
+{
+	INVAL_LANE_COMMIT,			/* sent by the commit callback */
+	INVAL_LANE_WORKER,			/* sent by the worker */
+	INVAL_LANE_SHADOW,			/* counted only, neither stored nor sent */
+	INVAL_LANES
+} InvalLane;
+
+#define INVAL_LANE_COMMIT_LETTER	'c'
+#define INVAL_LANE_WORKER_LETTER	'w'
+
+/* The pointers point into somebody else's bytes and are not terminated. */
+typedef struct InvalEntry
+{
+	InvalAction action;
+	uint32		rule;			/* 0: inval_touch */
+	const char *key;
+	uint32		key_length;
+	const char *field;			/* NULL: none */
+	uint32		field_length;
+} InvalEntry;
+
+extern Size inval_entry_size(const InvalEntry *entry);
+extern char *inval_entry_write(char *place, const InvalEntry *entry);
+extern const char *inval_entry_read(const char *place, const char *end,
+									InvalEntry *entry);
+
+extern const char *inval_action_name(InvalAction action);
+extern bool inval_action_from_name(const char *name, InvalAction *action);
+
+#endif							/* INVAL_ENTRY_H */

@@ -1,0 +1,26 @@
+/*
+ * inval.c
+ *		PostgreSQL invalidates the cache.
+ *
+ * The entry point of the library.  docs/architecture.md shows how the files
+ * belong together.
+ */
+#include "postgres.h"
+
+#include "fmgr.h"
+
+#include "launcher.h"
+#include "settings.h"
+#include "shared.h"
+
+PG_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	inval_settings_init();
+	inval_shared_init();
+	inval_launcher_init();
+}

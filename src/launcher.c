@@ -1,0 +1,326 @@
+/*
+ * launcher.c
+ *		Starts one worker for each database that has the extension.
+ *
+ * Which databases have it cannot be seen from outside, so when the server has
+ * started each database is visited once, by a worker that leaves again if
+ * there is nothing for it.  After that the launcher does nothing until a
+ * session wakes it: a slot in shared memory without a worker is a request for
+ * one (CREATE EXTENSION makes it, and so does any transaction that queues
+ * something).  A worker that leaves because there is no extension gives the
+ * slot back; one that died leaves it, and is started anew.
+ *
+ * The launcher starts when recovery has ended, so a standby stays quiet until
+ * it is promoted.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_database.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "launcher.h"
+#include "settings.h"
+#include "shared.h"
+
+/* A worker that died is started again after this time. */
+#define RESTART_PAUSE_MS	1000
+
+/* How often the list of databases is read without being asked to. */
+#define RESCAN_MS			60000
+
+typedef struct LauncherDatabase
+{
+	Oid			database;		/* hash key */
+	bool		exists;			/* at the last look at pg_database */
+	bool		visited;		/* a worker was there since the server started */
+	BackgroundWorkerHandle *handle; /* NULL: none is running */
+	TimestampTz not_before;		/* of the next start */
+} LauncherDatabase;
+
+static HTAB *launcher_databases = NULL;
+static bool launcher_full = false;
+
+static void launcher_start(void);
+static void launcher_exit(int code, Datum arg);
+static void launcher_read_databases(void);
+static long launcher_tend(void);
+static bool launcher_wants_worker(LauncherDatabase *db);
+static bool launcher_start_worker(LauncherDatabase *db);
+static void launcher_request_callback(XactEvent event, void *arg);
+
+static bool request_pending = false;
+
+/*
+ * Called by _PG_init: registers the launcher, if the library is preloaded.
+ */
+void
+inval_launcher_init(void)
+{
+	BackgroundWorker worker = {0};
+
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = 1;
+	strlcpy(worker.bgw_library_name, "inval", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "inval_launcher_main",
+			sizeof(worker.bgw_function_name));
+	strlcpy(worker.bgw_name, "inval launcher", sizeof(worker.bgw_name));
+	strlcpy(worker.bgw_type, "inval launcher", sizeof(worker.bgw_type));
+	RegisterBackgroundWorker(&worker);
+}
+
+/*
+ * Asks for a worker in this database once the current transaction commits.
+ */
+void
+inval_launcher_request_worker(void)
+{
+	static bool registered = false;
+
+	(void) inval_shared_database();
+	if (!registered)
+		RegisterXactCallback(launcher_request_callback, NULL);
+	registered = true;
+	request_pending = true;
+}
+
+static void
+launcher_request_callback(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (!request_pending || event == XACT_EVENT_PRE_COMMIT)
+		return;
+	request_pending = false;
+	if (event == XACT_EVENT_COMMIT)
+		inval_shared_wake_launcher();
+}
+
+void
+inval_launcher_main(Datum arg)
+{
+	TimestampTz next_scan = 0;
+
+	(void) arg;
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
+	launcher_start();
+
+	while (!ShutdownRequestPending)
+	{
+		long		timeout;
+
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (GetCurrentTimestamp() >= next_scan)
+		{
+			launcher_read_databases();
+			next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESCAN_MS);
+		}
+		timeout = launcher_tend();
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 Min(timeout, RESCAN_MS), PG_WAIT_EXTENSION);
+	}
+	proc_exit(0);
+}
+
+static void
+launcher_start(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(LauncherDatabase);
+	launcher_databases = hash_create("inval databases", 64, &ctl,
+									 HASH_ELEM | HASH_BLOBS);
+	inval_shared()->launcher_latch = MyLatch;
+	before_shmem_exit(launcher_exit, (Datum) 0);
+}
+
+static void
+launcher_exit(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	inval_shared()->launcher_latch = NULL;
+}
+
+/*
+ * Reads pg_database: new ones are to be visited, what belonged to dropped ones
+ * is given back.
+ */
+static void
+launcher_read_databases(void)
+{
+	Relation	relation;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	HASH_SEQ_STATUS status;
+	LauncherDatabase *db;
+
+	hash_seq_init(&status, launcher_databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+		db->exists = false;
+
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	(void) GetTransactionSnapshot();
+	relation = table_open(DatabaseRelationId, AccessShareLock);
+	scan = table_beginscan_catalog(relation, 0, NULL);
+	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
+	{
+		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
+		bool		found;
+
+		if (!form->datallowconn)
+			continue;
+		db = hash_search(launcher_databases, &form->oid, HASH_ENTER, &found);
+		if (!found)
+		{
+			memset(db, 0, sizeof(*db));
+			db->database = form->oid;
+		}
+		db->exists = true;
+	}
+	table_endscan(scan);
+	table_close(relation, AccessShareLock);
+	CommitTransactionCommand();
+
+	hash_seq_init(&status, launcher_databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+		if (!db->exists && db->handle == NULL)
+		{
+			inval_shared_forget_database(db->database);
+			(void) hash_search(launcher_databases, &db->database, HASH_REMOVE, NULL);
+		}
+}
+
+/*
+ * Notices workers that ended and starts those that are wanted.  Returns in how
+ * many ms there is something to do again.
+ */
+static long
+launcher_tend(void)
+{
+	HASH_SEQ_STATUS status;
+	LauncherDatabase *db;
+	TimestampTz now = GetCurrentTimestamp();
+	long		timeout = RESCAN_MS;
+	int			running = 0;
+
+	hash_seq_init(&status, launcher_databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		pid_t		pid;
+
+		if (db->handle == NULL)
+			continue;
+		if (GetBackgroundWorkerPid(db->handle, &pid) == BGWH_STOPPED)
+		{
+			pfree(db->handle);
+			db->handle = NULL;
+			if (launcher_wants_worker(db))	/* it did not leave, it died */
+				db->not_before = TimestampTzPlusMilliseconds(now, RESTART_PAUSE_MS);
+		}
+		else
+			running++;
+	}
+
+	hash_seq_init(&status, launcher_databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		if (!db->exists || !launcher_wants_worker(db))
+			continue;
+		if (now < db->not_before)
+			timeout = Min(timeout, TimestampDifferenceMilliseconds(now, db->not_before) + 1);
+		else if (running >= inval_workers || !launcher_start_worker(db))
+		{
+			if (!launcher_full)
+				ereport(LOG,
+						(errmsg("inval has no worker for every database that wants one"),
+						 errhint("Raise inval.workers or max_worker_processes.")));
+			launcher_full = true;
+			timeout = Min(timeout, RESTART_PAUSE_MS);
+		}
+		else
+		{
+			running++;
+			launcher_full = false;
+		}
+	}
+	return timeout;
+}
+
+/*
+ * Whether a database should have a worker and has none: it was not visited
+ * yet, or it has a slot.
+ */
+static bool
+launcher_wants_worker(LauncherDatabase *db)
+{
+	InvalShared *shared = inval_shared();
+	bool		wanted = !db->visited;
+	uint32		i;
+
+	if (db->handle != NULL)
+		return false;
+	SpinLockAcquire(&shared->mutex);
+	for (i = 0; i < shared->databases && !wanted; i++)
+		wanted = inval_shared_databases()[i].database == db->database;
+	SpinLockRelease(&shared->mutex);
+	return wanted;
+}
+
+static bool
+launcher_start_worker(LauncherDatabase *db)
+{
+	BackgroundWorker worker = {0};
+	MemoryContext old;
+	bool		started;
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;	/* that is for us to do */
+	worker.bgw_notify_pid = MyProcPid;
+	worker.bgw_main_arg = ObjectIdGetDatum(db->database);
+	strlcpy(worker.bgw_library_name, "inval", sizeof(worker.bgw_library_name));
+	strlcpy(worker.bgw_function_name, "inval_worker_main",
+			sizeof(worker.bgw_function_name));
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name),
+			 "inval worker for database %u", db->database);
+	strlcpy(worker.bgw_type, "inval worker", sizeof(worker.bgw_type));
+
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	started = RegisterDynamicBackgroundWorker(&worker, &db->handle);
+	MemoryContextSwitchTo(old);
+	if (started)
+		db->visited = true;
+	else
+		db->handle = NULL;
+	return started;
+}

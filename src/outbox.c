@@ -1,0 +1,205 @@
+/*
+ * outbox.c
+ *		Writing to the tables that hold queued invalidations.
+ *
+ * Six tables in two groups.  The fast ones are written at the end of a
+ * transaction, so that its lock on them lasts for moments only; the slow ones
+ * are written before that (sets larger than memory) or by prepared
+ * transactions, whose locks may last for days.  In each group one table is
+ * current and takes the new rows; the others wait until nobody holds a lock on
+ * them and all they hold is confirmed, and are then emptied whole
+ * (outbox_rotate.c).  So dead rows never pile up, whatever snapshots are held.
+ *
+ * Which table is current is only advice: a writer that finds it locked takes
+ * the next, and readers look at all of them.
+ *
+ * Rows go in by heap_insert without logical information: nothing of the
+ * outbox reaches a logical replication stream.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/xid8.h"
+
+#include "catalog.h"
+#include "outbox.h"
+#include "outbox_columns.h"
+
+/*
+ * Bytes of entries in one row: with the other columns, as much as fits on a
+ * page.  A single larger entry goes to the column "big", which is toasted.
+ */
+#define PACK_MAX	8000
+
+/* From this many rows on, extend the table by a strategy for bulk writes. */
+#define BULK_ROWS	16
+
+/* Numbers the entries of the current transaction. */
+static FullTransactionId numbered_xid;
+static int64 next_number;
+
+static Relation outbox_open_for_write(bool lasting);
+static void outbox_insert(Relation relation, const InvalOutboxRow *row,
+						  BulkInsertState bulk);
+static Size outbox_slice(const char *entries, Size length, int32 *count);
+
+/*
+ * Queues entries (packed as entry.h has them) as part of the current
+ * transaction.  "lasting" says that the transaction's lock may be held for
+ * long from here.  Leaves a RowExclusiveLock until the transaction ends.
+ */
+void
+inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lasting)
+{
+	InvalOutboxRow row = {0};
+	Relation	relation;
+	BulkInsertState bulk = NULL;
+
+	if (length == 0)
+		return;
+
+	row.xid = GetTopFullTransactionId();
+	row.lane = lane == INVAL_LANE_COMMIT ?
+		INVAL_LANE_COMMIT_LETTER : INVAL_LANE_WORKER_LETTER;
+	row.queued_at = GetCurrentTimestamp();
+	if (!FullTransactionIdEquals(row.xid, numbered_xid))
+	{
+		numbered_xid = row.xid;
+		next_number = 0;
+	}
+
+	relation = outbox_open_for_write(lasting);
+	if (length > BULK_ROWS * PACK_MAX)
+		bulk = GetBulkInsertState();
+	while (length > 0)
+	{
+		row.pack = entries;
+		row.pack_length = outbox_slice(entries, length, &row.entries);
+		row.first = next_number;
+		outbox_insert(relation, &row, bulk);
+		next_number += row.entries;
+		entries += row.pack_length;
+		length -= row.pack_length;
+	}
+	if (bulk != NULL)
+		FreeBulkInsertState(bulk);
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Queues a row that was queued before, under its old identity: what remains of
+ * a row when some of its entries are done, or a row that is moved.
+ */
+void
+inval_outbox_write_row(const InvalOutboxRow *row)
+{
+	Relation	relation = outbox_open_for_write(true);
+
+	outbox_insert(relation, row, NULL);
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Opens the current table of a group, or the next one that is not just being
+ * emptied.  If all are, waits for the current one, which takes moments.
+ */
+static Relation
+outbox_open_for_write(bool lasting)
+{
+	InvalDatabase *db = inval_shared_database();
+	int			base = lasting ? INVAL_OUTBOX_FAST : 0;
+	int			members = lasting ? INVAL_OUTBOX_SLOW : INVAL_OUTBOX_FAST;
+	int			current = (int) pg_atomic_read_u32(lasting ? &db->current_slow :
+												   &db->current_fast);
+	int			i;
+
+	for (i = 0; i < members; i++)
+	{
+		int			table = base + (current - base + i) % members;
+		Oid			relid = inval_catalog(false)->outbox[table];
+
+		if (ConditionalLockRelationOid(relid, RowExclusiveLock))
+			return relation_open(relid, NoLock);
+	}
+	return relation_open(inval_catalog(false)->outbox[current], RowExclusiveLock);
+}
+
+/*
+ * How many bytes from the front of "entries" make one row, and how many
+ * entries they are.
+ */
+static Size
+outbox_slice(const char *entries, Size length, int32 *count)
+{
+	const char *place = entries;
+	const char *end = entries + length;
+
+	*count = 0;
+	while (place < end)
+	{
+		InvalEntry	entry;
+		const char *next = inval_entry_read(place, end, &entry);
+
+		if (next == NULL)
+			elog(ERROR, "malformed invalidation in the pending set");
+		if (*count > 0 && next - entries > PACK_MAX)
+			break;
+		(*count)++;
+		place = next;
+	}
+	return (Size) (place - entries);
+}
+
+static void
+outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk)
+{
+	Datum		values[OUTBOX_COLUMNS] = {0};
+	bool		nulls[OUTBOX_COLUMNS] = {0};
+	bytea	   *pack = palloc(VARHDRSZ + row->pack_length);
+	bool		big = row->pack_length > PACK_MAX;
+	HeapTuple	tuple;
+
+	SET_VARSIZE(pack, VARHDRSZ + row->pack_length);
+	memcpy(VARDATA(pack), row->pack, row->pack_length);
+
+	values[OUTBOX_XID] = FullTransactionIdGetDatum(row->xid);
+	values[OUTBOX_FIRST] = Int64GetDatum(row->first);
+	values[OUTBOX_TARGET] = Int32GetDatum(row->target);
+	values[OUTBOX_LANE] = CharGetDatum(row->lane);
+	values[OUTBOX_ENTRIES] = Int32GetDatum(row->entries);
+	values[OUTBOX_QUEUED_AT] = TimestampTzGetDatum(row->queued_at);
+	values[OUTBOX_PACK] = PointerGetDatum(pack);
+	values[OUTBOX_BIG] = PointerGetDatum(pack);
+	nulls[OUTBOX_PACK] = big;
+	nulls[OUTBOX_BIG] = !big;
+
+	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+	if (big)
+		PushActiveSnapshot(GetTransactionSnapshot());	/* for the toast table */
+	heap_insert(relation, tuple, GetCurrentCommandId(true),
+				HEAP_INSERT_NO_LOGICAL, bulk);
+	if (big)
+		PopActiveSnapshot();
+	heap_freetuple(tuple);
+	pfree(pack);
+}
+
+/*
+ * The number that identifies an entry while it is queued.  Leaves room for 16
+ * million entries in a transaction; those beyond run on into the numbers of
+ * the next ones, which only makes them ambiguous to people.
+ */
+int64
+inval_outbox_entry_id(FullTransactionId xid, int64 number)
+{
+	return (int64) ((U64FromFullTransactionId(xid) << 24) + (uint64) number) &
+		PG_INT64_MAX;
+}

@@ -1,0 +1,59 @@
+/*
+ * outbox.h
+ *		The tables that hold queued invalidations.
+ */
+#ifndef INVAL_OUTBOX_H
+#define INVAL_OUTBOX_H
+
+#include "access/transam.h"
+#include "storage/itemptr.h"
+#include "utils/relcache.h"
+#include "utils/timestamp.h"
+
+#include "entry.h"
+
+/* One row: entries of one transaction for one target */
+typedef struct InvalOutboxRow
+{
+	int			table;
+	ItemPointerData tid;
+	FullTransactionId xid;
+	int64		first;			/* number of its first entry in the transaction */
+	int32		target;			/* 0: the target "default" */
+	char		lane;
+	int32		entries;
+	TimestampTz queued_at;
+	const char *pack;			/* the entries, as entry.h has them */
+	Size		pack_length;
+} InvalOutboxRow;
+
+/* Returns false to end the scan. */
+typedef bool (*InvalOutboxVisitor) (InvalOutboxRow *row, void *arg);
+
+/* What inval_outbox_try_empty found */
+typedef enum InvalOutboxState
+{
+	INVAL_OUTBOX_EMPTY,			/* it is empty, now or before */
+	INVAL_OUTBOX_IN_USE,		/* a writer or a reader holds a lock on it */
+	INVAL_OUTBOX_OWES			/* it still has what is not confirmed */
+} InvalOutboxState;
+
+/* Writing; outbox.c */
+extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
+							   bool lasting);
+extern void inval_outbox_write_row(const InvalOutboxRow *row);
+
+/* Reading and removing; outbox_rotate.c */
+extern bool inval_outbox_scan(int table, BlockNumber start,
+							  InvalOutboxVisitor visit, void *arg);
+extern bool inval_outbox_is_owed(const InvalOutboxRow *row);
+extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
+extern Relation inval_outbox_open(int table, int lockmode);
+extern BlockNumber inval_outbox_blocks(int table);
+extern InvalOutboxState inval_outbox_try_empty(int table);
+extern bool inval_outbox_is_current(int table);
+extern bool inval_outbox_switch(int table);
+
+extern int64 inval_outbox_entry_id(FullTransactionId xid, int64 number);
+
+#endif							/* INVAL_OUTBOX_H */

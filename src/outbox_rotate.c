@@ -1,0 +1,253 @@
+/*
+ * outbox_rotate.c
+ *		Reading the outbox, and emptying its tables.
+ *
+ * Reading sees what is committed now, not what the caller's snapshot saw: the
+ * question is always what is still owed.  Locks for reading are given back at
+ * once, so that a session that looked at inval_queue and then idles in its
+ * transaction keeps nobody from emptying a table.
+ *
+ * Emptying a table is safe when nobody can still have uncommitted rows in it
+ * and everything committed in it is confirmed.  Writers keep their lock on the
+ * table until they end, prepared ones until they are finished, so an
+ * AccessExclusiveLock proves the first, and a look at the table under that
+ * lock the second.  The lock is only ever tried for: no writer ever queues
+ * behind a waiting worker.  The table is truncated in place, which needs no
+ * new catalog rows and so leaves none to vacuum; that cannot be rolled back,
+ * and need not be, because there is nothing in it.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/heap.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/xid8.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "catalog.h"
+#include "ledger.h"
+#include "outbox.h"
+#include "outbox_columns.h"
+
+static void outbox_read(HeapTuple tuple, TupleDesc desc, int table,
+						InvalOutboxRow *row);
+static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
+static void outbox_scan_relation(Relation relation, int table, BlockNumber start,
+								 InvalOutboxVisitor visit, void *arg);
+
+/*
+ * Opens an outbox table, or returns NULL if the extension is gone.
+ */
+Relation
+inval_outbox_open(int table, int lockmode)
+{
+	const InvalCatalog *catalog = inval_catalog(true);
+
+	if (catalog == NULL)
+		return NULL;
+	return try_relation_open(catalog->outbox[table], lockmode);
+}
+
+/*
+ * Visits the committed rows of a table from a block on; those of the current
+ * transaction too.  What the row points to lives until the visitor returns,
+ * which may keep memory in the context it was called in.  Returns false if the
+ * extension is gone.
+ */
+bool
+inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
+{
+	Relation	relation = inval_outbox_open(table, AccessShareLock);
+
+	if (relation == NULL)
+		return false;
+	outbox_scan_relation(relation, table, start, visit, arg);
+	relation_close(relation, AccessShareLock);
+	return true;
+}
+
+static void
+outbox_scan_relation(Relation relation, int table, BlockNumber start,
+					 InvalOutboxVisitor visit, void *arg)
+{
+	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+	Snapshot	snapshot;
+	TableScanDesc scan;
+	HeapTuple	tuple;
+	InvalOutboxRow row;
+
+	if (blocks <= start)
+		return;
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
+	if (start > 0)
+		heap_setscanlimits(scan, start, blocks - start);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		outbox_read(tuple, RelationGetDescr(relation), table, &row);
+		if (!visit(&row, arg))
+			break;
+	}
+	table_endscan(scan);
+	UnregisterSnapshot(snapshot);
+}
+
+static void
+outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
+{
+	Datum		values[OUTBOX_COLUMNS];
+	bool		nulls[OUTBOX_COLUMNS];
+	struct varlena *pack;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	row->table = table;
+	row->tid = tuple->t_self;
+	row->xid = DatumGetFullTransactionId(values[OUTBOX_XID]);
+	row->first = DatumGetInt64(values[OUTBOX_FIRST]);
+	row->target = DatumGetInt32(values[OUTBOX_TARGET]);
+	row->lane = DatumGetChar(values[OUTBOX_LANE]);
+	row->entries = DatumGetInt32(values[OUTBOX_ENTRIES]);
+	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
+	pack = PG_DETOAST_DATUM_PACKED(nulls[OUTBOX_PACK] ?
+								   values[OUTBOX_BIG] : values[OUTBOX_PACK]);
+	row->pack = VARDATA_ANY(pack);
+	row->pack_length = VARSIZE_ANY_EXHDR(pack);
+}
+
+/*
+ * Whether a committed row is not yet confirmed.
+ */
+bool
+inval_outbox_is_owed(const InvalOutboxRow *row)
+{
+	return row->lane != INVAL_LANE_COMMIT_LETTER ||
+		inval_ledger_look(row->xid) != INVAL_LEDGER_CONFIRMED;
+}
+
+/*
+ * Removes a row whose entries are confirmed, in a table that the caller holds
+ * a RowExclusiveLock on.  Returns false if the row is gone: somebody else has
+ * removed it, and its place may by now be another row's.
+ */
+bool
+inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	HeapTupleData tuple;
+	Buffer		buffer = InvalidBuffer;
+	InvalOutboxRow found;
+	bool		same = false;
+	TM_FailureData failure;
+
+	tuple.t_self = row->tid;
+	if (BlockNumberIsValid(ItemPointerGetBlockNumber(&row->tid)) &&
+		ItemPointerGetBlockNumber(&row->tid) < RelationGetNumberOfBlocks(relation) &&
+		heap_fetch(relation, snapshot, &tuple, &buffer, false))
+	{
+		outbox_read(&tuple, RelationGetDescr(relation), row->table, &found);
+		same = FullTransactionIdEquals(found.xid, row->xid) &&
+			found.first == row->first && found.entries == row->entries;
+		ReleaseBuffer(buffer);
+	}
+
+	/* The row's place cannot change hands while our snapshot sees it. */
+	if (same)
+		same = heap_delete(relation, &tuple.t_self, GetCurrentCommandId(true),
+						   InvalidSnapshot, false, &failure, false) == TM_Ok;
+	UnregisterSnapshot(snapshot);
+	return same;
+}
+
+BlockNumber
+inval_outbox_blocks(int table)
+{
+	Relation	relation = inval_outbox_open(table, AccessShareLock);
+	BlockNumber blocks;
+
+	if (relation == NULL)
+		return 0;
+	blocks = RelationGetNumberOfBlocks(relation);
+	relation_close(relation, AccessShareLock);
+	return blocks;
+}
+
+static bool
+outbox_visit_owed(InvalOutboxRow *row, void *arg)
+{
+	bool	   *owed = arg;
+
+	*owed = inval_outbox_is_owed(row);
+	return !*owed;
+}
+
+/*
+ * Empties a table if that is safe now.  The lock is kept until the end of the
+ * transaction, so end it soon.
+ */
+InvalOutboxState
+inval_outbox_try_empty(int table)
+{
+	Oid			relid = inval_catalog(false)->outbox[table];
+	Relation	relation;
+	bool		owed = false;
+
+	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
+		return INVAL_OUTBOX_IN_USE;
+	relation = try_relation_open(relid, NoLock);
+	if (relation == NULL)
+		return INVAL_OUTBOX_EMPTY;	/* the extension was dropped */
+
+	outbox_scan_relation(relation, table, 0, outbox_visit_owed, &owed);
+	if (!owed && RelationGetNumberOfBlocks(relation) > 0)
+		heap_truncate_one_rel(relation);
+	relation_close(relation, NoLock);
+	return owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
+}
+
+bool
+inval_outbox_is_current(int table)
+{
+	InvalDatabase *db = inval_shared_database();
+
+	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_FAST ? &db->current_fast :
+									&db->current_slow) == table;
+}
+
+/*
+ * Makes an empty table of the same group the current one in place of this
+ * one.  Returns false if there is none.
+ */
+bool
+inval_outbox_switch(int table)
+{
+	InvalDatabase *db = inval_shared_database();
+	bool		fast = table < INVAL_OUTBOX_FAST;
+	int			base = fast ? 0 : INVAL_OUTBOX_FAST;
+	int			members = fast ? INVAL_OUTBOX_FAST : INVAL_OUTBOX_SLOW;
+	int			i;
+
+	for (i = 1; i < members; i++)
+	{
+		int			next = base + (table - base + i) % members;
+
+		if (inval_outbox_blocks(next) == 0)
+		{
+			pg_atomic_write_u32(fast ? &db->current_fast : &db->current_slow,
+								(uint32) next);
+			return true;
+		}
+	}
+	return false;
+}

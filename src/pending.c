@@ -1,0 +1,456 @@
+/*
+ * pending.c
+ *		The set of invalidations that this transaction owes.
+ *
+ * For each lane there is a log of entries in the order they were added, in the
+ * format of the outbox, and a hash table of positions in it that removes
+ * duplicates.  Subtransactions nest, so what a subtransaction (with those
+ * inside it) has added is always the tail of the log: rolling back to a
+ * savepoint truncates.  A mark remembers where the tail of a nesting level
+ * begins; levels that add nothing have none and cost nothing.
+ *
+ * Memory is bounded by inval.pending_memory.  Where a log or a table would
+ * have to grow beyond it, the entries of the current level go to the outbox
+ * early, in the worker's lane, as rows of the current subtransaction: should
+ * that be rolled back, so are they.  Entries of outer levels cannot go (their
+ * rows would be rolled back with the inner level) and stay; so each open
+ * savepoint may hold SPILL_MINIMUM on top of the bound.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
+#include "outbox.h"
+#include "pending.h"
+#include "settings.h"
+#include "stats.h"
+
+/* Smaller tails are not worth a row in the outbox. */
+#define SPILL_MINIMUM		8000
+
+/* Kept from one transaction to the next; larger ones are given back. */
+#define KEEP_LOG			(32 * 1024)
+#define KEEP_POSITIONS		1024
+
+typedef struct PositionEntry
+{
+	uint32		position;		/* of an entry in the log */
+	uint32		hash;
+	char		status;
+} PositionEntry;
+
+typedef struct PendingSet PendingSet;
+
+/* The hash table's view of an entry in the log */
+static uint32 pending_hash_at(const PendingSet *set, uint32 position);
+static bool pending_equal_at(const PendingSet *set, uint32 a, uint32 b);
+
+#define SH_PREFIX positions
+#define SH_ELEMENT_TYPE PositionEntry
+#define SH_KEY_TYPE uint32
+#define SH_KEY position
+#define SH_HASH_KEY(tb, key) pending_hash_at((PendingSet *) (tb)->private_data, key)
+#define SH_EQUAL(tb, a, b) pending_equal_at((PendingSet *) (tb)->private_data, a, b)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) ((a)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+typedef struct PendingMark
+{
+	int			level;			/* transaction nesting level, from 2 on */
+	Size		length;			/* the log when that level began to add */
+} PendingMark;
+
+struct PendingSet
+{
+	char	   *log;
+	Size		length;
+	Size		capacity;
+	struct positions_hash *positions;	/* NULL until first used */
+	PendingMark *marks;
+	int			nmarks;
+	int			max_marks;
+};
+
+static PendingSet sets[INVAL_LANES];
+static MemoryContext pending_context = NULL;
+static bool flushed = false;	/* the outbox has it all */
+static bool spilled = false;	/* the outbox may have some already */
+
+static void pending_begin(void);
+static void pending_mark_level(PendingSet *set);
+static void pending_make_room(InvalLane lane, Size size);
+static Size pending_growth(const PendingSet *set, Size size);
+static Size pending_memory(void);
+static void pending_spill(InvalLane lane);
+static void pending_truncate(PendingSet *set, Size length);
+static uint32 pending_hash(const InvalEntry *entry);
+static InvalEntry pending_read(const PendingSet *set, uint32 position);
+
+/*
+ * Adds an invalidation to the set.  Returns false if the lane has it already
+ * (the rule is not part of what makes two of them the same).  May write to the
+ * outbox, hence raise any error of a table insert.
+ */
+bool
+inval_pending_add(InvalLane lane, const InvalEntry *entry)
+{
+	PendingSet *set = &sets[lane];
+	Size		size = inval_entry_size(entry);
+	bool		found;
+
+	pending_begin();
+	if (unlikely(flushed))
+	{
+		/*
+		 * Another extension's callback changed rows after ours had written
+		 * the outbox.  Late, but still in the transaction.
+		 */
+		char	   *bytes = palloc(size);
+
+		if (lane != INVAL_LANE_SHADOW)
+		{
+			inval_entry_write(bytes, entry);
+			inval_outbox_write(bytes, size, INVAL_LANE_WORKER, false);
+		}
+		pfree(bytes);
+		return true;
+	}
+
+	pending_make_room(lane, size);
+	pending_mark_level(set);
+
+	/* Written behind the end of the log first, kept if it is new. */
+	inval_entry_write(set->log + set->length, entry);
+	positions_insert_hash(set->positions, (uint32) set->length,
+						  pending_hash(entry), &found);
+	if (!found)
+		set->length += size;
+	return !found;
+}
+
+bool
+inval_pending_is_empty(void)
+{
+	int			lane;
+
+	for (lane = 0; lane < INVAL_LANES; lane++)
+		if (sets[lane].length > 0)
+			return false;
+	return true;
+}
+
+/*
+ * The entries of a lane, one after the other, in the order they were added.
+ * Valid until the set changes.
+ */
+const char *
+inval_pending_entries(InvalLane lane, Size *length)
+{
+	*length = sets[lane].length;
+	return sets[lane].log;
+}
+
+/*
+ * Whether some of this transaction's invalidations went to the outbox early.
+ */
+bool
+inval_pending_did_spill(void)
+{
+	return spilled;
+}
+
+/*
+ * Says that the outbox has it all: what comes now goes there directly.
+ */
+void
+inval_pending_flushed(void)
+{
+	flushed = true;
+}
+
+/*
+ * The current subtransaction becomes part of its parent.
+ */
+void
+inval_pending_subcommit(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	int			lane;
+
+	for (lane = 0; lane < INVAL_LANES; lane++)
+	{
+		PendingSet *set = &sets[lane];
+		PendingMark *top = set->nmarks > 0 ? &set->marks[set->nmarks - 1] : NULL;
+
+		if (top == NULL || top->level < level)
+			continue;
+		if (level == 2 ||
+			(set->nmarks > 1 && set->marks[set->nmarks - 2].level == level - 1))
+			set->nmarks--;
+		else
+			top->level = level - 1;
+	}
+}
+
+/*
+ * The current subtransaction never happened.
+ */
+void
+inval_pending_subabort(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	int			lane;
+
+	for (lane = 0; lane < INVAL_LANES; lane++)
+	{
+		PendingSet *set = &sets[lane];
+
+		while (set->nmarks > 0 && set->marks[set->nmarks - 1].level >= level)
+			pending_truncate(set, set->marks[--set->nmarks].length);
+	}
+}
+
+/*
+ * Forgets everything, at the end of the transaction.
+ */
+void
+inval_pending_reset(void)
+{
+	bool		keep = true;
+	int			lane;
+
+	flushed = false;
+	spilled = false;
+	if (pending_context == NULL)
+		return;
+	for (lane = 0; lane < INVAL_LANES; lane++)
+	{
+		PendingSet *set = &sets[lane];
+
+		set->nmarks = 0;
+		set->length = 0;
+		if (set->capacity > KEEP_LOG ||
+			(set->positions && set->positions->size > KEEP_POSITIONS))
+			keep = false;
+	}
+	if (!keep)
+	{
+		memset(sets, 0, sizeof(sets));
+		MemoryContextReset(pending_context);
+		return;
+	}
+	for (lane = 0; lane < INVAL_LANES; lane++)
+		if (sets[lane].positions && sets[lane].positions->members > 0)
+			positions_reset(sets[lane].positions);
+}
+
+static void
+pending_begin(void)
+{
+	if (likely(pending_context != NULL))
+		return;
+	pending_context = AllocSetContextCreate(TopMemoryContext, "inval pending",
+											ALLOCSET_DEFAULT_SIZES);
+}
+
+/*
+ * Remembers where the current nesting level begins, if it has not yet.
+ */
+static void
+pending_mark_level(PendingSet *set)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (level == 1 ||
+		(set->nmarks > 0 && set->marks[set->nmarks - 1].level >= level))
+		return;
+	if (set->nmarks == set->max_marks)
+	{
+		int			max = Max(8, set->max_marks * 2);
+
+		if (set->marks == NULL)
+			set->marks = MemoryContextAlloc(pending_context, max * sizeof(PendingMark));
+		else
+			set->marks = repalloc(set->marks, max * sizeof(PendingMark));
+		set->max_marks = max;
+	}
+	set->marks[set->nmarks].level = level;
+	set->marks[set->nmarks].length = set->length;
+	set->nmarks++;
+}
+
+/*
+ * Makes sure that an entry of "size" bytes fits, and one more position.
+ */
+static void
+pending_make_room(InvalLane lane, Size size)
+{
+	PendingSet *set = &sets[lane];
+	Size		growth;
+
+	if (set->positions == NULL)
+		set->positions = positions_create(pending_context, 56, set);
+
+	growth = pending_growth(set, size);
+	if (growth == 0)
+		return;
+	if (pending_memory() + growth > (Size) inval_pending_memory * 1024)
+		pending_spill(lane);
+
+	if (set->length + size > set->capacity)
+	{
+		Size		capacity = Max(Max(1024, set->capacity * 2), set->length + size);
+
+		/* Positions are 32 bits wide. */
+		if (capacity > PG_UINT32_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("too many invalidations in one subtransaction"),
+					 errhint("Lower inval.pending_memory.")));
+		if (set->log == NULL)
+			set->log = MemoryContextAllocHuge(pending_context, capacity);
+		else
+			set->log = repalloc_huge(set->log, capacity);
+		set->capacity = capacity;
+	}
+}
+
+/*
+ * How much memory it takes, for a moment at least, to add an entry.
+ */
+static Size
+pending_growth(const PendingSet *set, Size size)
+{
+	Size		growth = 0;
+
+	if (set->length + size > set->capacity)
+		growth += Max(set->capacity * 2, set->length + size);
+	if (set->positions->members + 1 >= set->positions->grow_threshold)
+		growth += set->positions->size * 2 * sizeof(PositionEntry);
+	return growth;
+}
+
+static Size
+pending_memory(void)
+{
+	Size		memory = 0;
+	int			lane;
+
+	for (lane = 0; lane < INVAL_LANES; lane++)
+	{
+		memory += sets[lane].capacity;
+		if (sets[lane].positions != NULL)
+			memory += sets[lane].positions->size * sizeof(PositionEntry);
+	}
+	return memory;
+}
+
+/*
+ * Moves what the current level has added to the outbox, if it is worth a row.
+ */
+static void
+pending_spill(InvalLane lane)
+{
+	PendingSet *set = &sets[lane];
+	int			level = GetCurrentTransactionNestLevel();
+	Size		start = 0;
+
+	if (level > 1)
+	{
+		if (set->nmarks == 0 || set->marks[set->nmarks - 1].level < level)
+			return;				/* this level has added nothing */
+		start = set->marks[set->nmarks - 1].length;
+	}
+	if (set->length - start < SPILL_MINIMUM)
+		return;
+
+	inval_stats_count_queued(set->log + start, set->length - start, false);
+	if (lane != INVAL_LANE_SHADOW)
+		inval_outbox_write(set->log + start, set->length - start,
+						   INVAL_LANE_WORKER, true);
+	pending_truncate(set, start);
+	spilled = true;
+}
+
+/*
+ * Forgets the entries from "length" on.  Cannot fail.
+ */
+static void
+pending_truncate(PendingSet *set, Size length)
+{
+	if (length == 0)
+		positions_reset(set->positions);
+	else
+	{
+		const char *place = set->log + length;
+		const char *end = set->log + set->length;
+
+		while (place < end)
+		{
+			InvalEntry	entry;
+			uint32		position = (uint32) (place - set->log);
+
+			place = inval_entry_read(place, end, &entry);
+			positions_delete(set->positions, position);
+		}
+	}
+	set->length = length;
+}
+
+/*
+ * What makes two invalidations the same: action, key and field.
+ */
+static uint32
+pending_hash(const InvalEntry *entry)
+{
+	uint32		hash = hash_bytes((const unsigned char *) entry->key,
+								  (int) entry->key_length);
+
+	if (entry->field != NULL)
+		hash = hash_combine(hash,
+							hash_bytes((const unsigned char *) entry->field,
+									   (int) entry->field_length));
+	return hash_combine(hash, (uint32) entry->action);
+}
+
+static InvalEntry
+pending_read(const PendingSet *set, uint32 position)
+{
+	InvalEntry	entry;
+
+	(void) inval_entry_read(set->log + position, set->log + set->capacity, &entry);
+	return entry;
+}
+
+static uint32
+pending_hash_at(const PendingSet *set, uint32 position)
+{
+	InvalEntry	entry = pending_read(set, position);
+
+	return pending_hash(&entry);
+}
+
+static bool
+pending_equal_at(const PendingSet *set, uint32 a, uint32 b)
+{
+	InvalEntry	first;
+	InvalEntry	second;
+
+	if (a == b)
+		return true;
+	first = pending_read(set, a);
+	second = pending_read(set, b);
+	return first.action == second.action &&
+		first.key_length == second.key_length &&
+		memcmp(first.key, second.key, first.key_length) == 0 &&
+		(first.field != NULL) == (second.field != NULL) &&
+		first.field_length == second.field_length &&
+		(first.field == NULL ||
+		 memcmp(first.field, second.field, first.field_length) == 0);
+}

@@ -1,0 +1,142 @@
+/*
+ * settings.c
+ *		The settings, as inval.* in postgresql.conf.
+ */
+#include "postgres.h"
+
+#include "utils/guc.h"
+
+#include "settings.h"
+#include "url.h"
+
+/*
+ * Where the target "default" is.  A superuser may set it for a database (ALTER
+ * DATABASE), so that databases of one cluster use different Redis databases.
+ * May hold a password: only superusers see it.
+ */
+char	   *inval_redis_url = NULL;
+
+/*
+ * The longest that a COMMIT may wait for its keys to be confirmed.  It is also
+ * the longest that other sessions may wait for the locks of that transaction.
+ */
+int			inval_commit_timeout = 100;
+
+/*
+ * More keys than this in one transaction: the rest is left to the worker, so
+ * that a bulk change does not turn COMMIT into a bulk load of Redis.
+ */
+int			inval_commit_max_keys = 100000;
+
+/* How long connecting may take, before the commit record and in the worker. */
+int			inval_connect_timeout = 500;
+
+/* How long the worker waits for a batch of replies before it gives up. */
+int			inval_reply_timeout = 5000;
+
+/*
+ * Memory of the set of keys that a transaction has touched.  Beyond it the
+ * keys go to the outbox early and are delivered by the worker.
+ */
+int			inval_pending_memory = 16 * 1024;
+
+/*
+ * The longest pause between two tries to reach a target that is down.  A try
+ * is one connection and one PING.  A single entry that its target refuses is
+ * retried at most 60 times as rarely.
+ */
+int			inval_retry_max = 1000;
+
+/*
+ * How often the worker looks at the outbox without being woken: how soon a
+ * COMMIT PREPARED is noticed and how soon an idle outbox is emptied.
+ */
+int			inval_sweep_interval = 1000;
+
+/* How many keys the worker reads, sends and marks done at a time. */
+int			inval_batch_keys = 10000;
+
+/* How many databases can have a worker at the same time. */
+int			inval_workers = 8;
+
+static bool redis_url_check(char **newval, void **extra, GucSource source);
+
+void
+inval_settings_init(void)
+{
+	DefineCustomStringVariable("inval.redis_url",
+							   "Sets the Redis server of the target \"default\".",
+							   "redis://[user:password@]host[:port][/db] or unix:///path?db=0.",
+							   &inval_redis_url,
+							   "redis://127.0.0.1:6379/0",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY,
+							   redis_url_check, NULL, NULL);
+	DefineCustomIntVariable("inval.commit_timeout",
+							"Sets how long COMMIT may wait for keys to be confirmed.",
+							"What is not confirmed by then is delivered by the worker.  "
+							"0 leaves all delivery to the worker.",
+							&inval_commit_timeout, 100, 0, 60000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.commit_max_keys",
+							"Sets how many keys of one transaction are delivered at commit.",
+							"The rest is delivered by the worker.",
+							&inval_commit_max_keys, 100000, 0, 10000000,
+							PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.connect_timeout",
+							"Sets how long connecting to a target may take.",
+							NULL,
+							&inval_connect_timeout, 500, 1, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.reply_timeout",
+							"Sets how long the worker waits for the replies to a batch.",
+							NULL,
+							&inval_reply_timeout, 5000, 10, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.pending_memory",
+							"Sets the memory for the keys that a transaction has touched.",
+							"Beyond it keys are written to the outbox before commit "
+							"and delivered by the worker.",
+							&inval_pending_memory, 16 * 1024, 64, 1024 * 1024,
+							PGC_USERSET, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.retry_max",
+							"Sets the longest pause between two tries to deliver.",
+							NULL,
+							&inval_retry_max, 1000, 100, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.sweep_interval",
+							"Sets how often the worker looks at the outbox without being woken.",
+							NULL,
+							&inval_sweep_interval, 1000, 10, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.batch_keys",
+							"Sets how many keys the worker delivers at a time.",
+							NULL,
+							&inval_batch_keys, 10000, 1, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.workers",
+							"Sets how many databases can have a worker at the same time.",
+							"Each takes one of max_worker_processes.",
+							&inval_workers, 8, 0, 256,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("inval");
+}
+
+/*
+ * Refuses a URL that cannot be understood.  Never repeats the URL, which may
+ * hold a password.
+ */
+static bool
+redis_url_check(char **newval, void **extra, GucSource source)
+{
+	InvalUrl	url;
+	char		problem[INVAL_URL_PROBLEM_LEN];
+
+	(void) extra;
+	(void) source;
+	if (*newval == NULL || inval_url_parse(*newval, &url, problem))
+		return true;
+	GUC_check_errdetail("%s", problem);
+	GUC_check_errhint("Use redis://[user:password@]host[:port][/db] or unix:///path?db=0.");
+	return false;
+}

@@ -1,0 +1,21 @@
+/*
+ * settings.h
+ *		The settings, as inval.* in postgresql.conf.
+ */
+#ifndef INVAL_SETTINGS_H
+#define INVAL_SETTINGS_H
+
+extern char *inval_redis_url;
+extern int	inval_commit_timeout;	/* ms */
+extern int	inval_commit_max_keys;
+extern int	inval_connect_timeout;	/* ms */
+extern int	inval_reply_timeout;	/* ms */
+extern int	inval_pending_memory;	/* kB */
+extern int	inval_retry_max;		/* ms */
+extern int	inval_sweep_interval;	/* ms */
+extern int	inval_batch_keys;
+extern int	inval_workers;
+
+extern void inval_settings_init(void);
+
+#endif							/* INVAL_SETTINGS_H */

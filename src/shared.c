@@ -1,0 +1,366 @@
+/*
+ * shared.c
+ *		What the processes of one server know together.
+ *
+ * One block of shared memory: which database has a worker, how the targets
+ * are doing, which transactions were confirmed at commit (the ledger), the
+ * counters.  It is a cache of facts and never the truth: the truth is the
+ * outbox.  A server that starts with this block empty delivers what it finds
+ * in the outbox once more and is right.
+ *
+ * With shared_preload_libraries = 'inval' the block is requested at start.
+ * Without, a small one is taken on first use from the reserve that the server
+ * keeps for such cases (as contrib's autoprewarm does); and where that is used
+ * up, each process has its own, and only loses the convenience of knowing.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/lwlock.h"
+#include "storage/shmem.h"
+#include "utils/memutils.h"
+
+#include "shared.h"
+
+/* Array sizes when preloaded, and when taken from the reserve. */
+typedef struct SharedSizes
+{
+	uint32		ledger_words;	/* power of two; 16 xids each */
+	uint32		databases;
+	uint32		targets;
+	uint32		stats;
+	uint32		refusals;
+} SharedSizes;
+
+static const SharedSizes preloaded_sizes = {65536, 256, 256, 1024, 256};
+static const SharedSizes reserve_sizes = {1024, 8, 8, 16, 8};
+
+static InvalShared *shared = NULL;
+static InvalDatabase *my_database = NULL;
+static bool preloaded = false;
+
+static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
+#if PG_VERSION_NUM >= 150000
+static shmem_request_hook_type prev_shmem_request_hook = NULL;
+#endif
+
+static void shared_request(void);
+static void shared_startup(void);
+static Size shared_size(const SharedSizes *sizes);
+static void shared_create(const SharedSizes *sizes);
+static void shared_initialize(InvalShared *block, const SharedSizes *sizes);
+static void *shared_array(int which);
+
+/*
+ * Called by _PG_init.  Hooks in where the library is preloaded.
+ */
+void
+inval_shared_init(void)
+{
+	if (!process_shared_preload_libraries_in_progress)
+		return;
+	preloaded = true;
+	prev_shmem_request_hook = shmem_request_hook;
+	shmem_request_hook = shared_request;
+	prev_shmem_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shared_startup;
+}
+
+bool
+inval_shared_is_preloaded(void)
+{
+	return preloaded;
+}
+
+static void
+shared_request(void)
+{
+	if (prev_shmem_request_hook)
+		prev_shmem_request_hook();
+	RequestAddinShmemSpace(shared_size(&preloaded_sizes));
+}
+
+static void
+shared_startup(void)
+{
+	if (prev_shmem_startup_hook)
+		prev_shmem_startup_hook();
+	shared = NULL;
+	my_database = NULL;
+	shared_create(&preloaded_sizes);
+}
+
+static Size
+shared_size(const SharedSizes *sizes)
+{
+	Size		size = MAXALIGN(sizeof(InvalShared));
+
+	size = add_size(size, mul_size(sizes->ledger_words, sizeof(pg_atomic_uint64)));
+	size = add_size(size, mul_size(sizes->databases, sizeof(InvalDatabase)));
+	size = add_size(size, mul_size(sizes->targets, sizeof(InvalTargetHealth)));
+	size = add_size(size, mul_size(sizes->stats, sizeof(InvalStatsSlot)));
+	size = add_size(size, mul_size(sizes->refusals, sizeof(InvalRefusal)));
+	return add_size(size, 8 * MAXIMUM_ALIGNOF);
+}
+
+/*
+ * Finds or makes the block in shared memory.  Raises an error if there is no
+ * room for it.
+ */
+static void
+shared_create(const SharedSizes *sizes)
+{
+	InvalShared *block;
+	bool		found;
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	block = ShmemInitStruct("inval", shared_size(sizes), &found);
+	if (!found)
+		shared_initialize(block, sizes);
+	LWLockRelease(AddinShmemInitLock);
+	shared = block;
+}
+
+static void
+shared_initialize(InvalShared *block, const SharedSizes *sizes)
+{
+	InvalShared *saved = shared;
+	uint32		i;
+
+	memset(block, 0, shared_size(sizes));
+	block->ledger_words = sizes->ledger_words;
+	block->databases = sizes->databases;
+	block->targets = sizes->targets;
+	block->stats = sizes->stats;
+	block->refusals = sizes->refusals;
+	SpinLockInit(&block->mutex);
+	SpinLockInit(&block->refusal_mutex);
+
+	shared = block;
+	for (i = 0; i < sizes->ledger_words; i++)
+		pg_atomic_init_u64(&inval_shared_ledger()[i], 0);
+	for (i = 0; i < sizes->databases; i++)
+	{
+		InvalDatabase *db = &inval_shared_databases()[i];
+
+		pg_atomic_init_u32(&db->current_fast, 0);
+		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_FAST);
+		pg_atomic_init_u32(&db->work, 0);
+		SpinLockInit(&db->mutex);
+	}
+	for (i = 0; i < sizes->targets; i++)
+	{
+		InvalTargetHealth *target = &inval_shared_targets()[i];
+
+		pg_atomic_init_u32(&target->down, 0);
+		pg_atomic_init_u32(&target->logged_down, 0);
+		pg_atomic_init_u32(&target->paused, 0);
+		SpinLockInit(&target->mutex);
+	}
+	shared = saved;
+}
+
+/*
+ * The block, attached on first use.
+ */
+InvalShared *
+inval_shared(void)
+{
+	MemoryContext caller = CurrentMemoryContext;
+
+	if (likely(shared != NULL))
+		return shared;
+
+	PG_TRY();
+	{
+		shared_create(&reserve_sizes);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *edata;
+		InvalShared *block;
+
+		/* Only a lack of room is expected here; anything else goes on up. */
+		if (geterrcode() != ERRCODE_OUT_OF_MEMORY)
+			PG_RE_THROW();
+		/* The error reset the count that LWLockRelease is about to lower. */
+		HOLD_INTERRUPTS();
+		LWLockRelease(AddinShmemInitLock);
+		MemoryContextSwitchTo(caller);
+		edata = CopyErrorData();
+		FlushErrorState();
+		ereport(LOG,
+				(errmsg("inval keeps its state in this process only"),
+				 errdetail("%s", edata->message),
+				 errhint("Add \"inval\" to shared_preload_libraries.")));
+		FreeErrorData(edata);
+		block = MemoryContextAlloc(TopMemoryContext, shared_size(&reserve_sizes));
+		shared_initialize(block, &reserve_sizes);
+		shared = block;
+	}
+	PG_END_TRY();
+	return shared;
+}
+
+/*
+ * The arrays lie behind the header, in the order of this switch.
+ */
+static void *
+shared_array(int which)
+{
+	InvalShared *block = inval_shared();
+	char	   *place = (char *) block + MAXALIGN(sizeof(InvalShared));
+
+	if (which-- == 0)
+		return place;
+	place += MAXALIGN(block->ledger_words * sizeof(pg_atomic_uint64));
+	if (which-- == 0)
+		return place;
+	place += MAXALIGN(block->databases * sizeof(InvalDatabase));
+	if (which-- == 0)
+		return place;
+	place += MAXALIGN(block->targets * sizeof(InvalTargetHealth));
+	if (which-- == 0)
+		return place;
+	place += MAXALIGN(block->stats * sizeof(InvalStatsSlot));
+	return place;
+}
+
+pg_atomic_uint64 *
+inval_shared_ledger(void)
+{
+	return shared_array(0);
+}
+
+InvalDatabase *
+inval_shared_databases(void)
+{
+	return shared_array(1);
+}
+
+InvalTargetHealth *
+inval_shared_targets(void)
+{
+	return shared_array(2);
+}
+
+InvalStatsSlot *
+inval_shared_stats(void)
+{
+	return shared_array(3);
+}
+
+InvalRefusal *
+inval_shared_refusals(void)
+{
+	return shared_array(4);
+}
+
+/*
+ * This database's slot, claimed on first use.  When all are taken the last
+ * one serves for the rest: they then share hints, which is harmless, but only
+ * one of them can have a worker.
+ */
+InvalDatabase *
+inval_shared_database(void)
+{
+	InvalShared *block = inval_shared();
+	InvalDatabase *databases = inval_shared_databases();
+	InvalDatabase *free_slot = NULL;
+	uint32		i;
+
+	if (likely(my_database != NULL))
+		return my_database;
+
+	SpinLockAcquire(&block->mutex);
+	for (i = 0; i < block->databases; i++)
+	{
+		if (databases[i].database == MyDatabaseId)
+		{
+			my_database = &databases[i];
+			break;
+		}
+		if (free_slot == NULL && !OidIsValid(databases[i].database))
+			free_slot = &databases[i];
+	}
+	if (my_database == NULL)
+	{
+		if (free_slot != NULL)
+			free_slot->database = MyDatabaseId;
+		else
+			free_slot = &databases[block->databases - 1];
+		my_database = free_slot;
+	}
+	SpinLockRelease(&block->mutex);
+	return my_database;
+}
+
+/*
+ * Gives back what a dropped database held.  Only the launcher calls this.
+ */
+void
+inval_shared_forget_database(Oid database)
+{
+	InvalShared *block = inval_shared();
+	uint32		i;
+
+	SpinLockAcquire(&block->mutex);
+	for (i = 0; i < block->databases; i++)
+	{
+		InvalDatabase *db = &inval_shared_databases()[i];
+
+		if (db->database == database)
+		{
+			db->database = InvalidOid;
+			db->worker_pid = 0;
+			db->worker_latch = NULL;
+			pg_atomic_write_u32(&db->current_fast, 0);
+			pg_atomic_write_u32(&db->current_slow, INVAL_OUTBOX_FAST);
+		}
+	}
+	for (i = 0; i < block->targets; i++)
+		if (inval_shared_targets()[i].database == database)
+		{
+			InvalTargetHealth *target = &inval_shared_targets()[i];
+
+			target->database = InvalidOid;
+			pg_atomic_write_u32(&target->down, 0);
+			pg_atomic_write_u32(&target->logged_down, 0);
+			pg_atomic_write_u32(&target->paused, 0);
+		}
+	for (i = 0; i < block->stats; i++)
+		if (inval_shared_stats()[i].database == database)
+			inval_shared_stats()[i].database = InvalidOid;
+	SpinLockRelease(&block->mutex);
+}
+
+/*
+ * Tells the worker of a database that something waits for it.  Cannot fail;
+ * may be called after the commit record.  A latch that is no longer the
+ * worker's is set in vain, which every latch owner must expect.
+ */
+void
+inval_shared_wake_worker(InvalDatabase *db)
+{
+	Latch	   *latch;
+
+	pg_atomic_write_u32(&db->work, 1);
+	SpinLockAcquire(&db->mutex);
+	latch = db->worker_latch;
+	SpinLockRelease(&db->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+	else
+		inval_shared_wake_launcher();
+}
+
+/*
+ * Tells the launcher that a database wants a worker.  Cannot fail.
+ */
+void
+inval_shared_wake_launcher(void)
+{
+	if (shared != NULL && shared->launcher_latch != NULL)
+		SetLatch(shared->launcher_latch);
+}

@@ -1,0 +1,45 @@
+/*
+ * stats.h
+ *		Counters of rules.
+ */
+#ifndef INVAL_STATS_H
+#define INVAL_STATS_H
+
+#include "shared.h"
+
+/*
+ * What one rule did in the current transaction.  Kept for the life of the
+ * process, so that pointers to it stay good.
+ */
+typedef struct InvalTally
+{
+	uint32		rule;			/* hash key; 0: inval_touch */
+	InvalStatsSlot *slot;		/* NULL: none claimed, or none free */
+	bool		active;			/* on the list of this transaction */
+	struct InvalTally *next;	/* on that list */
+	uint64		rows;
+	uint64		coalesced;
+	uint64		skipped;
+	uint64		queued;			/* set when the outbox is written */
+	uint64		at_commit;		/* of those, sent by the commit callback */
+} InvalTally;
+
+extern InvalTally *inval_stats_tally(uint32 rule);
+extern bool inval_stats_is_empty(void);
+extern void inval_stats_count_queued(const char *entries, Size length,
+									 bool at_commit);
+
+/* Raises errors if memory is short: before the commit record */
+extern void inval_stats_prepare(void);
+
+/* Cannot fail: may be called after the commit record */
+extern void inval_stats_commit(bool delivered, bool tried, uint64 lag_us);
+extern void inval_stats_forget(void);
+
+extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
+extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
+								  uint64 lag_us, bool by_worker);
+extern double inval_stats_lag_ms(const uint64 *buckets, double share);
+extern void inval_stats_clear(void);
+
+#endif							/* INVAL_STATS_H */

@@ -1,0 +1,338 @@
+/*
+ * worker.c
+ *		The process that delivers for one database.
+ *
+ * A turn: deliver what is owed and can be delivered now; then empty the tables
+ * of the outbox that owe nothing any more.  Between turns it waits for its
+ * latch, which sessions set when they leave something to it, or for the time
+ * of the next try.  Each database step is a short transaction; none is open
+ * while it waits, for the target or for work.
+ *
+ * It dies on any error and is started again by the launcher: everything it
+ * needs to go on is in the outbox.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "catalog.h"
+#include "delivery.h"
+#include "drain.h"
+#include "ledger.h"
+#include "outbox.h"
+#include "settings.h"
+#include "worker.h"
+
+/* A table of the outbox that has grown beyond this is retired early. */
+#define ROTATE_BLOCKS	128
+
+static InvalDatabase *database;
+static InvalTarget *target;
+static TimestampTz next_sweep;
+
+static void worker_start(Oid database_oid);
+static void worker_exit(int code, Datum arg);
+static bool worker_has_extension(void);
+static void worker_leave(void);
+static void worker_reload(void);
+static void worker_deliver(void);
+static bool worker_reach_target(bool *probing);
+static void worker_sweep(void);
+static void worker_sweep_table(int table);
+static void worker_compact(int table, BlockNumber blocks);
+static bool worker_sum_owed(InvalOutboxRow *row, void *arg);
+static bool worker_move_owed(InvalOutboxRow *row, void *arg);
+static long worker_timeout(void);
+static void worker_begin(void);
+static void worker_commit(void);
+
+void
+inval_worker_main(Datum database_oid)
+{
+	worker_start(DatumGetObjectId(database_oid));
+
+	for (;;)
+	{
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		if (ConfigReloadPending)
+			worker_reload();
+		if (!worker_has_extension())
+			worker_leave();
+
+		pg_atomic_write_u32(&database->work, 0);
+		inval_target_log_change(target);
+		worker_deliver();
+		inval_target_log_change(target);
+		worker_sweep();
+		pgstat_report_stat(false);
+
+		if (pg_atomic_read_u32(&database->work) == 0 || !inval_target_is_open(target))
+			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+							 worker_timeout(), PG_WAIT_EXTENSION);
+	}
+}
+
+static void
+worker_start(Oid database_oid)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
+
+	if (!worker_has_extension())
+		worker_leave();
+	inval_ledger_attach();
+	database = inval_shared_database();
+	SpinLockAcquire(&database->mutex);
+	database->worker_pid = MyProcPid;
+	database->worker_latch = MyLatch;
+	SpinLockRelease(&database->mutex);
+	before_shmem_exit(worker_exit, (Datum) 0);
+
+	target = inval_target_default();
+	inval_target_adopt(target);
+}
+
+static void
+worker_exit(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	SpinLockAcquire(&database->mutex);
+	if (database->worker_pid == MyProcPid)
+	{
+		database->worker_pid = 0;
+		database->worker_latch = NULL;
+	}
+	SpinLockRelease(&database->mutex);
+}
+
+static bool
+worker_has_extension(void)
+{
+	bool		found;
+
+	worker_begin();
+	found = inval_catalog(true) != NULL;
+	worker_commit();
+	return found;
+}
+
+/*
+ * There is nothing for a worker here.  The database's slot is given back, so
+ * that the launcher starts none until somebody asks again.
+ */
+static void
+worker_leave(void)
+{
+	inval_shared_forget_database(MyDatabaseId);
+	proc_exit(0);
+}
+
+static void
+worker_reload(void)
+{
+	ConfigReloadPending = false;
+	ProcessConfigFile(PGC_SIGHUP);
+	target = inval_target_default();
+	inval_target_adopt(target);
+}
+
+/*
+ * Delivers until nothing is left that can be delivered now.
+ */
+static void
+worker_deliver(void)
+{
+	InvalDrain	drain;
+	InvalDrainResult result;
+	bool		probing = false;
+	uint64		found;
+
+	if (!worker_reach_target(&probing))
+		return;
+
+	inval_drain_begin(&drain, target, true);
+	do
+	{
+		uint64		before = drain.confirmed;
+
+		inval_drain_rewind(&drain);
+		do
+		{
+			CHECK_FOR_INTERRUPTS();
+			result = inval_drain_batch(&drain);
+		} while (result == INVAL_DRAIN_MORE &&
+				 pg_atomic_read_u32(&target->health->paused) == 0);
+		found = drain.confirmed - before;
+	} while (result == INVAL_DRAIN_PASSED && found > 0);
+
+	/* An answered PING is all there is to go by when nothing is owed. */
+	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
+		inval_target_succeeded(target, 0, 0);
+	inval_drain_end(&drain);
+}
+
+/*
+ * Whether there is a connection to deliver over.  "probing": the target was
+ * down and has answered a PING, no more is known.
+ */
+static bool
+worker_reach_target(bool *probing)
+{
+	uint64		deadline = inval_clock_us() + (uint64) inval_connect_timeout * 1000;
+
+	if (pg_atomic_read_u32(&target->health->paused) != 0)
+		return false;
+	*probing = !inval_target_is_open(target);
+	if (*probing && !inval_target_claim_probe(target))
+		return false;
+	if (!inval_target_connect(target, deadline, true))
+		return false;
+	return !*probing || inval_delivery_ping(target, deadline);
+}
+
+/*
+ * Empties what can be emptied: at intervals, and early where a table has grown.
+ */
+static void
+worker_sweep(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			table;
+
+	if (now < next_sweep)
+	{
+		bool		grown = false;
+
+		worker_begin();
+		for (table = 0; table < INVAL_OUTBOX_TABLES && !grown; table++)
+			grown = inval_outbox_is_current(table) &&
+				inval_outbox_blocks(table) > ROTATE_BLOCKS;
+		worker_commit();
+		if (!grown)
+			return;
+	}
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		worker_sweep_table(table);
+	next_sweep = TimestampTzPlusMilliseconds(now, inval_sweep_interval);
+}
+
+static void
+worker_sweep_table(int table)
+{
+	InvalOutboxState state = INVAL_OUTBOX_EMPTY;
+	BlockNumber blocks;
+
+	worker_begin();
+	blocks = inval_outbox_blocks(table);
+	if (blocks > 0)
+	{
+		/* Writers go on in another table, so that this one comes to rest. */
+		if (inval_outbox_is_current(table))
+			(void) inval_outbox_switch(table);
+		state = inval_outbox_try_empty(table);
+	}
+	worker_commit();
+	if (state == INVAL_OUTBOX_OWES && blocks > ROTATE_BLOCKS &&
+		!inval_outbox_is_current(table))
+		worker_compact(table, blocks);
+}
+
+/*
+ * A few entries that cannot be delivered must not keep a large table from
+ * being emptied: where less than half of it is still owed, that moves to the
+ * current slow table, so that each entry is moved rarely.
+ */
+static void
+worker_compact(int table, BlockNumber blocks)
+{
+	Size		owed = 0;
+	Relation	relation;
+
+	worker_begin();
+	(void) inval_outbox_scan(table, 0, worker_sum_owed, &owed);
+	if (owed * 2 < (Size) blocks * BLCKSZ)
+	{
+		relation = inval_outbox_open(table, RowExclusiveLock);
+		if (relation != NULL)
+		{
+			(void) inval_outbox_scan(table, 0, worker_move_owed, relation);
+			relation_close(relation, NoLock);
+		}
+	}
+	worker_commit();
+}
+
+static bool
+worker_sum_owed(InvalOutboxRow *row, void *arg)
+{
+	if (inval_outbox_is_owed(row))
+		*(Size *) arg += row->pack_length + MAXALIGN(SizeofHeapTupleHeader) + 48;
+	return true;
+}
+
+static bool
+worker_move_owed(InvalOutboxRow *row, void *arg)
+{
+	if (inval_outbox_is_owed(row) && inval_outbox_delete(arg, row))
+	{
+		InvalOutboxRow moved = *row;
+
+		moved.lane = INVAL_LANE_WORKER_LETTER;
+		inval_outbox_write_row(&moved);
+	}
+	return true;
+}
+
+/*
+ * How long to wait, in ms, if nobody wakes us.
+ */
+static long
+worker_timeout(void)
+{
+	TimestampTz next_try;
+	long		timeout = inval_sweep_interval;
+
+	if (pg_atomic_read_u32(&target->health->paused) == 0 &&
+		!inval_target_is_open(target))
+	{
+		SpinLockAcquire(&target->health->mutex);
+		next_try = target->health->next_try;
+		SpinLockRelease(&target->health->mutex);
+		timeout = Min(timeout,
+					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													  next_try) + 1);
+	}
+	return timeout;
+}
+
+static void
+worker_begin(void)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+}
+
+static void
+worker_commit(void)
+{
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+}
