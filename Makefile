@@ -16,6 +16,7 @@ OBJS = \
 	src/catalog.o \
 	src/command.o \
 	src/commit.o \
+	src/database_guard.o \
 	src/delivery.o \
 	src/drain.o \
 	src/entry.o \

@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 
+#include "database_guard.h"
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
@@ -23,4 +24,5 @@ _PG_init(void)
 	inval_settings_init();
 	inval_shared_init();
 	inval_launcher_init();
+	inval_database_guard_init();
 }

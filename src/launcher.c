@@ -33,6 +33,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "launcher.h"
@@ -59,9 +60,12 @@ static bool launcher_full = false;
 
 static void launcher_start(void);
 static void launcher_exit(int code, Datum arg);
+static bool launcher_meets_new_database(void);
 static void launcher_read_databases(void);
 static long launcher_tend(void);
+static List *launcher_take_stock(int *running);
 static bool launcher_wants_worker(LauncherDatabase *db);
+static bool launcher_database_exists(LauncherDatabase *db);
 static bool launcher_start_worker(LauncherDatabase *db);
 static void launcher_request_callback(XactEvent event, void *arg);
 
@@ -111,7 +115,11 @@ launcher_request_callback(XactEvent event, void *arg)
 		return;
 	request_pending = false;
 	if (event == XACT_EVENT_COMMIT)
+	{
+		/* A worker that came too early may have given the slot back. */
+		(void) inval_shared_database();
 		inval_shared_wake_launcher();
+	}
 }
 
 void
@@ -137,7 +145,7 @@ inval_launcher_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (GetCurrentTimestamp() >= next_scan)
+		if (GetCurrentTimestamp() >= next_scan || launcher_meets_new_database())
 		{
 			launcher_read_databases();
 			next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESCAN_MS);
@@ -146,7 +154,8 @@ inval_launcher_main(Datum arg)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 Min(timeout, RESCAN_MS), PG_WAIT_EXTENSION);
 	}
-	proc_exit(0);
+	/* With any other status the postmaster would not start it again. */
+	proc_exit(1);
 }
 
 static void
@@ -168,6 +177,31 @@ launcher_exit(int code, Datum arg)
 	(void) code;
 	(void) arg;
 	inval_shared()->launcher_latch = NULL;
+}
+
+/*
+ * Whether a database asks for a worker that was not there when the list was
+ * read.
+ */
+static bool
+launcher_meets_new_database(void)
+{
+	InvalShared *shared = inval_shared();
+	uint32		i;
+
+	for (i = 0; i < shared->databases; i++)
+	{
+		/* Read without the mutex: at worst we look once too often. */
+		Oid			database = inval_shared_databases()[i].database;
+		LauncherDatabase *db;
+
+		if (!OidIsValid(database))
+			continue;
+		db = hash_search(launcher_databases, &database, HASH_FIND, NULL);
+		if (db == NULL || !db->exists)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -227,38 +261,26 @@ launcher_read_databases(void)
 static long
 launcher_tend(void)
 {
-	HASH_SEQ_STATUS status;
-	LauncherDatabase *db;
+	int			running = 0;
+	List	   *wanted = launcher_take_stock(&running);
 	TimestampTz now = GetCurrentTimestamp();
 	long		timeout = RESCAN_MS;
-	int			running = 0;
+	ListCell   *lc;
 
-	hash_seq_init(&status, launcher_databases);
-	while ((db = hash_seq_search(&status)) != NULL)
+	foreach(lc, wanted)
 	{
-		pid_t		pid;
+		LauncherDatabase *db = lfirst(lc);
 
-		if (db->handle == NULL)
-			continue;
-		if (GetBackgroundWorkerPid(db->handle, &pid) == BGWH_STOPPED)
-		{
-			pfree(db->handle);
-			db->handle = NULL;
-			if (launcher_wants_worker(db))	/* it did not leave, it died */
-				db->not_before = TimestampTzPlusMilliseconds(now, RESTART_PAUSE_MS);
-		}
-		else
-			running++;
-	}
-
-	hash_seq_init(&status, launcher_databases);
-	while ((db = hash_seq_search(&status)) != NULL)
-	{
-		if (!db->exists || !launcher_wants_worker(db))
-			continue;
 		if (now < db->not_before)
 			timeout = Min(timeout, TimestampDifferenceMilliseconds(now, db->not_before) + 1);
-		else if (running >= inval_workers || !launcher_start_worker(db))
+		else if (!launcher_database_exists(db))
+			continue;
+		else if (running < inval_workers && launcher_start_worker(db))
+		{
+			running++;
+			launcher_full = false;
+		}
+		else
 		{
 			if (!launcher_full)
 				ereport(LOG,
@@ -267,33 +289,91 @@ launcher_tend(void)
 			launcher_full = true;
 			timeout = Min(timeout, RESTART_PAUSE_MS);
 		}
-		else
-		{
-			running++;
-			launcher_full = false;
-		}
 	}
+	list_free(wanted);
 	return timeout;
 }
 
 /*
+ * Lists the databases that want a worker, and counts those that have one.
+ */
+static List *
+launcher_take_stock(int *running)
+{
+	HASH_SEQ_STATUS status;
+	LauncherDatabase *db;
+	List	   *wanted = NIL;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	hash_seq_init(&status, launcher_databases);
+	while ((db = hash_seq_search(&status)) != NULL)
+	{
+		pid_t		pid;
+		bool		ended = false;
+
+		if (db->handle != NULL &&
+			GetBackgroundWorkerPid(db->handle, &pid) == BGWH_STOPPED)
+		{
+			pfree(db->handle);
+			db->handle = NULL;
+			ended = true;
+		}
+		if (db->handle != NULL)
+			(*running)++;
+		else if (db->exists && launcher_wants_worker(db))
+		{
+			/* One that has nothing to do gives its slot back: this one died. */
+			if (ended)
+				db->not_before = Max(db->not_before,
+									 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+																 RESTART_PAUSE_MS));
+			wanted = lappend(wanted, db);
+		}
+	}
+	MemoryContextSwitchTo(old);
+	return wanted;
+}
+
+/*
  * Whether a database should have a worker and has none: it was not visited
- * yet, or it has a slot.
+ * yet, or it has a slot.  While somebody wants the database for themselves
+ * (database_guard.c), the start is put off.
  */
 static bool
 launcher_wants_worker(LauncherDatabase *db)
 {
 	InvalShared *shared = inval_shared();
 	bool		wanted = !db->visited;
+	bool		has_one = false;
 	uint32		i;
 
-	if (db->handle != NULL)
-		return false;
 	SpinLockAcquire(&shared->mutex);
-	for (i = 0; i < shared->databases && !wanted; i++)
-		wanted = inval_shared_databases()[i].database == db->database;
+	for (i = 0; i < shared->databases; i++)
+	{
+		InvalDatabase *slot = &inval_shared_databases()[i];
+
+		if (slot->database != db->database)
+			continue;
+		wanted = true;
+		/* It may be one that a launcher before this one has started. */
+		has_one = slot->worker_pid != 0;
+		db->not_before = Max(db->not_before, slot->hold_until);
+	}
 	SpinLockRelease(&shared->mutex);
-	return wanted;
+	return wanted && !has_one;
+}
+
+/*
+ * Whether a database is still there, so that no worker is started in vain.
+ */
+static bool
+launcher_database_exists(LauncherDatabase *db)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	db->exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(db->database));
+	CommitTransactionCommand();
+	return db->exists;
 }
 
 static bool

@@ -258,9 +258,10 @@ inval_shared_refusals(void)
 }
 
 /*
- * This database's slot, claimed on first use.  When all are taken the last
- * one serves for the rest: they then share hints, which is harmless, but only
- * one of them can have a worker.
+ * This database's slot, claimed on first use, which is a request for a worker
+ * too.  When all are taken the last one serves for the rest: they then share
+ * hints, which is harmless, but only one of them can have a worker.  Cannot
+ * fail once inval_shared was called.
  */
 InvalDatabase *
 inval_shared_database(void)
@@ -270,8 +271,10 @@ inval_shared_database(void)
 	InvalDatabase *free_slot = NULL;
 	uint32		i;
 
-	if (likely(my_database != NULL))
+	/* A worker that found no extension may have given the slot back. */
+	if (likely(my_database != NULL && my_database->database == MyDatabaseId))
 		return my_database;
+	my_database = NULL;
 
 	SpinLockAcquire(&block->mutex);
 	for (i = 0; i < block->databases; i++)
@@ -293,6 +296,8 @@ inval_shared_database(void)
 		my_database = free_slot;
 	}
 	SpinLockRelease(&block->mutex);
+	if (free_slot == my_database)
+		inval_shared_wake_launcher();
 	return my_database;
 }
 
@@ -315,6 +320,7 @@ inval_shared_forget_database(Oid database)
 			db->database = InvalidOid;
 			db->worker_pid = 0;
 			db->worker_latch = NULL;
+			db->hold_until = 0;
 			pg_atomic_write_u32(&db->current_fast, 0);
 			pg_atomic_write_u32(&db->current_slow, INVAL_OUTBOX_FAST);
 		}

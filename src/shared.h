@@ -32,6 +32,7 @@ typedef struct InvalDatabase
 	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	slock_t		mutex;			/* protects the fields below */
+	TimestampTz hold_until;		/* no worker before this time */
 	pid_t		worker_pid;		/* 0: no worker */
 	Latch	   *worker_latch;	/* NULL: no worker */
 } InvalDatabase;

@@ -107,6 +107,7 @@ inval_target_status_rows(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	char		address[INVAL_ADDRESS_LEN];
 	pid_t		worker_pid;
+	TimestampTz now = GetCurrentTimestamp();
 	bool		down;
 	Interval   *age = palloc0(sizeof(Interval));
 	int			table;
@@ -130,10 +131,12 @@ inval_target_status_rows(PG_FUNCTION_ARGS)
 	values[3] = Float8GetDatum(health.round_trip_us / 1000.0);
 	nulls[3] = health.round_trip_us == 0;
 	values[4] = Int64GetDatum(depth.entries);
-	age->time = GetCurrentTimestamp() - depth.oldest;
+	age->time = now - depth.oldest;
 	values[5] = IntervalPGetDatum(age);
 	nulls[5] = depth.entries == 0;
-	values[6] = Float8GetDatum((double) health.rate);
+	/* The second that is being counted is over if nothing came since. */
+	values[6] = Float8GetDatum((double) (health.window_second < now / USECS_PER_SEC ?
+										 health.window_keys : health.rate));
 	values[7] = Int32GetDatum((int32) worker_pid);
 	nulls[7] = worker_pid == 0;
 	values[8] = Int32GetDatum((int32) health.attempts);

@@ -42,7 +42,7 @@ inval_target_default(void)
 {
 	static InvalTarget target;
 
-	if (target.health == NULL)
+	if (target.health == NULL || target.health->database != MyDatabaseId)
 	{
 		target.name = INVAL_DEFAULT_TARGET;
 		target.health = inval_target_health(INVAL_DEFAULT_TARGET);

@@ -99,9 +99,14 @@ worker_start(Oid database_oid)
 	inval_ledger_attach();
 	database = inval_shared_database();
 	SpinLockAcquire(&database->mutex);
-	database->worker_pid = MyProcPid;
-	database->worker_latch = MyLatch;
+	if (database->worker_pid == 0)
+	{
+		database->worker_pid = MyProcPid;
+		database->worker_latch = MyLatch;
+	}
 	SpinLockRelease(&database->mutex);
+	if (database->worker_pid != MyProcPid)
+		proc_exit(0);			/* there is one already */
 	before_shmem_exit(worker_exit, (Datum) 0);
 
 	target = inval_target_default();

@@ -1,0 +1,136 @@
+/*
+ * database_guard.c
+ *		Keeps the worker out of the way of those who want a database alone.
+ *
+ * DROP DATABASE, ALTER DATABASE … RENAME, ALTER DATABASE … SET TABLESPACE and
+ * CREATE DATABASE … TEMPLATE refuse to run while somebody is connected, after
+ * having waited for five seconds (CountOtherDBBackends).  Before such a
+ * command runs, the worker of that database is ended and its next start put
+ * off; the server's own wait covers the moment that takes.
+ */
+#include "postgres.h"
+
+#include <signal.h>
+
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "nodes/parsenodes.h"
+#include "tcop/utility.h"
+
+#include "database_guard.h"
+#include "shared.h"
+
+/* How long the worker stays away: longer than the command may wait. */
+#define HOLD_MS		10000
+
+static ProcessUtility_hook_type prev_process_utility = NULL;
+
+static void guard_process_utility(PlannedStmt *pstmt, const char *query_string,
+								  bool read_only_tree,
+								  ProcessUtilityContext context,
+								  ParamListInfo params,
+								  QueryEnvironment *query_env,
+								  DestReceiver *dest, QueryCompletion *qc);
+static const char *guard_database_of(Node *statement);
+static const char *guard_option(List *options, const char *name);
+static void guard_end_worker(const char *name);
+
+/*
+ * Called by _PG_init.  Without preloading there is no worker to keep away.
+ */
+void
+inval_database_guard_init(void)
+{
+	if (!inval_shared_is_preloaded())
+		return;
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = guard_process_utility;
+}
+
+static void
+guard_process_utility(PlannedStmt *pstmt, const char *query_string,
+					  bool read_only_tree, ProcessUtilityContext context,
+					  ParamListInfo params, QueryEnvironment *query_env,
+					  DestReceiver *dest, QueryCompletion *qc)
+{
+	const char *name = guard_database_of(pstmt->utilityStmt);
+
+	if (name != NULL)
+		guard_end_worker(name);
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context,
+							 params, query_env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
+								params, query_env, dest, qc);
+}
+
+/*
+ * The database that a command wants alone, or NULL.
+ */
+static const char *
+guard_database_of(Node *statement)
+{
+	switch (nodeTag(statement))
+	{
+		case T_DropdbStmt:
+			return ((DropdbStmt *) statement)->dbname;
+		case T_RenameStmt:
+			if (((RenameStmt *) statement)->renameType == OBJECT_DATABASE)
+				return ((RenameStmt *) statement)->subname;
+			return NULL;
+		case T_AlterDatabaseStmt:
+			if (guard_option(((AlterDatabaseStmt *) statement)->options, "tablespace"))
+				return ((AlterDatabaseStmt *) statement)->dbname;
+			return NULL;
+		case T_CreatedbStmt:
+			{
+				const char *template = guard_option(((CreatedbStmt *) statement)->options,
+													"template");
+
+				return template ? template : "template1";
+			}
+		default:
+			return NULL;
+	}
+}
+
+static const char *
+guard_option(List *options, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, options)
+	{
+		DefElem    *option = lfirst(lc);
+
+		if (strcmp(option->defname, name) == 0 && option->arg != NULL)
+			return defGetString(option);
+	}
+	return NULL;
+}
+
+static void
+guard_end_worker(const char *name)
+{
+	InvalShared *shared = inval_shared();
+	Oid			database = get_database_oid(name, true);
+	pid_t		pid = 0;
+	uint32		i;
+
+	if (!OidIsValid(database))
+		return;
+	SpinLockAcquire(&shared->mutex);
+	for (i = 0; i < shared->databases; i++)
+	{
+		InvalDatabase *slot = &inval_shared_databases()[i];
+
+		if (slot->database != database)
+			continue;
+		slot->hold_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_MS);
+		pid = slot->worker_pid;
+	}
+	SpinLockRelease(&shared->mutex);
+	if (pid != 0)
+		(void) kill(pid, SIGTERM);
+}
