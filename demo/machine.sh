@@ -146,7 +146,8 @@ start_postgres()
 	postgres_pid=$!
 	disown
 	eventually "$START_SECONDS" 'PostgreSQL accepts connections' \
-		answers "$postgres_pid" PostgreSQL pg_isready -q -h "$stage" -U postgres -d postgres
+		answers "$postgres_pid" PostgreSQL \
+		pg_isready -q -h "$stage" -U postgres -d postgres
 }
 
 # The append-only file keeps Redis' data over a kill, stale values included.

@@ -181,7 +181,8 @@ queue_is()
 	expected=$(printf '%s\n' "$@" | sort)
 	queued=$(value_of 'SELECT key FROM inval_queue' | sort)
 	[[ $queued == "$expected" ]] ||
-		fail "inval_queue holds: ${queued//$'\n'/, }; expected: $*"
+		fail "inval_queue holds $(wc -l <<<"$queued") keys, from $(
+			head -n 1 <<<"$queued") on; expected: $*"
 	good "inval_queue shows exactly what Redis has not confirmed ($#)"
 }
 

@@ -62,6 +62,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 	InvalOutboxRow row = {0};
 	Relation	relation;
 	BulkInsertState bulk = NULL;
+	bool		pushed = false;
 
 	if (length == 0)
 		return;
@@ -76,6 +77,12 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 		next_number = 0;
 	}
 
+	/* PRE_COMMIT has none, and a table that can be toasted wants one. */
+	if (!ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
 	relation = outbox_open_for_write(lasting);
 	if (length > BULK_ROWS * PACK_MAX)
 		bulk = GetBulkInsertState();
@@ -92,6 +99,8 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 	if (bulk != NULL)
 		FreeBulkInsertState(bulk);
 	relation_close(relation, NoLock);
+	if (pushed)
+		PopActiveSnapshot();
 }
 
 /*
@@ -182,12 +191,8 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	nulls[OUTBOX_BIG] = !big;
 
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
-	if (big)
-		PushActiveSnapshot(GetTransactionSnapshot());	/* for the toast table */
 	heap_insert(relation, tuple, GetCurrentCommandId(true),
 				HEAP_INSERT_NO_LOGICAL, bulk);
-	if (big)
-		PopActiveSnapshot();
 	heap_freetuple(tuple);
 	pfree(pack);
 }

@@ -12,9 +12,18 @@
 /*
  * Where the target "default" is.  A superuser may set it for a database (ALTER
  * DATABASE), so that databases of one cluster use different Redis databases.
- * May hold a password: only superusers see it.
+ *
+ * It may hold a password, which the server would write to its log when the
+ * setting changes or is malformed.  So the server gets to keep REDIS_URL_KEPT
+ * whatever is set, and never sees a change worth logging; the URL itself is
+ * what the check hook hands to the assign hook, and what is shown is made
+ * without the password.
  */
-char	   *inval_redis_url = NULL;
+const char *inval_redis_url = NULL;
+static char *redis_url_kept = NULL;
+
+#define REDIS_URL_KEPT		"(not shown)"
+#define REDIS_URL_DEFAULT	"redis://127.0.0.1:6379/0"
 
 /*
  * The longest that a COMMIT may wait for its keys to be confirmed.  It is also
@@ -60,6 +69,10 @@ int			inval_batch_keys = 10000;
 int			inval_workers = 8;
 
 static bool redis_url_check(char **newval, void **extra, GucSource source);
+static void redis_url_assign(const char *newval, void *extra);
+static const char *redis_url_show(void);
+static void *settings_allocate(Size size);
+static void settings_free(void *pointer);
 
 void
 inval_settings_init(void)
@@ -67,10 +80,10 @@ inval_settings_init(void)
 	DefineCustomStringVariable("inval.redis_url",
 							   "Sets the Redis server of the target \"default\".",
 							   "redis://[user:password@]host[:port][/db] or unix:///path?db=0.",
-							   &inval_redis_url,
-							   "redis://127.0.0.1:6379/0",
+							   &redis_url_kept,
+							   REDIS_URL_DEFAULT,
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,
-							   redis_url_check, NULL, NULL);
+							   redis_url_check, redis_url_assign, redis_url_show);
 	DefineCustomIntVariable("inval.commit_timeout",
 							"Sets how long COMMIT may wait for keys to be confirmed.",
 							"What is not confirmed by then is delivered by the worker.  "
@@ -123,20 +136,84 @@ inval_settings_init(void)
 }
 
 /*
- * Refuses a URL that cannot be understood.  Never repeats the URL, which may
- * hold a password.
+ * Refuses a URL that cannot be understood, without repeating it; else puts it
+ * aside for redis_url_assign.
  */
 static bool
 redis_url_check(char **newval, void **extra, GucSource source)
 {
 	InvalUrl	url;
 	char		problem[INVAL_URL_PROBLEM_LEN];
+	char	   *kept;
 
-	(void) extra;
 	(void) source;
-	if (*newval == NULL || inval_url_parse(*newval, &url, problem))
+
+	/* A parallel worker is told what its leader's server process keeps. */
+	if (strcmp(*newval, REDIS_URL_KEPT) == 0)
 		return true;
-	GUC_check_errdetail("%s", problem);
-	GUC_check_errhint("Use redis://[user:password@]host[:port][/db] or unix:///path?db=0.");
-	return false;
+
+	if (!inval_url_parse(*newval, &url, problem))
+	{
+		GUC_check_errmsg("invalid value for parameter \"%s\"", "inval.redis_url");
+		GUC_check_errdetail("%s", problem);
+		GUC_check_errhint("Use redis://[user:password@]host[:port][/db] or unix:///path?db=0.");
+		return false;
+	}
+
+	*extra = settings_allocate(strlen(*newval) + 1);
+	kept = settings_allocate(sizeof(REDIS_URL_KEPT));
+	if (*extra == NULL || kept == NULL)
+		return false;
+	strcpy(*extra, *newval);
+	strcpy(kept, REDIS_URL_KEPT);
+	settings_free(*newval);
+	*newval = kept;
+	return true;
+}
+
+static void
+redis_url_assign(const char *newval, void *extra)
+{
+	(void) newval;
+	if (extra != NULL)
+		inval_redis_url = extra;
+}
+
+/*
+ * What SHOW and pg_settings say: the URL without its password.
+ */
+static const char *
+redis_url_show(void)
+{
+	static char shown[INVAL_URL_SHOWN_LEN];
+	InvalUrl	url;
+	char		problem[INVAL_URL_PROBLEM_LEN];
+
+	if (inval_redis_url == NULL || !inval_url_parse(inval_redis_url, &url, problem))
+		return "";
+	inval_url_show(&url, shown, sizeof(shown));
+	return shown;
+}
+
+/*
+ * Memory that the server frees: by its own allocator from 16 on.
+ */
+static void *
+settings_allocate(Size size)
+{
+#if PG_VERSION_NUM >= 160000
+	return guc_malloc(LOG, size);
+#else
+	return malloc(size);
+#endif
+}
+
+static void
+settings_free(void *pointer)
+{
+#if PG_VERSION_NUM >= 160000
+	guc_free(pointer);
+#else
+	free(pointer);
+#endif
 }

@@ -5,7 +5,7 @@
 #ifndef INVAL_SETTINGS_H
 #define INVAL_SETTINGS_H
 
-extern char *inval_redis_url;
+extern const char *inval_redis_url;
 extern int	inval_commit_timeout;	/* ms */
 extern int	inval_commit_max_keys;
 extern int	inval_connect_timeout;	/* ms */

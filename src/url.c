@@ -286,3 +286,22 @@ inval_url_address(const InvalUrl *url, char *address, Size size)
 	else
 		snprintf(address, size, "redis://%s:%d/%d", url->host, url->port, url->db);
 }
+
+/*
+ * The whole URL, with asterisks in place of the password.
+ */
+void
+inval_url_show(const InvalUrl *url, char *text, Size size)
+{
+	char		address[INVAL_URL_PART_LEN + 32];
+	const char *password = url->password[0] != '\0' ? "********" : "";
+
+	inval_url_address(url, address, sizeof(address));
+	if (url->user[0] == '\0' && url->password[0] == '\0')
+		strlcpy(text, address, size);
+	else if (url->is_unix)
+		snprintf(text, size, "%s&user=%s&password=%s", address, url->user, password);
+	else
+		snprintf(text, size, "redis://%s:%s@%s", url->user, password,
+				 address + strlen("redis://"));
+}

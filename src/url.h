@@ -7,6 +7,7 @@
 
 #define INVAL_URL_PART_LEN		256
 #define INVAL_URL_PROBLEM_LEN	160
+#define INVAL_URL_SHOWN_LEN		(2 * INVAL_URL_PART_LEN + 64)
 
 /* A parsed URL.  It holds its strings, so that nothing has to be freed. */
 typedef struct InvalUrl
@@ -22,5 +23,6 @@ typedef struct InvalUrl
 extern bool inval_url_parse(const char *text, InvalUrl *url,
 							char problem[INVAL_URL_PROBLEM_LEN]);
 extern void inval_url_address(const InvalUrl *url, char *address, Size size);
+extern void inval_url_show(const InvalUrl *url, char *text, Size size);
 
 #endif							/* INVAL_URL_H */

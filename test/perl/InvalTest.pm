@@ -203,7 +203,7 @@ sub wait_keys_gone
 
 =head2 worker_pid($node, $db)
 
-The process id of the database's worker, waited for.
+The process id of the database's worker, waited for; dies if there is none.
 
 =cut
 
@@ -218,7 +218,7 @@ sub worker_pid
 				"SELECT worker_pid FROM inval_target_status WHERE target = 'default'");
 			return $pid =~ /^\d+$/ && $pid > 0;
 		},
-		"a worker in database $db");
+		"a worker in database $db") or croak "no worker in database $db";
 	return $pid;
 }
 
@@ -320,7 +320,7 @@ sub password_hidden
 	$node->safe_psql($db, q{
 		DO $$ BEGIN CREATE ROLE inval_nobody; EXCEPTION WHEN duplicate_object THEN END $$});
 	my @relations = split /\n/, $node->safe_psql($db, q{
-		SELECT c.oid::regclass
+		SELECT c.oid::regclass::text
 		FROM pg_depend d
 		JOIN pg_class c ON c.oid = d.objid AND d.classid = 'pg_class'::regclass
 		JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'inval'

@@ -157,7 +157,12 @@ $redis->cmd('SAVE');
 $redis->kill9;
 $node->restart;
 update_rows(1, 20);
-is(queue_length($node, 'postgres'), 40, 'started without Redis: every key is queued');
+# What was confirmed shortly before the restart may be queued again: what Redis
+# has confirmed is known in memory until the outbox is emptied.
+is($node->safe_psql('postgres', q{
+		SELECT count(DISTINCT key) FROM inval_queue
+		WHERE key ~ '^(at_commit|in_background):([1-9]|1[0-9]|20)$'}),
+	40, 'started without Redis: every key is queued');
 ok(wait_target_state($node, 'postgres', 'down'), 'started without Redis: the target is down');
 $redis->start;
 all_delivered('Redis started later', 1, 20);

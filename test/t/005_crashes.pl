@@ -113,12 +113,14 @@ drill('fast shutdown', sub { $node->stop('fast'); $node->start; });
 drill(
 	'kill -9 of the postmaster',
 	sub {
-		$node->kill9;
-		# Its children notice and end; only then can another one start.
-		my $started = poll_until(
-			sub { $node->start(fail_ok => 1) }, 'the server to start again');
+		my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)/;
 
-		ok($started, 'kill -9 of the postmaster: it starts again');
+		$node->kill9;
+		ok(poll_until(sub { !kill 0, $pid }, 'the postmaster to be gone'),
+			'kill -9 of the postmaster: it is gone');
+		# Its children notice and end; only then can another one start.
+		ok(poll_until(sub { $node->start(fail_ok => 1) }, 'another postmaster'),
+			'kill -9 of the postmaster: another one starts');
 	});
 # The gap between the commit record and the delivery: a backend that waits for a
 # frozen Redis inside COMMIT, its change visible to all, is killed.

@@ -63,9 +63,12 @@ cmp_ok($growth, '<', 64 * 1024, "$rows distinct keys: memory stays bounded");
 ok(poll_until(sub { $redis->cmd('DBSIZE') == 10 }, 'all keys to go'),
 	"$rows distinct keys: all are gone, and no others");
 ok(wait_queue_empty($node, 'postgres'), "$rows distinct keys: the queue is empty");
-ok(poll_query($node, 'postgres', q{
-		SELECT rows_seen, keys_queued, delivered_at_commit + delivered_by_worker >= keys_queued
-		FROM inval_stats WHERE relation = 'wide'::regclass}, "$rows|$rows|t"),
+# A key that comes again after it was spilled counts again: a row's old key and
+# its new one can fall on both sides of a spill.
+ok(poll_query($node, 'postgres', qq{
+		SELECT rows_seen, keys_queued BETWEEN $rows AND $rows * 1.001,
+			delivered_at_commit + delivered_by_worker >= keys_queued
+		FROM inval_stats WHERE relation = 'wide'::regclass}, "$rows|t|t"),
 	"$rows distinct keys: counted");
 
 # The same, rolled back: it spills and is forgotten.

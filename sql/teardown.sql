@@ -1,0 +1,59 @@
+--
+-- DROP EXTENSION takes the triggers along, and leaves a session that can go on.
+--
+CREATE TABLE last_one (id integer PRIMARY KEY, team_id integer);
+SELECT inval_track('last_one', 'team_id') IS NOT NULL AS tracked;
+INSERT INTO last_one VALUES (1, 1);
+SELECT * FROM queued() WHERE key LIKE 'last_one:%';
+
+DROP VIEW rules;
+DROP EXTENSION inval;
+SELECT * FROM triggers_of('last_one');
+UPDATE last_one SET team_id = 2;
+TRUNCATE last_one;
+SELECT relname FROM pg_class WHERE relname LIKE 'inval%';
+SELECT proname FROM pg_proc WHERE proname LIKE 'inval%';
+
+-- In a transaction that is rolled back, and with uncommitted changes of
+-- tracked rows.
+CREATE EXTENSION inval;
+SELECT inval_pause();
+SELECT inval_track('last_one', 'team_id') IS NOT NULL AS tracked;
+BEGIN;
+INSERT INTO last_one VALUES (3, 3);
+DROP EXTENSION inval;
+INSERT INTO last_one VALUES (4, 4);
+ROLLBACK;
+INSERT INTO last_one VALUES (5, 5);
+SELECT key FROM inval_queue;
+-- A transaction cannot take away what it needs to keep its own promise.
+BEGIN;
+INSERT INTO last_one VALUES (6, 6);
+DROP EXTENSION inval;
+COMMIT;
+SELECT * FROM last_one;
+DROP EXTENSION inval;
+
+-- It may live in another schema, even one that needs quotes and is on nobody's
+-- search path, and moves nowhere from there.
+CREATE SCHEMA "in va'l";
+CREATE EXTENSION inval SCHEMA "in va'l";
+SELECT "in va'l".inval_pause();
+SELECT "in va'l".inval_track('last_one', 'team_id') IS NOT NULL AS tracked;
+UPDATE last_one SET team_id = 7;
+TRUNCATE last_one;
+SELECT key FROM "in va'l".inval_queue ORDER BY key;
+SELECT key FROM "in va'l".inval_preview('last_one');
+ALTER EXTENSION inval SET SCHEMA public;
+SELECT "in va'l".inval_untrack('last_one');
+SELECT * FROM triggers_of('last_one');
+DROP EXTENSION inval;
+DROP SCHEMA "in va'l";
+
+DROP TABLE last_one, seen;
+DROP FUNCTION queued(), triggers_of(regclass), outcome(text[]);
+DO $$
+BEGIN
+	EXECUTE format('ALTER DATABASE %I RESET inval.redis_url', current_database());
+END
+$$;
