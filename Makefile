@@ -61,13 +61,26 @@ ifneq ($(PGXS),)
 include $(PGXS)
 endif
 
-.PHONY: test demo print-REGRESS
+.PHONY: test demo lint print-REGRESS
 
 test:
 	test/run
 
 demo:
 	demo/run
+
+# Warnings of two compilers and two analysers; quiet when all is well.
+lint:
+	@for file in src/*.c; do \
+		for compiler in gcc clang; do \
+			$$compiler -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE \
+				-isystem "$$($(PG_CONFIG) --includedir-server)" $$file || exit 1; \
+		done; \
+	done
+	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
+		--suppress=missingIncludeSystem -I src src/*.c
+	@clang-tidy --quiet --warnings-as-errors='*' src/*.c -- -D_GNU_SOURCE \
+		-isystem "$$($(PG_CONFIG) --includedir-server)" 2>/dev/null
 
 print-REGRESS:
 	@echo $(REGRESS)

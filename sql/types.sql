@@ -14,7 +14,7 @@ CREATE TABLE value (
 	c_timestamptz timestamptz, c_time time, c_timetz timetz,
 	c_interval interval, c_numeric numeric, c_numeric2 numeric(10,2),
 	c_float4 real, c_float8 double precision, c_money money, c_bytea bytea,
-	c_json json, c_jsonb jsonb, c_xml_like text, c_inet inet, c_cidr cidr,
+	c_json json, c_jsonb jsonb, c_markup text, c_inet inet, c_cidr cidr,
 	c_macaddr macaddr, c_bit bit(4), c_varbit varbit, c_enum mood,
 	c_domain positive, c_day day, c_days days, c_ints integer[],
 	c_texts text[], c_stamps timestamptz[], c_floats float8[],

@@ -124,15 +124,14 @@ static Relation
 outbox_open_for_write(bool lasting)
 {
 	InvalDatabase *db = inval_shared_database();
-	int			base = lasting ? INVAL_OUTBOX_FAST : 0;
-	int			members = lasting ? INVAL_OUTBOX_SLOW : INVAL_OUTBOX_FAST;
+	int			base = lasting ? INVAL_OUTBOX_GROUP : 0;
 	int			current = (int) pg_atomic_read_u32(lasting ? &db->current_slow :
 												   &db->current_fast);
 	int			i;
 
-	for (i = 0; i < members; i++)
+	for (i = 0; i < INVAL_OUTBOX_GROUP; i++)
 	{
-		int			table = base + (current - base + i) % members;
+		int			table = base + (current - base + i) % INVAL_OUTBOX_GROUP;
 		Oid			relid = inval_catalog(false)->outbox[table];
 
 		if (ConditionalLockRelationOid(relid, RowExclusiveLock))

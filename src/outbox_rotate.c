@@ -221,7 +221,7 @@ inval_outbox_is_current(int table)
 {
 	InvalDatabase *db = inval_shared_database();
 
-	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_FAST ? &db->current_fast :
+	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_GROUP ? &db->current_fast :
 									&db->current_slow) == table;
 }
 
@@ -233,14 +233,13 @@ bool
 inval_outbox_switch(int table)
 {
 	InvalDatabase *db = inval_shared_database();
-	bool		fast = table < INVAL_OUTBOX_FAST;
-	int			base = fast ? 0 : INVAL_OUTBOX_FAST;
-	int			members = fast ? INVAL_OUTBOX_FAST : INVAL_OUTBOX_SLOW;
+	bool		fast = table < INVAL_OUTBOX_GROUP;
+	int			base = fast ? 0 : INVAL_OUTBOX_GROUP;
 	int			i;
 
-	for (i = 1; i < members; i++)
+	for (i = 1; i < INVAL_OUTBOX_GROUP; i++)
 	{
-		int			next = base + (table - base + i) % members;
+		int			next = base + (table - base + i) % INVAL_OUTBOX_GROUP;
 
 		if (inval_outbox_blocks(next) == 0)
 		{

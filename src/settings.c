@@ -163,9 +163,14 @@ redis_url_check(char **newval, void **extra, GucSource source)
 	*extra = settings_allocate(strlen(*newval) + 1);
 	kept = settings_allocate(sizeof(REDIS_URL_KEPT));
 	if (*extra == NULL || kept == NULL)
+	{
+		settings_free(*extra);
+		settings_free(kept);
+		*extra = NULL;
 		return false;
-	strcpy(*extra, *newval);
-	strcpy(kept, REDIS_URL_KEPT);
+	}
+	memcpy(*extra, *newval, strlen(*newval) + 1);
+	memcpy(kept, REDIS_URL_KEPT, sizeof(REDIS_URL_KEPT));
 	settings_free(*newval);
 	*newval = kept;
 	return true;

@@ -145,7 +145,7 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		InvalDatabase *db = &inval_shared_databases()[i];
 
 		pg_atomic_init_u32(&db->current_fast, 0);
-		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_FAST);
+		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
 		pg_atomic_init_u32(&db->work, 0);
 		SpinLockInit(&db->mutex);
 	}
@@ -322,7 +322,7 @@ inval_shared_forget_database(Oid database)
 			db->worker_latch = NULL;
 			db->hold_until = 0;
 			pg_atomic_write_u32(&db->current_fast, 0);
-			pg_atomic_write_u32(&db->current_slow, INVAL_OUTBOX_FAST);
+			pg_atomic_write_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
 		}
 	}
 	for (i = 0; i < block->targets; i++)

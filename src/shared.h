@@ -15,10 +15,12 @@
 #define INVAL_ADDRESS_LEN		320
 #define INVAL_RESOLVED_LEN		64
 
-/* Rotating outbox tables: written at commit, and written before or kept longer */
-#define INVAL_OUTBOX_FAST		3
-#define INVAL_OUTBOX_SLOW		3
-#define INVAL_OUTBOX_TABLES		(INVAL_OUTBOX_FAST + INVAL_OUTBOX_SLOW)
+/*
+ * Outbox tables in one group of rotation.  The first group is written at
+ * commit (fast), the second before that or kept longer (slow).
+ */
+#define INVAL_OUTBOX_GROUP		3
+#define INVAL_OUTBOX_TABLES		(2 * INVAL_OUTBOX_GROUP)
 
 /*
  * A database in which inval was used since the server started.  The slot is
