@@ -12,7 +12,6 @@ SELECT inval_track('doc', 'team_id', field => '{kind}', changes => '{kind}') IS 
 SELECT inval_track('doc', 'kind', state => 'off') IS NOT NULL AS tracked;
 SELECT inval_track('team', 'id') IS NOT NULL AS tracked;
 SELECT inval_track('other', 'id', delivery => 'background') IS NOT NULL AS tracked;
-SELECT inval_stats_reset();
 
 -- Rolled back
 BEGIN;
@@ -33,6 +32,7 @@ TRUNCATE team;
 SELECT * FROM queued();
 
 -- Rows that this transaction has just written, changed and removed
+SELECT inval_stats_reset();
 BEGIN;
 INSERT INTO doc (team_id, kind) VALUES (2, 'new'), (2, 'gone');
 UPDATE doc SET kind = 'changed' WHERE kind = 'y';

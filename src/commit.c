@@ -313,7 +313,10 @@ commit_deliver(void)
 						  INVAL_LEDGER_LEFT);
 	inval_stats_commit(delivered, plan.ready, inval_clock_us() - start);
 	if (plan.has_worker_lane || (plan.has_commit_lane && !delivered))
+	{
+		inval_outbox_announce();
 		inval_shared_wake_worker(plan.database);
+	}
 }
 
 /*

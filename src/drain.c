@@ -49,6 +49,7 @@ typedef struct DrainBatch
 static void drain_start_transaction(InvalDrain *drain);
 static void drain_commit_transaction(InvalDrain *drain);
 static void drain_gather(InvalDrain *drain, DrainBatch *batch);
+static BlockNumber drain_first_block(InvalDrain *drain);
 static bool drain_gather_row(InvalOutboxRow *row, void *arg);
 static bool drain_is_ripe(const InvalOutboxRow *row, TimestampTz now);
 static void drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row);
@@ -66,7 +67,8 @@ static void drain_count(const InvalOutboxRow *row, const InvalOutcome *outcomes,
 						TimestampTz now);
 
 /*
- * Starts a pass.
+ * Prepares for passes; each begins with inval_drain_rewind.  "own_transactions"
+ * is for the worker, which also is who announcements are for.
  */
 void
 inval_drain_begin(InvalDrain *drain, InvalTarget *target, bool own_transactions)
@@ -79,13 +81,17 @@ inval_drain_begin(InvalDrain *drain, InvalTarget *target, bool own_transactions)
 }
 
 /*
- * Starts the next pass.
+ * Starts a pass: through all of the outbox, or through what was announced
+ * since the last one (inval_outbox_announce).  The second is what makes a
+ * wake-up cheap; the first finds what nobody announced, such as the rows of a
+ * transaction that was prepared elsewhere.
  */
 void
-inval_drain_rewind(InvalDrain *drain)
+inval_drain_rewind(InvalDrain *drain, bool whole)
 {
+	drain->whole = whole;
 	drain->table = 0;
-	drain->block = 0;
+	drain->block = InvalidBlockNumber;
 	drain->found = 0;
 }
 
@@ -160,7 +166,10 @@ drain_gather(InvalDrain *drain, DrainBatch *batch)
 	drain_start_transaction(drain);
 	while (drain->table < INVAL_OUTBOX_TABLES && !batch->full)
 	{
-		if (!inval_outbox_scan(drain->table, drain->block, drain_gather_row, batch))
+		if (!BlockNumberIsValid(drain->block))
+			drain->block = drain_first_block(drain);
+		if (BlockNumberIsValid(drain->block) &&
+			!inval_outbox_scan(drain->table, drain->block, drain_gather_row, batch))
 		{
 			drain->table = INVAL_OUTBOX_TABLES; /* the extension is gone */
 			break;
@@ -168,10 +177,26 @@ drain_gather(InvalDrain *drain, DrainBatch *batch)
 		if (!batch->full)
 		{
 			drain->table++;
-			drain->block = 0;
+			drain->block = InvalidBlockNumber;
 		}
 	}
 	drain_commit_transaction(drain);
+}
+
+/*
+ * Where the look at a table begins; InvalidBlockNumber if there is nothing to
+ * look at.
+ */
+static BlockNumber
+drain_first_block(InvalDrain *drain)
+{
+	InvalDatabase *db = inval_shared_database();
+	BlockNumber low;
+
+	if (!drain->own_transactions)
+		return 0;				/* the announcements are the worker's */
+	low = pg_atomic_exchange_u32(&db->low_block[drain->table], InvalidBlockNumber);
+	return drain->whole ? 0 : low;
 }
 
 static bool

@@ -20,6 +20,8 @@ typedef struct InvalDrain
 {
 	InvalTarget *target;
 	bool		own_transactions;	/* start and commit them here */
+	bool		whole;			/* look at all of the tables, not only at what
+								 * was announced since the last look */
 	int			table;			/* where the pass goes on */
 	BlockNumber block;
 	uint64		found;			/* entries met in this pass */
@@ -29,7 +31,7 @@ typedef struct InvalDrain
 
 extern void inval_drain_begin(InvalDrain *drain, InvalTarget *target,
 							  bool own_transactions);
-extern void inval_drain_rewind(InvalDrain *drain);
+extern void inval_drain_rewind(InvalDrain *drain, bool whole);
 extern InvalDrainResult inval_drain_batch(InvalDrain *drain);
 extern void inval_drain_end(InvalDrain *drain);
 

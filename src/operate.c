@@ -91,7 +91,7 @@ operate_drain_pass(InvalDrain *drain, uint64 deadline)
 
 	if (!inval_target_connect(drain->target, Min(connect_deadline, deadline), true))
 		return false;
-	inval_drain_rewind(drain);
+	inval_drain_rewind(drain, true);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -46,8 +46,11 @@
 static FullTransactionId numbered_xid;
 static int64 next_number;
 
-static Relation outbox_open_for_write(bool lasting);
-static void outbox_insert(Relation relation, const InvalOutboxRow *row,
+/* The first block of each table that the current transaction wrote to. */
+static BlockNumber written[INVAL_OUTBOX_TABLES];
+
+static Relation outbox_open_for_write(bool lasting, int *table);
+static BlockNumber outbox_insert(Relation relation, const InvalOutboxRow *row,
 						  BulkInsertState bulk);
 static Size outbox_slice(const char *entries, Size length, int32 *count);
 
@@ -63,6 +66,8 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 	Relation	relation;
 	BulkInsertState bulk = NULL;
 	bool		pushed = false;
+	int			table;
+	int			i;
 
 	if (length == 0)
 		return;
@@ -75,6 +80,8 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 	{
 		numbered_xid = row.xid;
 		next_number = 0;
+		for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+			written[i] = InvalidBlockNumber;
 	}
 
 	/* PRE_COMMIT has none, and a table that can be toasted wants one. */
@@ -83,15 +90,18 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pushed = true;
 	}
-	relation = outbox_open_for_write(lasting);
+	relation = outbox_open_for_write(lasting, &table);
 	if (length > BULK_ROWS * PACK_MAX)
 		bulk = GetBulkInsertState();
 	while (length > 0)
 	{
+		BlockNumber block;
+
 		row.pack = entries;
 		row.pack_length = outbox_slice(entries, length, &row.entries);
 		row.first = next_number;
-		outbox_insert(relation, &row, bulk);
+		block = outbox_insert(relation, &row, bulk);
+		written[table] = Min(written[table], block);
 		next_number += row.entries;
 		entries += row.pack_length;
 		length -= row.pack_length;
@@ -104,15 +114,36 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 }
 
 /*
+ * Tells the worker from where on it finds what this transaction wrote.  Called
+ * when that is visible, so that who looks from there on sees it.
+ */
+void
+inval_outbox_announce(void)
+{
+	InvalDatabase *db = inval_shared_database();
+	int			i;
+
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+	{
+		uint32		low = pg_atomic_read_u32(&db->low_block[i]);
+
+		while (written[i] < low &&
+			   !pg_atomic_compare_exchange_u32(&db->low_block[i], &low, written[i]))
+			;
+	}
+}
+
+/*
  * Queues a row that was queued before, under its old identity: what remains of
  * a row when some of its entries are done, or a row that is moved.
  */
 void
 inval_outbox_write_row(const InvalOutboxRow *row)
 {
-	Relation	relation = outbox_open_for_write(true);
+	int			table;
+	Relation	relation = outbox_open_for_write(true, &table);
 
-	outbox_insert(relation, row, NULL);
+	(void) outbox_insert(relation, row, NULL);
 	relation_close(relation, NoLock);
 }
 
@@ -121,7 +152,7 @@ inval_outbox_write_row(const InvalOutboxRow *row)
  * emptied.  If all are, waits for the current one, which takes moments.
  */
 static Relation
-outbox_open_for_write(bool lasting)
+outbox_open_for_write(bool lasting, int *table)
 {
 	InvalDatabase *db = inval_shared_database();
 	int			base = lasting ? INVAL_OUTBOX_GROUP : 0;
@@ -131,12 +162,14 @@ outbox_open_for_write(bool lasting)
 
 	for (i = 0; i < INVAL_OUTBOX_GROUP; i++)
 	{
-		int			table = base + (current - base + i) % INVAL_OUTBOX_GROUP;
-		Oid			relid = inval_catalog(false)->outbox[table];
+		Oid			relid;
 
+		*table = base + (current - base + i) % INVAL_OUTBOX_GROUP;
+		relid = inval_catalog(false)->outbox[*table];
 		if (ConditionalLockRelationOid(relid, RowExclusiveLock))
 			return relation_open(relid, NoLock);
 	}
+	*table = current;
 	return relation_open(inval_catalog(false)->outbox[current], RowExclusiveLock);
 }
 
@@ -166,7 +199,10 @@ outbox_slice(const char *entries, Size length, int32 *count)
 	return (Size) (place - entries);
 }
 
-static void
+/*
+ * Inserts a row; returns the block it went to.
+ */
+static BlockNumber
 outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk)
 {
 	Datum		values[OUTBOX_COLUMNS] = {0};
@@ -174,6 +210,7 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	bytea	   *pack = palloc(VARHDRSZ + row->pack_length);
 	bool		big = row->pack_length > PACK_MAX;
 	HeapTuple	tuple;
+	BlockNumber block;
 
 	SET_VARSIZE(pack, VARHDRSZ + row->pack_length);
 	memcpy(VARDATA(pack), row->pack, row->pack_length);
@@ -192,8 +229,10 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 	heap_insert(relation, tuple, GetCurrentCommandId(true),
 				HEAP_INSERT_NO_LOGICAL, bulk);
+	block = ItemPointerGetBlockNumber(&tuple->t_self);
 	heap_freetuple(tuple);
 	pfree(pack);
+	return block;
 }
 
 /*

@@ -42,6 +42,7 @@ typedef enum InvalOutboxState
 extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
 							   bool lasting);
 extern void inval_outbox_write_row(const InvalOutboxRow *row);
+extern void inval_outbox_announce(void);	/* cannot fail */
 
 /* Reading and removing; outbox_rotate.c */
 extern bool inval_outbox_scan(int table, BlockNumber start,

@@ -127,6 +127,7 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 {
 	InvalShared *saved = shared;
 	uint32		i;
+	int			j;
 
 	memset(block, 0, shared_size(sizes));
 	block->ledger_words = sizes->ledger_words;
@@ -147,6 +148,8 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		pg_atomic_init_u32(&db->current_fast, 0);
 		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
 		pg_atomic_init_u32(&db->work, 0);
+		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
+			pg_atomic_init_u32(&db->low_block[j], InvalidBlockNumber);
 		SpinLockInit(&db->mutex);
 	}
 	for (i = 0; i < sizes->targets; i++)

@@ -6,6 +6,7 @@
 #define INVAL_SHARED_H
 
 #include "port/atomics.h"
+#include "storage/block.h"
 #include "storage/latch.h"
 #include "storage/spin.h"
 #include "utils/timestamp.h"
@@ -33,6 +34,11 @@ typedef struct InvalDatabase
 	pg_atomic_uint32 current_fast;	/* outbox table that commits write to */
 	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
+	pg_atomic_uint32 low_block[INVAL_OUTBOX_TABLES];	/* first block with rows
+														 * committed since the
+														 * worker's last look;
+														 * InvalidBlockNumber:
+														 * none */
 	slock_t		mutex;			/* protects the fields below */
 	TimestampTz hold_until;		/* no worker before this time */
 	pid_t		worker_pid;		/* 0: no worker */

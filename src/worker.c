@@ -42,6 +42,7 @@
 static InvalDatabase *database;
 static InvalTarget *target;
 static TimestampTz next_sweep;
+static bool look_at_all = true; /* the last pass did not get through */
 
 static void worker_start(Oid database_oid);
 static void worker_exit(int code, Datum arg);
@@ -167,25 +168,30 @@ worker_deliver(void)
 	InvalDrain	drain;
 	InvalDrainResult result;
 	bool		probing = false;
-	uint64		found;
+	bool		whole;
+	uint64		before;
 
 	if (!worker_reach_target(&probing))
+	{
+		look_at_all = true;
 		return;
+	}
+	whole = look_at_all || probing || GetCurrentTimestamp() >= next_sweep;
 
 	inval_drain_begin(&drain, target, true);
 	do
 	{
-		uint64		before = drain.confirmed;
-
-		inval_drain_rewind(&drain);
+		before = drain.confirmed;
+		inval_drain_rewind(&drain, whole);
+		whole = false;
 		do
 		{
 			CHECK_FOR_INTERRUPTS();
 			result = inval_drain_batch(&drain);
 		} while (result == INVAL_DRAIN_MORE &&
 				 pg_atomic_read_u32(&target->health->paused) == 0);
-		found = drain.confirmed - before;
-	} while (result == INVAL_DRAIN_PASSED && found > 0);
+	} while (result == INVAL_DRAIN_PASSED && drain.confirmed > before);
+	look_at_all = result != INVAL_DRAIN_PASSED;
 
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)

@@ -40,7 +40,7 @@ foreach my $name ('with', 'without')
 {
 	my ($status, $output, $error) = $subscriber{$name}->psql('postgres',
 		"CREATE SUBSCRIPTION sub_$name CONNECTION '"
-		  . $node->connstr('postgres') . "' PUBLICATION everything");
+		  . $node->connstr . " dbname=postgres' PUBLICATION everything");
 
 	is($status, 0, "$name inval: CREATE SUBSCRIPTION works") or diag($error);
 	ok(poll_query($subscriber{$name}, 'postgres', 'SELECT count(*) FROM team', 100),
