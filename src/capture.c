@@ -39,6 +39,7 @@ inval_capture_row(PG_FUNCTION_ARGS)
 
 	capture_check_trigger(fcinfo, "inval_capture_row", false);
 
+	inval_commit_begin();
 	rules = inval_rules_of(trigdata->tg_relation);
 	for (i = 0; i < rules->nrules; i++)
 	{
@@ -77,6 +78,7 @@ inval_capture_truncate(PG_FUNCTION_ARGS)
 
 	capture_check_trigger(fcinfo, "inval_capture_truncate", true);
 
+	inval_commit_begin();
 	relation = trigdata->tg_relation;
 	rules = inval_rules_of(relation);
 	if (rules->nrules == 0)

@@ -46,6 +46,9 @@ typedef struct CommitPlan
 } CommitPlan;
 
 static CommitPlan plan;
+
+/* This transaction met a rule. */
+static bool in_use = false;
 static MemoryContext commit_context = NULL;
 
 static void commit_register(void);
@@ -61,21 +64,30 @@ static void commit_deliver(void);
 static void commit_end(void);
 
 /*
+ * Says that the current transaction met a rule, so that its end matters to us.
+ */
+void
+inval_commit_begin(void)
+{
+	in_use = true;
+	if (unlikely(commit_context == NULL))
+		commit_register();
+}
+
+/*
  * Adds an invalidation to what the current transaction owes.  Returns false
  * if it owes that one already.
  */
 bool
 inval_commit_queue(InvalLane lane, const InvalEntry *entry)
 {
-	commit_register();
+	inval_commit_begin();
 	return inval_pending_add(lane, entry);
 }
 
 static void
 commit_register(void)
 {
-	if (likely(commit_context != NULL))
-		return;
 	commit_context = AllocSetContextCreate(TopMemoryContext, "inval commit",
 										   ALLOCSET_DEFAULT_SIZES);
 	RegisterXactCallback(commit_xact_callback, NULL);
@@ -86,11 +98,12 @@ static void
 commit_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
+	if (!in_use)
+		return;					/* most transactions */
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			if (!inval_pending_is_empty() || !inval_stats_is_empty())
-				commit_prepare();
+			commit_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
 			if (plan.made)
@@ -98,8 +111,7 @@ commit_xact_callback(XactEvent event, void *arg)
 			commit_end();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			if (!inval_pending_is_empty() || !inval_stats_is_empty())
-				commit_prepare_two_phase();
+			commit_prepare_two_phase();
 			break;
 		case XACT_EVENT_PREPARE:
 
@@ -325,6 +337,7 @@ commit_deliver(void)
 static void
 commit_end(void)
 {
+	in_use = false;
 	memset(&plan, 0, sizeof(plan));
 	inval_pending_reset();
 	inval_stats_forget();

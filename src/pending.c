@@ -134,17 +134,6 @@ inval_pending_add(InvalLane lane, const InvalEntry *entry)
 	return !found;
 }
 
-bool
-inval_pending_is_empty(void)
-{
-	int			lane;
-
-	for (lane = 0; lane < INVAL_LANES; lane++)
-		if (sets[lane].length > 0)
-			return false;
-	return true;
-}
-
 /*
  * The entries of a lane, one after the other, in the order they were added.
  * Valid until the set changes.

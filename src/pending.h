@@ -8,7 +8,6 @@
 #include "entry.h"
 
 extern bool inval_pending_add(InvalLane lane, const InvalEntry *entry);
-extern bool inval_pending_is_empty(void);
 extern const char *inval_pending_entries(InvalLane lane, Size *length);
 extern bool inval_pending_did_spill(void);
 extern void inval_pending_flushed(void);

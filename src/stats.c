@@ -57,15 +57,6 @@ inval_stats_tally(uint32 rule)
 }
 
 /*
- * Whether this transaction met no rule.
- */
-bool
-inval_stats_is_empty(void)
-{
-	return active == NULL;
-}
-
-/*
  * Counts entries that go to the outbox now, each for its rule.
  */
 void

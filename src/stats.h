@@ -25,7 +25,6 @@ typedef struct InvalTally
 } InvalTally;
 
 extern InvalTally *inval_stats_tally(uint32 rule);
-extern bool inval_stats_is_empty(void);
 extern void inval_stats_count_queued(const char *entries, Size length,
 									 bool at_commit);
 
