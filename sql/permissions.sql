@@ -6,9 +6,6 @@ CREATE ROLE regress_inval_app;
 CREATE ROLE regress_inval_monitor IN ROLE pg_monitor;
 CREATE SCHEMA own AUTHORIZATION regress_inval_owner;
 GRANT USAGE ON SCHEMA own TO regress_inval_app;
-SET client_min_messages = error;	-- says nothing if there is none to revoke
-REVOKE CREATE ON SCHEMA public FROM PUBLIC;
-RESET client_min_messages;
 
 -- The owner of a table tracks it, without any right on our tables.
 SET SESSION AUTHORIZATION regress_inval_owner;
@@ -154,5 +151,4 @@ SELECT * FROM queued() WHERE key LIKE 'mine:%';
 SELECT inval_untrack('own.doc'), inval_untrack('own.alien'), inval_untrack('own.mine');
 SET client_min_messages = error;
 DROP SCHEMA own CASCADE;
-GRANT CREATE ON SCHEMA public TO PUBLIC;
 DROP ROLE regress_inval_member, regress_inval_owner, regress_inval_app, regress_inval_monitor;

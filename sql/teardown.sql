@@ -36,19 +36,19 @@ DROP EXTENSION inval;
 
 -- It may live in another schema, even one that needs quotes and is on nobody's
 -- search path, and moves nowhere from there.
-CREATE SCHEMA "in va'l";
-CREATE EXTENSION inval SCHEMA "in va'l";
-SELECT "in va'l".inval_pause();
-SELECT "in va'l".inval_track('last_one', 'team_id') IS NOT NULL AS tracked;
+CREATE SCHEMA "in Val";
+CREATE EXTENSION inval SCHEMA "in Val";
+SELECT "in Val".inval_pause();
+SELECT "in Val".inval_track('last_one', 'team_id') IS NOT NULL AS tracked;
 UPDATE last_one SET team_id = 7;
 TRUNCATE last_one;
-SELECT key FROM "in va'l".inval_queue ORDER BY key;
-SELECT key FROM "in va'l".inval_preview('last_one');
+SELECT key FROM "in Val".inval_queue ORDER BY key;
+SELECT key FROM "in Val".inval_preview('last_one');
 ALTER EXTENSION inval SET SCHEMA public;
-SELECT "in va'l".inval_untrack('last_one');
+SELECT "in Val".inval_untrack('last_one');
 SELECT * FROM triggers_of('last_one');
 DROP EXTENSION inval;
-DROP SCHEMA "in va'l";
+DROP SCHEMA "in Val";
 
 DROP TABLE last_one, seen;
 DROP FUNCTION queued(), triggers_of(regclass), outcome(text[]);

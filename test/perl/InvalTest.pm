@@ -29,6 +29,7 @@ use InvalRedis;
 our @EXPORT = qw(
   new_node
   set_redis_url
+  reload
   poll_until
   poll_query
   wait_queue_empty
@@ -86,6 +87,10 @@ sub new_node
 
 Changes C<inval.redis_url> for the whole server and reloads it.
 
+=head2 reload($node)
+
+Reloads the configuration, and waits until new sessions have it.
+
 =cut
 
 sub set_redis_url
@@ -93,7 +98,18 @@ sub set_redis_url
 	my ($node, $url) = @_;
 
 	$node->adjust_conf('postgresql.conf', 'inval.redis_url', "'$url'");
+	reload($node);
+	return;
+}
+
+sub reload
+{
+	my ($node) = @_;
+	my $before = $node->safe_psql('postgres', 'SELECT pg_conf_load_time()');
+
 	$node->reload;
+	poll_query($node, 'postgres', "SELECT pg_conf_load_time() > '$before'")
+	  or croak 'the server does not reload its configuration';
 	return;
 }
 

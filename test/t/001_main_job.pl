@@ -42,8 +42,6 @@ foreach my $address ([ 'Unix socket', $redis->unix_url ],
 	my ($how, $url) = @$address;
 
 	set_redis_url($node, $url);
-	ok(poll_query($node, 'postgres', 'SHOW inval.redis_url', $url), "$how: reloaded");
-
 	is(gone_after('UPDATE team SET note = note || 1 WHERE id = 7',
 			'team:7', 'team:8'),
 		'team:7', "$how: update");

@@ -158,6 +158,24 @@ $plain->safe_psql('postgres', "UPDATE team SET note = 'b' WHERE id = 6");
 is(queue_length($plain, 'postgres'), 1, 'not preloaded: background work waits');
 is($plain->safe_psql('postgres', 'SELECT inval_drain()'), 1, 'not preloaded: for inval_drain');
 is($redis->cmd('EXISTS', 'team:6'), 0, 'not preloaded: which removes the key');
+
+# With nobody to sweep the outbox, what was confirmed must still not come back:
+# neither after many transactions nor after a restart.
+create_team($plain, 'postgres', 'commit');
+append_to_file($plain->basedir . '/load.sql',
+	"UPDATE team SET note = 'n' WHERE id = :client_id + 1;\n");
+$plain->command_ok(
+	[ 'pgbench', '-n', '-c', 4, '-t', 5000, '-f', $plain->basedir . '/load.sql',
+		$plain->connstr('postgres') ],
+	'not preloaded: many commits');
+is(queue_length($plain, 'postgres'), 0, 'not preloaded: and nothing queued');
+$plain->safe_psql('postgres', 'SELECT inval_drain()');
+cmp_ok($plain->safe_psql('postgres', q{
+		SELECT sum(pg_total_relation_size(oid)) FROM pg_class
+		WHERE relname LIKE 'inval_outbox%' AND relkind IN ('r', 'm')}),
+	'<', 256 * 1024, 'not preloaded: inval_drain empties the outbox');
+$plain->restart;
+is(queue_length($plain, 'postgres'), 0, 'not preloaded: nothing comes back');
 no_crash($plain, 'not preloaded: no server process crashed');
 
 done_testing();
