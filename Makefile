@@ -16,7 +16,7 @@ OBJS = \
 	src/catalog.o \
 	src/command.o \
 	src/commit.o \
-	src/database_guard.o \
+	src/command_guard.o \
 	src/delivery.o \
 	src/drain.o \
 	src/entry.o \
@@ -44,7 +44,7 @@ OBJS = \
 	src/value.o \
 	src/worker.o
 
-REGRESS = setup track track_errors template types changes savepoints \
+REGRESS = setup settings track track_errors template types changes savepoints \
 	delivery truncate queue permissions teardown
 
 # Server headers are system headers, so that a warning is always about our

@@ -22,7 +22,7 @@ DO $$
 BEGIN
 	FOR i IN 0 .. 5 LOOP
 		BEGIN
-			EXECUTE format('REFRESH MATERIALIZED VIEW inval_outbox_%s', i);
+			EXECUTE format('REFRESH MATERIALIZED VIEW inval_outbox_%s WITH NO DATA', i);
 			RAISE EXCEPTION 'refreshed';
 		EXCEPTION WHEN object_not_in_prerequisite_state THEN NULL;
 		END;
@@ -30,6 +30,7 @@ BEGIN
 END
 $$;
 REFRESH MATERIALIZED VIEW inval_outbox_0;
+REFRESH MATERIALIZED VIEW inval_outbox_0 WITH NO DATA;
 INSERT INTO inval_outbox_0 DEFAULT VALUES;
 DELETE FROM inval_outbox_0;
 TRUNCATE inval_outbox_0;

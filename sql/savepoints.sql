@@ -119,6 +119,29 @@ UPDATE item SET team_id = 2 WHERE id = 1;
 ROLLBACK TO a;
 COMMIT;
 SELECT * FROM queued();
+-- The same where the transaction has queued something before
+BEGIN;
+UPDATE item SET team_id = 1 WHERE id = 10;
+SAVEPOINT a;
+UPDATE item SET team_id = 1 WHERE id IN (1, 2, 12, 13);
+ROLLBACK TO a;
+UPDATE item SET team_id = 2 WHERE id = 13;
+UPDATE item SET team_id = 2 WHERE id = 2;
+COMMIT;
+SELECT * FROM queued();
+BEGIN;
+UPDATE item SET team_id = 1 WHERE id = 10;
+SAVEPOINT a;
+UPDATE item SET team_id = 1 WHERE id = 1;
+SAVEPOINT b;
+UPDATE item SET team_id = 1 WHERE id = 2;
+ROLLBACK TO b;
+UPDATE item SET team_id = 2 WHERE id = 2;
+ROLLBACK TO a;
+UPDATE item SET team_id = 2 WHERE id = 2;
+UPDATE item SET team_id = 2 WHERE id = 1;
+COMMIT;
+SELECT * FROM queued();
 -- In a savepoint, rolled back in one inside, kept in another
 BEGIN;
 SAVEPOINT a;
@@ -303,6 +326,19 @@ UPDATE item SET team_id = 1 WHERE id BETWEEN 500001 AND 520000;
 ROLLBACK TO b;
 COMMIT;
 SELECT * FROM compare('{[500001,520001)}');
+-- Many keys in memory before and after, and many that are rolled back between
+BEGIN;
+INSERT INTO item SELECT generate_series(520001, 521000);
+SAVEPOINT a;
+INSERT INTO item SELECT generate_series(521001, 521500);
+ROLLBACK TO a;
+INSERT INTO item SELECT generate_series(521001, 522000);
+SAVEPOINT b;
+INSERT INTO item SELECT generate_series(522001, 530000);
+ROLLBACK TO b;
+INSERT INTO item SELECT generate_series(522001, 523000);
+COMMIT;
+SELECT * FROM compare('{[520001,523001)}');
 -- Exception blocks
 DO $$
 BEGIN

@@ -13,6 +13,16 @@ $$;
 \c -
 SHOW inval.redis_url;
 CREATE EXTENSION inval;
+-- A worker comes by itself.
+DO $$
+BEGIN
+	FOR i IN 1 .. 600 LOOP
+		EXIT WHEN (SELECT worker_pid IS NOT NULL FROM inval_target_status);
+		PERFORM pg_sleep(0.1);
+	END LOOP;
+END
+$$;
+SELECT worker_pid IS NOT NULL AS worker FROM inval_target_status;
 SELECT inval_pause();
 
 -- Everything that the extension brings, and what others than its owner may do

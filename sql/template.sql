@@ -59,7 +59,7 @@ SELECT * FROM rendered('{slug|url}', $$(
 	FROM convert_to(slug, 'UTF8') bytes, generate_series(0, length(bytes) - 1) n,
 		get_byte(bytes, n) b)$$);
 -- The number counts characters, not bytes.
-SELECT * FROM rendered('{slug|lower:8}', 'left(lower(slug), 8)');
+SELECT * FROM rendered('{slug|lower:9}', 'left(lower(slug), 9)');
 SELECT * FROM rendered('{slug|upper|md5|sha256:10|upper}',
 	$$upper(left(encode(sha256(md5(upper(slug))::bytea), 'hex'), 10))$$);
 SELECT * FROM rendered('{slug|md5:4}:{team_id|md5:4}',

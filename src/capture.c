@@ -22,6 +22,7 @@ static void capture_check_trigger(FunctionCallInfo fcinfo, const char *function,
 								  bool truncate);
 static bool capture_changes(InvalRule *rule, TupleDesc desc,
 							TupleTableSlot *old_row, TupleTableSlot *new_row);
+static void capture_reset_buffer(StringInfo buffer);
 static void capture_row(InvalRule *rule, InvalTally *tally, TupleTableSlot *row);
 
 PG_FUNCTION_INFO_V1(inval_capture_row);
@@ -180,6 +181,20 @@ capture_row(InvalRule *rule, InvalTally *tally, TupleTableSlot *row)
 }
 
 /*
+ * Empties a buffer, and gives it back if some huge value made it grow.
+ */
+static void
+capture_reset_buffer(StringInfo buffer)
+{
+	resetStringInfo(buffer);
+	if (unlikely(buffer->maxlen > 2 * INVAL_MAX_KEY_LENGTH))
+	{
+		buffer->data = repalloc(buffer->data, 1024);
+		buffer->maxlen = 1024;
+	}
+}
+
+/*
  * Renders the invalidation that a row owes under a rule.  Returns false if it
  * owes none, because a column is NULL; or because the key is too long to be
  * one, which is said aloud.  The entry's bytes are good until the next call.
@@ -198,8 +213,8 @@ inval_capture_render(InvalRule *rule, TupleTableSlot *row, InvalEntry *entry)
 		initStringInfo(&field);
 		MemoryContextSwitchTo(old);
 	}
-	resetStringInfo(&key);
-	resetStringInfo(&field);
+	capture_reset_buffer(&key);
+	capture_reset_buffer(&field);
 	if (!inval_render(&key, rule->key, row) ||
 		(rule->field != NULL && !inval_render(&field, rule->field, row)))
 		return false;

@@ -20,6 +20,7 @@
 
 static InvalCatalog catalog;
 static bool catalog_valid = false;
+static uint64 changes = 0;		/* of any relation, as far as we were told */
 
 static bool catalog_find_extension(void);
 static Oid	catalog_relation(const char *name);
@@ -34,6 +35,7 @@ const InvalCatalog *
 inval_catalog(bool missing_ok)
 {
 	static bool registered = false;
+	uint64		before;
 
 	if (likely(catalog_valid))
 		return &catalog;
@@ -45,13 +47,14 @@ inval_catalog(bool missing_ok)
 	}
 
 	/*
-	 * Set first: an invalidation that arrives during the look-ups then makes
-	 * the next caller look again.
+	 * Something may change while we look; then what we found serves this
+	 * caller, and the next one looks again.
 	 */
-	catalog_valid = true;
-	if (!catalog_find_extension())
+	before = changes;
+	if (catalog_find_extension())
+		catalog_valid = (changes == before);
+	else
 	{
-		catalog_valid = false;
 		if (missing_ok)
 			return NULL;
 		ereport(ERROR,
@@ -60,6 +63,20 @@ inval_catalog(bool missing_ok)
 				 errhint("Run CREATE EXTENSION inval.")));
 	}
 	return &catalog;
+}
+
+/*
+ * The error for who wants to refresh one of the outbox's materialized views.
+ */
+void
+inval_catalog_refuse_refresh(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the outbox of inval cannot be refreshed"),
+			 errdetail("It holds queued invalidations, which would be lost."),
+			 errhint("Leave out the relations inval_outbox_0 to inval_outbox_%d.",
+					 INVAL_OUTBOX_TABLES - 1)));
 }
 
 static bool
@@ -116,6 +133,7 @@ catalog_relcache_callback(Datum arg, Oid relid)
 	int			i;
 
 	(void) arg;
+	changes++;
 	if (!catalog_valid)
 		return;
 	if (relid == InvalidOid || relid == catalog.rule)

@@ -18,5 +18,6 @@ typedef struct InvalCatalog
 } InvalCatalog;
 
 extern const InvalCatalog *inval_catalog(bool missing_ok);
+extern void inval_catalog_refuse_refresh(void) pg_attribute_noreturn();
 
 #endif							/* INVAL_CATALOG_H */

@@ -51,7 +51,7 @@ static CommitPlan plan;
 static bool in_use = false;
 static MemoryContext commit_context = NULL;
 
-static void commit_register(void);
+static void commit_queue_late(void);
 static void commit_xact_callback(XactEvent event, void *arg);
 static void commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 									SubTransactionId parentSubid, void *arg);
@@ -64,6 +64,17 @@ static void commit_deliver(void);
 static void commit_end(void);
 
 /*
+ * Called by _PG_init.  The callbacks are there from the start, since one that
+ * is registered while others are being called would be too late.
+ */
+void
+inval_commit_init(void)
+{
+	RegisterXactCallback(commit_xact_callback, NULL);
+	RegisterSubXactCallback(commit_subxact_callback, NULL);
+}
+
+/*
  * Says that the current transaction met a rule, so that its end matters to us.
  */
 void
@@ -71,7 +82,8 @@ inval_commit_begin(void)
 {
 	in_use = true;
 	if (unlikely(commit_context == NULL))
-		commit_register();
+		commit_context = AllocSetContextCreate(TopMemoryContext, "inval commit",
+											   ALLOCSET_DEFAULT_SIZES);
 }
 
 /*
@@ -81,17 +93,26 @@ inval_commit_begin(void)
 bool
 inval_commit_queue(InvalLane lane, const InvalEntry *entry)
 {
+	bool		added;
+
 	inval_commit_begin();
-	return inval_pending_add(lane, entry);
+	added = inval_pending_add(lane, entry);
+	if (unlikely(inval_pending_is_flushed()))
+		commit_queue_late();
+	return added;
 }
 
+/*
+ * Another extension's callback has changed rows after our PRE_COMMIT: the
+ * outbox has them, see that the worker comes for them.
+ */
 static void
-commit_register(void)
+commit_queue_late(void)
 {
-	commit_context = AllocSetContextCreate(TopMemoryContext, "inval commit",
-										   ALLOCSET_DEFAULT_SIZES);
-	RegisterXactCallback(commit_xact_callback, NULL);
-	RegisterSubXactCallback(commit_subxact_callback, NULL);
+	inval_ledger_attach();
+	plan.made = true;
+	plan.has_worker_lane = true;
+	plan.database = inval_shared_database();
 }
 
 static void
@@ -99,7 +120,14 @@ commit_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
 	if (!in_use)
-		return;					/* most transactions */
+	{
+		/* Most transactions.  What comes after PRE_COMMIT is late. */
+		if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+			inval_pending_flushed(true);
+		else
+			inval_pending_flushed(false);
+		return;
+	}
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
@@ -198,7 +226,7 @@ commit_prepare(void)
 
 	if (plan.has_commit_lane)
 		commit_prepare_shipment(entries, now_length);
-	inval_pending_flushed();
+	inval_pending_flushed(true);
 	MemoryContextSwitchTo(old);
 }
 
@@ -278,7 +306,7 @@ commit_prepare_two_phase(void)
 	entries = inval_pending_entries(INVAL_LANE_SHADOW, &length);
 	inval_stats_count_queued(entries, length, false);
 	inval_stats_prepare();
-	inval_pending_flushed();
+	inval_pending_flushed(true);
 }
 
 /*
@@ -321,8 +349,12 @@ commit_deliver(void)
 		delivered = inval_shipment_send(&plan.shipment, plan.target,
 										start + plan.budget_us, INVAL_WAIT_HELD);
 	if (plan.has_commit_lane)
+	{
+		/* What counts is the server that the worker would deliver to. */
+		delivered = delivered && inval_target_shares_health(plan.target);
 		inval_ledger_note(plan.xid, delivered ? INVAL_LEDGER_CONFIRMED :
 						  INVAL_LEDGER_LEFT);
+	}
 	inval_stats_commit(delivered, plan.ready, inval_clock_us() - start);
 	if (plan.has_worker_lane || (plan.has_commit_lane && !delivered))
 	{

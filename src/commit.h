@@ -7,6 +7,7 @@
 
 #include "entry.h"
 
+extern void inval_commit_init(void);
 extern void inval_commit_begin(void);
 extern bool inval_commit_queue(InvalLane lane, const InvalEntry *entry);
 

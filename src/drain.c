@@ -92,6 +92,7 @@ inval_drain_rewind(InvalDrain *drain, bool whole)
 	drain->whole = whole;
 	drain->table = 0;
 	drain->block = InvalidBlockNumber;
+	ItemPointerSet(&drain->resume, 0, 0);
 	drain->found = 0;
 }
 
@@ -178,6 +179,7 @@ drain_gather(InvalDrain *drain, DrainBatch *batch)
 		{
 			drain->table++;
 			drain->block = InvalidBlockNumber;
+			ItemPointerSet(&drain->resume, 0, 0);
 		}
 	}
 	drain_commit_transaction(drain);
@@ -205,11 +207,18 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	DrainBatch *batch = arg;
 	InvalOutboxRow *copy;
 	char	   *pack;
+	int64		id = inval_outbox_entry_id(row->xid, row->first);
 
-	if (!inval_outbox_is_owed(row) || !drain_is_ripe(row, batch->now) ||
-		!inval_refusal_is_due(inval_outbox_entry_id(row->xid, row->first),
-							  batch->now))
+	if (ItemPointerCompare(&row->tid, &batch->drain->resume) < 0 ||
+		!inval_outbox_is_owed(row) || !drain_is_ripe(row, batch->now) ||
+		!inval_refusal_is_due(id, batch->now))
 		return true;
+	if (!inval_outbox_is_readable(row))
+	{
+		/* It stays queued, is shown, and is none of its neighbours' business. */
+		inval_refusal_note(id, INVAL_OUTBOX_UNREADABLE);
+		return true;
+	}
 
 	if (batch->nrows > 0 &&
 		(batch->entries + row->entries > inval_batch_keys ||
@@ -218,6 +227,7 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 		/* The next batch begins here. */
 		batch->full = true;
 		batch->drain->block = ItemPointerGetBlockNumber(&row->tid);
+		batch->drain->resume = row->tid;
 		return false;
 	}
 
@@ -266,13 +276,6 @@ drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row)
 	for (i = 0; i < row->entries; i++)
 	{
 		place = inval_entry_read(place, end, &entry);
-		if (place == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("an invalidation in the outbox cannot be read"),
-					 errdetail("It is in a row of transaction " UINT64_FORMAT ".",
-							   U64FromFullTransactionId(row->xid)),
-					 errhint("It may have been written by a later version of inval.")));
 		inval_shipment_add(shipment, &entry);
 	}
 }
@@ -398,11 +401,14 @@ drain_settle_row(Relation relation, const InvalOutboxRow *row,
 			*confirmed += done;
 		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
 	}
-	else if (refused > 0 && row->entries == 1)
+	else if (refused > 0 && row->entries == 1 && row->table >= INVAL_OUTBOX_GROUP)
 		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first), errors[0]);
 	else if (refused > 0)
 	{
-		/* One poisonous entry must not hold up its neighbours. */
+		/*
+		 * One poisonous entry must hold up neither its neighbours nor the
+		 * emptying of a table that is written at commit.
+		 */
 		if (inval_outbox_delete(relation, row))
 		{
 			drain_split_row(row, outcomes, errors);

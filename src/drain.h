@@ -5,7 +5,7 @@
 #ifndef INVAL_DRAIN_H
 #define INVAL_DRAIN_H
 
-#include "storage/block.h"
+#include "storage/itemptr.h"
 #include "target.h"
 
 typedef enum InvalDrainResult
@@ -24,6 +24,7 @@ typedef struct InvalDrain
 								 * was announced since the last look */
 	int			table;			/* where the pass goes on */
 	BlockNumber block;
+	ItemPointerData resume;		/* rows before it were looked at */
 	uint64		found;			/* entries met in this pass */
 	uint64		confirmed;		/* and delivered, in all passes */
 	MemoryContext context;		/* one batch */

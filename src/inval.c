@@ -9,7 +9,8 @@
 
 #include "fmgr.h"
 
-#include "database_guard.h"
+#include "commit.h"
+#include "command_guard.h"
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
@@ -23,6 +24,7 @@ _PG_init(void)
 {
 	inval_settings_init();
 	inval_shared_init();
+	inval_commit_init();
 	inval_launcher_init();
-	inval_database_guard_init();
+	inval_command_guard_init();
 }

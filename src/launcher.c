@@ -79,7 +79,8 @@ inval_launcher_init(void)
 {
 	BackgroundWorker worker = {0};
 
-	if (!process_shared_preload_libraries_in_progress)
+	/* pg_upgrade starts servers that must be left alone. */
+	if (!process_shared_preload_libraries_in_progress || IsBinaryUpgrade)
 		return;
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -337,7 +338,7 @@ launcher_take_stock(int *running)
 /*
  * Whether a database should have a worker and has none: it was not visited
  * yet, or it has a slot.  While somebody wants the database for themselves
- * (database_guard.c), the start is put off.
+ * (command_guard.c), the start is put off.
  */
 static bool
 launcher_wants_worker(LauncherDatabase *db)

@@ -15,6 +15,8 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
+
 #include "ledger.h"
 #include "shared.h"
 
@@ -31,7 +33,8 @@ inval_ledger_attach(void)
 {
 	InvalShared *shared = inval_shared();
 
-	if (unlikely(shared->ledger_start == 0))
+	/* On a standby the question is left open until it is promoted. */
+	if (unlikely(shared->ledger_start == 0) && !RecoveryInProgress())
 	{
 		uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
@@ -105,5 +108,7 @@ bool
 inval_ledger_predates(FullTransactionId xid)
 {
 	inval_ledger_attach();
+	if (inval_shared()->ledger_start == 0)
+		return true;
 	return U64FromFullTransactionId(xid) < inval_shared()->ledger_start;
 }

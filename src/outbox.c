@@ -114,6 +114,17 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 }
 
 /*
+ * Whether the current transaction may have changed a table of the outbox.
+ */
+bool
+inval_outbox_is_mine(int table)
+{
+	Oid			relid = inval_catalog(false)->outbox[table];
+	/* Who changes it holds this lock until the transaction ends. */
+	return CheckRelationOidLockedByMe(relid, RowExclusiveLock, true);
+}
+
+/*
  * Tells the worker from where on it finds what this transaction wrote.  Called
  * when that is visible, so that who looks from there on sees it.
  */

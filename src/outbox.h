@@ -27,6 +27,10 @@ typedef struct InvalOutboxRow
 	Size		pack_length;
 } InvalOutboxRow;
 
+/* What is said of a row for which inval_outbox_is_readable is false */
+#define INVAL_OUTBOX_UNREADABLE \
+	"cannot be read, may have been written by a later version of inval"
+
 /* Returns false to end the scan. */
 typedef bool (*InvalOutboxVisitor) (InvalOutboxRow *row, void *arg);
 
@@ -42,12 +46,14 @@ typedef enum InvalOutboxState
 extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
 							   bool lasting);
 extern void inval_outbox_write_row(const InvalOutboxRow *row);
+extern bool inval_outbox_is_mine(int table);
 extern void inval_outbox_announce(void);	/* cannot fail */
 
 /* Reading and removing; outbox_rotate.c */
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_is_owed(const InvalOutboxRow *row);
+extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
 extern Relation inval_outbox_open(int table, int lockmode);
 extern BlockNumber inval_outbox_blocks(int table);

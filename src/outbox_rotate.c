@@ -40,8 +40,8 @@
 #include "outbox.h"
 #include "outbox_columns.h"
 
-static void outbox_read(HeapTuple tuple, TupleDesc desc, int table,
-						InvalOutboxRow *row);
+static struct varlena *outbox_read(HeapTuple tuple, TupleDesc desc, int table,
+								   InvalOutboxRow *row);
 static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
 static void outbox_scan_relation(Relation relation, int table, BlockNumber start,
 								 InvalOutboxVisitor visit, void *arg);
@@ -60,10 +60,8 @@ inval_outbox_open(int table, int lockmode)
 }
 
 /*
- * Visits the committed rows of a table from a block on; those of the current
- * transaction too.  What the row points to lives until the visitor returns,
- * which may keep memory in the context it was called in.  Returns false if the
- * extension is gone.
+ * Visits the committed rows of a table from a block on.  What the row points
+ * to lives until the visitor returns.  Returns false if the extension is gone.
  */
 bool
 inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
@@ -84,6 +82,7 @@ outbox_scan_relation(Relation relation, int table, BlockNumber start,
 	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
 	Snapshot	snapshot;
 	TableScanDesc scan;
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
 	HeapTuple	tuple;
 	InvalOutboxRow row;
 
@@ -95,20 +94,33 @@ outbox_scan_relation(Relation relation, int table, BlockNumber start,
 		heap_setscanlimits(scan, start, blocks - start);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
+		struct varlena *detoasted;
+		bool		go_on = true;
+
 		CHECK_FOR_INTERRUPTS();
-		outbox_read(tuple, RelationGetDescr(relation), table, &row);
-		if (!visit(&row, arg))
+		detoasted = outbox_read(tuple, RelationGetDescr(relation), table, &row);
+
+		/* What this transaction wrote early is visible to it, not committed. */
+		if (!FullTransactionIdIsValid(own) || !FullTransactionIdEquals(row.xid, own))
+			go_on = visit(&row, arg);
+		if (detoasted != NULL)
+			pfree(detoasted);
+		if (!go_on)
 			break;
 	}
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 }
 
-static void
+/*
+ * Reads a row.  Returns what had to be allocated for it, or NULL.
+ */
+static struct varlena *
 outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 {
 	Datum		values[OUTBOX_COLUMNS];
 	bool		nulls[OUTBOX_COLUMNS];
+	Datum		stored;
 	struct varlena *pack;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
@@ -120,10 +132,11 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	row->lane = DatumGetChar(values[OUTBOX_LANE]);
 	row->entries = DatumGetInt32(values[OUTBOX_ENTRIES]);
 	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
-	pack = PG_DETOAST_DATUM_PACKED(nulls[OUTBOX_PACK] ?
-								   values[OUTBOX_BIG] : values[OUTBOX_PACK]);
+	stored = nulls[OUTBOX_PACK] ? values[OUTBOX_BIG] : values[OUTBOX_PACK];
+	pack = PG_DETOAST_DATUM_PACKED(stored);
 	row->pack = VARDATA_ANY(pack);
 	row->pack_length = VARSIZE_ANY_EXHDR(pack);
+	return (Pointer) pack != DatumGetPointer(stored) ? pack : NULL;
 }
 
 /*
@@ -134,6 +147,21 @@ inval_outbox_is_owed(const InvalOutboxRow *row)
 {
 	return row->lane != INVAL_LANE_COMMIT_LETTER ||
 		inval_ledger_look(row->xid) != INVAL_LEDGER_CONFIRMED;
+}
+
+/*
+ * Whether a row's entries are what this version of inval can read.
+ */
+bool
+inval_outbox_is_readable(const InvalOutboxRow *row)
+{
+	const char *place = row->pack;
+	InvalEntry	entry;
+	int			i;
+
+	for (i = 0; i < row->entries && place != NULL; i++)
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+	return place != NULL;
 }
 
 /*
@@ -156,7 +184,7 @@ inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
 		ItemPointerGetBlockNumber(&row->tid) < RelationGetNumberOfBlocks(relation) &&
 		heap_fetch(relation, snapshot, &tuple, &buffer, false))
 	{
-		outbox_read(&tuple, RelationGetDescr(relation), row->table, &found);
+		(void) outbox_read(&tuple, RelationGetDescr(relation), row->table, &found);
 		same = FullTransactionIdEquals(found.xid, row->xid) &&
 			found.first == row->first && found.entries == row->entries;
 		ReleaseBuffer(buffer);
@@ -193,8 +221,8 @@ outbox_visit_owed(InvalOutboxRow *row, void *arg)
 }
 
 /*
- * Empties a table if that is safe now.  The lock is kept until the end of the
- * transaction, so end it soon.
+ * Empties a table if that is safe now.  Not for a transaction that has changed
+ * the table itself: truncating cannot be rolled back.
  */
 InvalOutboxState
 inval_outbox_try_empty(int table)
@@ -207,12 +235,21 @@ inval_outbox_try_empty(int table)
 		return INVAL_OUTBOX_IN_USE;
 	relation = try_relation_open(relid, NoLock);
 	if (relation == NULL)
+	{
+		UnlockRelationOid(relid, AccessExclusiveLock);
 		return INVAL_OUTBOX_EMPTY;	/* the extension was dropped */
+	}
 
 	outbox_scan_relation(relation, table, 0, outbox_visit_owed, &owed);
 	if (!owed && RelationGetNumberOfBlocks(relation) > 0)
 		heap_truncate_one_rel(relation);
-	relation_close(relation, NoLock);
+
+	/*
+	 * Given back before the commit, as vacuum does after it has truncated: who
+	 * locks the table next hears first that it is shorter now.  So nobody
+	 * waits for us should the commit have to wait, for a standby for example.
+	 */
+	relation_close(relation, AccessExclusiveLock);
 	return owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
 }
 

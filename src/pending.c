@@ -155,12 +155,18 @@ inval_pending_did_spill(void)
 }
 
 /*
- * Says that the outbox has it all: what comes now goes there directly.
+ * Says whether the outbox has it all: what comes then goes there directly.
  */
 void
-inval_pending_flushed(void)
+inval_pending_flushed(bool all)
 {
-	flushed = true;
+	flushed = all;
+}
+
+bool
+inval_pending_is_flushed(void)
+{
+	return flushed;
 }
 
 /*

@@ -74,21 +74,24 @@ queue_visit_row(InvalOutboxRow *row, void *arg)
 
 	if (!inval_outbox_is_owed(row))
 		return true;
+	if (!inval_outbox_is_readable(row))
+	{
+		queue_put_entry(arg, row, row->first, NULL);
+		return true;
+	}
 	for (i = 0; i < row->entries; i++)
 	{
 		InvalEntry	entry;
 
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if (place == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("an invalidation in the outbox cannot be read"),
-					 errhint("It may have been written by a later version of inval.")));
 		queue_put_entry(arg, row, row->first + i, &entry);
 	}
 	return true;
 }
 
+/*
+ * Shows one entry; NULL for a row that cannot be read.
+ */
 static void
 queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 				const InvalEntry *entry)
@@ -101,17 +104,21 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 	values[0] = Int64GetDatum(id);
 	values[1] = TimestampTzGetDatum(row->queued_at);
 	values[2] = FullTransactionIdGetDatum(row->xid);
-	values[3] = Int32GetDatum((int32) entry->rule);
-	nulls[3] = entry->rule == 0;
+	nulls[3] = entry == NULL || entry->rule == 0;
 	values[4] = CStringGetTextDatum(INVAL_DEFAULT_TARGET);
-	values[5] = CStringGetTextDatum(inval_action_name(entry->action));
-	values[6] = PointerGetDatum(cstring_to_text_with_len(entry->key,
-														 (int) entry->key_length));
-	if (entry->field != NULL)
+	nulls[5] = nulls[6] = entry == NULL;
+	nulls[7] = entry == NULL || entry->field == NULL;
+	if (!nulls[3])
+		values[3] = Int32GetDatum((int32) entry->rule);
+	if (!nulls[6])
+	{
+		values[5] = CStringGetTextDatum(inval_action_name(entry->action));
+		values[6] = PointerGetDatum(cstring_to_text_with_len(entry->key,
+															 (int) entry->key_length));
+	}
+	if (!nulls[7])
 		values[7] = PointerGetDatum(cstring_to_text_with_len(entry->field,
 															 (int) entry->field_length));
-	else
-		nulls[7] = true;
 
 	nulls[9] = nulls[10] = true;
 	values[8] = Int32GetDatum(0);
@@ -121,6 +128,11 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 		values[9] = TimestampTzGetDatum(refusal.next_try);
 		values[10] = CStringGetTextDatum(refusal.error);
 		nulls[9] = nulls[10] = false;
+	}
+	else if (entry == NULL)
+	{
+		values[10] = CStringGetTextDatum(INVAL_OUTBOX_UNREADABLE);
+		nulls[10] = false;
 	}
 	else if (scan->down)
 	{
@@ -140,12 +152,7 @@ Datum
 inval_outbox_source(PG_FUNCTION_ARGS)
 {
 	if (!creating_extension)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("the outbox of inval cannot be refreshed"),
-				 errdetail("It holds queued invalidations, which would be lost."),
-				 errhint("Leave out the relations inval_outbox_0 to inval_outbox_%d.",
-						 INVAL_OUTBOX_TABLES - 1)));
+		inval_catalog_refuse_refresh();
 	InitMaterializedSRF(fcinfo, 0);
 	return (Datum) 0;
 }

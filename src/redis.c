@@ -287,6 +287,8 @@ inval_redis_exchange(InvalConnection *connection, const char *commands, Size len
 
 		if (!redis_send(&exchange, &moved) || !redis_receive(&exchange, &moved))
 			return false;
+		if (exchange.replies > 0 && moved && inval_clock_us() >= deadline)
+			return redis_fail(connection, "no answer in time");
 		if (exchange.replies > 0 && !moved &&
 			!redis_wait(connection, exchange.sent < length, deadline, wait))
 			return false;

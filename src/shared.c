@@ -23,6 +23,9 @@
 
 #include "shared.h"
 
+/* To be raised with every change of the structs in shared.h */
+#define SHARED_LAYOUT	1
+
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
 {
@@ -113,9 +116,16 @@ shared_create(const SharedSizes *sizes)
 {
 	InvalShared *block;
 	bool		found;
+	char		name[NAMEDATALEN];
+
+	/*
+	 * The name tells layouts apart, for a library that is replaced while the
+	 * server runs.
+	 */
+	snprintf(name, sizeof(name), "inval %d %zu", SHARED_LAYOUT, shared_size(sizes));
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	block = ShmemInitStruct("inval", shared_size(sizes), &found);
+	block = ShmemInitStruct(name, shared_size(sizes), &found);
 	if (!found)
 		shared_initialize(block, sizes);
 	LWLockRelease(AddinShmemInitLock);
@@ -342,6 +352,15 @@ inval_shared_forget_database(Oid database)
 		if (inval_shared_stats()[i].database == database)
 			inval_shared_stats()[i].database = InvalidOid;
 	SpinLockRelease(&block->mutex);
+
+	SpinLockAcquire(&block->refusal_mutex);
+	for (i = 0; i < block->refusals; i++)
+		if (inval_shared_refusals()[i].database == database)
+		{
+			inval_shared_refusals()[i].database = InvalidOid;
+			block->refusals_used--;
+		}
+	SpinLockRelease(&block->refusal_mutex);
 }
 
 /*
@@ -370,6 +389,14 @@ inval_shared_wake_worker(InvalDatabase *db)
 void
 inval_shared_wake_launcher(void)
 {
-	if (shared != NULL && shared->launcher_latch != NULL)
-		SetLatch(shared->launcher_latch);
+	Latch	   *latch = NULL;
+
+	if (shared != NULL)
+	{
+		SpinLockAcquire(&shared->mutex);
+		latch = shared->launcher_latch;
+		SpinLockRelease(&shared->mutex);
+	}
+	if (latch != NULL)
+		SetLatch(latch);
 }

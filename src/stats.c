@@ -151,8 +151,8 @@ inval_stats_slot(uint32 rule, const char *target)
 	uint32		i;
 
 	/*
-	 * Slots are claimed at the first free place of the probe sequence and
-	 * given back only with their whole database, so look past free ones.
+	 * Slots are claimed at the first free place of the probe sequence; those
+	 * before it may have been given back since, so look past free ones.
 	 */
 	for (i = 0; i < shared->stats; i++)
 	{
@@ -161,11 +161,8 @@ inval_stats_slot(uint32 rule, const char *target)
 		if (slot->database == MyDatabaseId && slot->rule == rule &&
 			strcmp(slot->target, target) == 0)
 			return slot;
-		if (!OidIsValid(slot->database))
-		{
+		if (free_slot == NULL && !OidIsValid(slot->database))
 			free_slot = slot;
-			break;
-		}
 	}
 	if (free_slot == NULL)
 		return NULL;

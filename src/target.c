@@ -29,7 +29,6 @@
 #define FIRST_PAUSE_US	100000
 
 static void target_reconfigure(InvalTarget *target);
-static bool target_shares_health(InvalTarget *target);
 static bool target_resolve(InvalTarget *target, bool may_resolve,
 						   InvalUrl *url, char *error, Size error_size);
 static bool target_has_worker(void);
@@ -153,8 +152,8 @@ inval_target_adopt(InvalTarget *target)
  * Whether what this process experiences is the shared health's concern.  A
  * superuser's session may have been told to use another URL than the worker.
  */
-static bool
-target_shares_health(InvalTarget *target)
+bool
+inval_target_shares_health(InvalTarget *target)
 {
 	return target->health->url_hash == target->url_hash ||
 		target->health->url_hash == 0;
@@ -168,7 +167,7 @@ inval_target_is_open(InvalTarget *target)
 {
 	if (pg_atomic_read_u32(&target->health->paused) != 0)
 		return false;
-	return !target_shares_health(target) ||
+	return !inval_target_shares_health(target) ||
 		pg_atomic_read_u32(&target->health->down) == 0;
 }
 
@@ -266,7 +265,7 @@ target_resolve(InvalTarget *target, bool may_resolve, InvalUrl *url,
 		inet_pton(AF_INET6, url->host, &ignored) == 1)
 		return true;
 
-	if (target_shares_health(target))
+	if (inval_target_shares_health(target))
 	{
 		SpinLockAcquire(&health->mutex);
 		strlcpy(host, health->resolved, sizeof(host));
@@ -279,8 +278,16 @@ target_resolve(InvalTarget *target, bool may_resolve, InvalUrl *url,
 		hints.ai_socktype = SOCK_STREAM;
 		problem = getaddrinfo(url->host, NULL, &hints, &found);
 		if (problem == 0)
-			problem = getnameinfo(found->ai_addr, found->ai_addrlen, host,
+		{
+			struct addrinfo *address = found;
+			uint32		skip = health->attempts;
+
+			/* After each failure the next of its addresses has its turn. */
+			while (skip-- > 0)
+				address = address->ai_next ? address->ai_next : found;
+			problem = getnameinfo(address->ai_addr, address->ai_addrlen, host,
 								  sizeof(host), NULL, 0, NI_NUMERICHOST);
+		}
 		if (found != NULL)
 			freeaddrinfo(found);
 		if (problem != 0)
@@ -289,7 +296,7 @@ target_resolve(InvalTarget *target, bool may_resolve, InvalUrl *url,
 					 gai_strerror(problem));
 			return false;
 		}
-		if (target_shares_health(target))
+		if (inval_target_shares_health(target))
 		{
 			SpinLockAcquire(&health->mutex);
 			strlcpy(health->resolved, host, sizeof(health->resolved));
@@ -311,9 +318,11 @@ inval_target_failed(InvalTarget *target, const char *error)
 	TimestampTz now = GetCurrentTimestamp();
 	uint32		attempts;
 
-	inval_target_disconnect(target);
-	if (!target_shares_health(target))
+	if (!inval_target_shares_health(target))
+	{
+		inval_target_disconnect(target);
 		return;
+	}
 
 	attempts = health->attempts;
 	now += (int64) inval_backoff_us(attempts, FIRST_PAUSE_US,
@@ -324,6 +333,9 @@ inval_target_failed(InvalTarget *target, const char *error)
 	strlcpy(health->last_error, error, sizeof(health->last_error));
 	pg_atomic_write_u32(&health->down, 1);
 	SpinLockRelease(&health->mutex);
+
+	/* Last, because the error may be the connection's own. */
+	inval_target_disconnect(target);
 }
 
 /*
@@ -337,7 +349,7 @@ inval_target_succeeded(InvalTarget *target, uint64 keys, uint64 round_trip_us)
 	TimestampTz now = GetCurrentTimestamp();
 	int64		second = now / USECS_PER_SEC;
 
-	if (!target_shares_health(target))
+	if (!inval_target_shares_health(target))
 		return;
 	SpinLockAcquire(&health->mutex);
 	health->attempts = 0;

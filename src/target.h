@@ -25,6 +25,7 @@ extern InvalTarget *inval_target_default(void);
 extern bool inval_target_exists(const char *name);
 extern InvalTargetHealth *inval_target_health(const char *name);
 
+extern bool inval_target_shares_health(InvalTarget *target);
 extern bool inval_target_is_open(InvalTarget *target);
 extern bool inval_target_claim_probe(InvalTarget *target);
 extern bool inval_target_connect(InvalTarget *target, uint64 deadline,

@@ -264,6 +264,13 @@ track_delete_rules(Oid relid, char *key, int rule)
 	char	   *table = track_qualified_own("inval_rule");
 	int64		gone;
 
+	/*
+	 * Another session may be adding a rule to the table just now, relying on
+	 * the triggers that are there.
+	 */
+	if (get_rel_name(relid) != NULL)
+		LockRelationOid(relid, ShareRowExclusiveLock);
+
 	values[0] = ObjectIdGetDatum(relid);
 	values[1] = key ? CStringGetTextDatum(key) : (Datum) 0;
 	values[2] = Int32GetDatum(rule);

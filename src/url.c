@@ -73,8 +73,10 @@ url_parse_tcp(const char *text, InvalUrl *url, char *problem)
 		end = slash;
 	}
 
-	at = memchr(text, '@', end - text);
-	if (at != NULL)
+	/* The last one: a password may hold others that nobody has encoded. */
+	for (at = end; at >= text && *at != '@'; at--)
+		;
+	if (at >= text)
 	{
 		colon = memchr(text, ':', at - text);
 		if (!url_decode(text, colon ? colon : at, url->user, "user", problem))

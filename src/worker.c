@@ -95,6 +95,12 @@ worker_start(Oid database_oid)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
 
+	/*
+	 * Losing our last deletes in a crash means to deliver once more, so there
+	 * is nothing to wait for, least of all a synchronous standby.
+	 */
+	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
+
 	if (!worker_has_extension())
 		worker_leave();
 	inval_ledger_attach();
@@ -260,15 +266,16 @@ worker_sweep_table(int table)
 		state = inval_outbox_try_empty(table);
 	}
 	worker_commit();
-	if (state == INVAL_OUTBOX_OWES && blocks > ROTATE_BLOCKS &&
-		!inval_outbox_is_current(table))
+	if (state == INVAL_OUTBOX_OWES && !inval_outbox_is_current(table) &&
+		(table < INVAL_OUTBOX_GROUP || blocks > ROTATE_BLOCKS))
 		worker_compact(table, blocks);
 }
 
 /*
- * A few entries that cannot be delivered must not keep a large table from
- * being emptied: where less than half of it is still owed, that moves to the
- * current slow table, so that each entry is moved rarely.
+ * A few entries that cannot be delivered must not keep a table from being
+ * emptied: where less than half of it is still owed, that moves to the current
+ * slow table.  A fast table gets rid of them at once, a slow one when it is
+ * large, so that each entry is moved rarely.
  */
 static void
 worker_compact(int table, BlockNumber blocks)

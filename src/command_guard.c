@@ -1,23 +1,28 @@
 /*
- * database_guard.c
- *		Keeps the worker out of the way of those who want a database alone.
+ * command_guard.c
+ *		Commands of the server that inval has to know of.
  *
  * DROP DATABASE, ALTER DATABASE … RENAME, ALTER DATABASE … SET TABLESPACE and
  * CREATE DATABASE … TEMPLATE refuse to run while somebody is connected, after
  * having waited for five seconds (CountOtherDBBackends).  Before such a
  * command runs, the worker of that database is ended and its next start put
  * off; the server's own wait covers the moment that takes.
+ *
+ * REFRESH MATERIALIZED VIEW would empty the outbox; its query refuses to run
+ * (inval_outbox_source), and with WITH NO DATA, where it does not run, we do.
  */
 #include "postgres.h"
 
 #include <signal.h>
 
+#include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "nodes/parsenodes.h"
 #include "tcop/utility.h"
 
-#include "database_guard.h"
+#include "catalog.h"
+#include "command_guard.h"
 #include "shared.h"
 
 /* How long the worker stays away: longer than the command may wait. */
@@ -34,12 +39,13 @@ static void guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 static const char *guard_database_of(Node *statement);
 static const char *guard_option(List *options, const char *name);
 static void guard_end_worker(const char *name);
+static void guard_outbox(RefreshMatViewStmt *statement);
 
 /*
  * Called by _PG_init.  Without preloading there is no worker to keep away.
  */
 void
-inval_database_guard_init(void)
+inval_command_guard_init(void)
 {
 	if (!inval_shared_is_preloaded())
 		return;
@@ -57,6 +63,8 @@ guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 
 	if (name != NULL)
 		guard_end_worker(name);
+	if (IsA(pstmt->utilityStmt, RefreshMatViewStmt))
+		guard_outbox((RefreshMatViewStmt *) pstmt->utilityStmt);
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context,
 							 params, query_env, dest, qc);
@@ -133,4 +141,16 @@ guard_end_worker(const char *name)
 	SpinLockRelease(&shared->mutex);
 	if (pid != 0)
 		(void) kill(pid, SIGTERM);
+}
+
+static void
+guard_outbox(RefreshMatViewStmt *statement)
+{
+	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
+	const InvalCatalog *catalog = OidIsValid(relid) ? inval_catalog(true) : NULL;
+	int			i;
+
+	for (i = 0; catalog != NULL && i < INVAL_OUTBOX_TABLES; i++)
+		if (catalog->outbox[i] == relid)
+			inval_catalog_refuse_refresh();
 }
