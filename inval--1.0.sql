@@ -73,6 +73,19 @@ CREATE TRIGGER inval_rule_changed
 	FOR EACH ROW EXECUTE FUNCTION inval_rule_changed();
 ALTER TABLE inval_rule ENABLE ALWAYS TRIGGER inval_rule_changed;
 
+-- A publication FOR ALL TABLES carries this table.  A subscriber has rules of
+-- its own.
+CREATE FUNCTION inval_rule_apply() RETURNS trigger
+AS 'MODULE_PATHNAME' LANGUAGE C;
+REVOKE ALL ON FUNCTION inval_rule_apply() FROM PUBLIC;
+COMMENT ON FUNCTION inval_rule_apply() IS
+	'Keeps rules that logical replication brings from being applied';
+
+CREATE TRIGGER inval_rule_apply
+	BEFORE INSERT OR UPDATE OR DELETE ON inval_rule
+	FOR EACH ROW EXECUTE FUNCTION inval_rule_apply();
+ALTER TABLE inval_rule ENABLE ALWAYS TRIGGER inval_rule_apply;
+
 CREATE FUNCTION inval_capture_row() RETURNS trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON FUNCTION inval_capture_row() IS

@@ -31,6 +31,12 @@
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
 
+/*
+ * Where there is no worker, each session empties the outbox now and then: early
+ * enough that the smallest ledger still knows what was confirmed.
+ */
+#define SWEEP_COMMITS		256
+
 /* What PRE_COMMIT leaves for COMMIT */
 typedef struct CommitPlan
 {
@@ -50,6 +56,7 @@ static CommitPlan plan;
 /* This transaction met a rule. */
 static bool in_use = false;
 static MemoryContext commit_context = NULL;
+static int	commits_unswept = 0;
 
 static void commit_queue_late(void);
 static void commit_xact_callback(XactEvent event, void *arg);
@@ -202,6 +209,11 @@ commit_prepare(void)
 	plan.made = true;
 	plan.has_worker_lane = inval_pending_did_spill();
 	plan.database = inval_shared_database();
+	if (plan.database->worker_pid == 0 && ++commits_unswept >= SWEEP_COMMITS)
+	{
+		commits_unswept = 0;
+		inval_outbox_sweep();
+	}
 	plan.target = inval_target_default();
 	inval_target_log_change(plan.target);
 

@@ -27,7 +27,6 @@
 
 static uint64 operate_timeout_us(Interval *timeout);
 static bool operate_drain_pass(InvalDrain *drain, uint64 deadline);
-static void operate_sweep(void);
 static void operate_wait(int milliseconds);
 static void operate_set_paused(char *target, bool paused);
 
@@ -65,7 +64,7 @@ inval_drain(PG_FUNCTION_ARGS)
 	}
 
 	if (inval_shared_database()->worker_pid == 0)
-		operate_sweep();
+		inval_outbox_sweep();
 	inval_drain_begin(&drain, target, false);
 	while (!operate_drain_pass(&drain, deadline))
 	{
@@ -81,25 +80,6 @@ inval_drain(PG_FUNCTION_ARGS)
 	}
 	inval_drain_end(&drain);
 	PG_RETURN_INT64((int64) drain.confirmed);
-}
-
-/*
- * Where there is no worker, we empty the tables of the outbox that owe nothing.
- * Before anything else is done in this transaction: truncating cannot be
- * rolled back, so a table must not have been changed by us.
- */
-static void
-operate_sweep(void)
-{
-	int			table;
-
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		if (inval_outbox_blocks(table) > 0 && !inval_outbox_is_mine(table))
-		{
-			if (inval_outbox_is_current(table))
-				(void) inval_outbox_switch(table);
-			(void) inval_outbox_try_empty(table);
-		}
 }
 
 /*

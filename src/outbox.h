@@ -60,6 +60,7 @@ extern BlockNumber inval_outbox_blocks(int table);
 extern InvalOutboxState inval_outbox_try_empty(int table);
 extern bool inval_outbox_is_current(int table);
 extern bool inval_outbox_switch(int table);
+extern void inval_outbox_sweep(void);
 
 extern int64 inval_outbox_entry_id(FullTransactionId xid, int64 number);
 

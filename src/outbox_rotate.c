@@ -287,3 +287,22 @@ inval_outbox_switch(int table)
 	}
 	return false;
 }
+
+/*
+ * Empties what can be emptied, in a session's transaction: for databases
+ * without a worker.  Leaves alone what this transaction has changed, since
+ * truncating cannot be rolled back.
+ */
+void
+inval_outbox_sweep(void)
+{
+	int			table;
+
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		if (inval_outbox_blocks(table) > 0 && !inval_outbox_is_mine(table))
+		{
+			if (inval_outbox_is_current(table))
+				(void) inval_outbox_switch(table);
+			(void) inval_outbox_try_empty(table);
+		}
+}

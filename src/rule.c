@@ -18,6 +18,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
+#include "replication/logicalworker.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -40,6 +41,7 @@ static void rule_compile(InvalRule *rule, Datum *values, bool *nulls,
 						 Relation relation, MemoryContext context);
 static void rule_error_context(void *arg);
 
+PG_FUNCTION_INFO_V1(inval_rule_apply);
 PG_FUNCTION_INFO_V1(inval_rule_changed);
 
 /*
@@ -227,6 +229,27 @@ static void
 rule_error_context(void *arg)
 {
 	errcontext("inval rule %u", ((InvalRule *) arg)->id);
+}
+
+/*
+ * Trigger on inval_rule: ignores what a logical replication worker brings.
+ */
+Datum
+inval_rule_apply(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired BEFORE ROW",
+						"inval_rule_apply")));
+	if (IsLogicalWorker())
+		return PointerGetDatum(NULL);
+	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+						   trigdata->tg_newtuple : trigdata->tg_trigtuple);
 }
 
 /*

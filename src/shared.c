@@ -37,7 +37,7 @@ typedef struct SharedSizes
 } SharedSizes;
 
 static const SharedSizes preloaded_sizes = {65536, 256, 256, 1024, 256};
-static const SharedSizes reserve_sizes = {1024, 8, 8, 16, 8};
+static const SharedSizes reserve_sizes = {2048, 8, 8, 16, 8};
 
 static InvalShared *shared = NULL;
 static InvalDatabase *my_database = NULL;
