@@ -273,11 +273,11 @@ CREATE VIEW inval_stats AS
 REVOKE ALL ON inval_stats FROM PUBLIC;
 GRANT SELECT ON inval_stats TO pg_monitor;
 COMMENT ON VIEW inval_stats IS
-	'What each rule did to each target since the server started or inval_stats_reset ran';
+	'What each rule did to each target since the server started or inval_stats_reset ran; committed work only';
 COMMENT ON COLUMN inval_stats.rule IS 'The rule; NULL for inval_touch';
 COMMENT ON COLUMN inval_stats.relation IS 'The tracked table';
 COMMENT ON COLUMN inval_stats.target IS 'The target';
-COMMENT ON COLUMN inval_stats.rows_seen IS 'Changed rows that the rule looked at, in transactions that committed; those that a savepoint took back are counted';
+COMMENT ON COLUMN inval_stats.rows_seen IS 'Changed rows that the rule looked at';
 COMMENT ON COLUMN inval_stats.keys_queued IS 'Invalidations queued (counted only, for a rule in state shadow)';
 COMMENT ON COLUMN inval_stats.keys_coalesced IS 'Keys that the same transaction had queued already';
 COMMENT ON COLUMN inval_stats.delivered_at_commit IS 'Invalidations confirmed before COMMIT returned';

@@ -46,4 +46,7 @@ SELECT left(url, 40) AS url, taken(url) FROM unnest(ARRAY[
 \set VERBOSITY default
 SET inval.redis_url = 'redis://user:hunter2@localhost:port';
 ALTER SYSTEM SET inval.redis_url = 'redis://user:hunter2@localhost/x';
+-- Everybody can read the settings of databases, roles and functions.
+ALTER ROLE CURRENT_USER SET inval.redis_url = 'redis://user:hunter2@localhost';
+ALTER ROLE CURRENT_USER SET inval.redis_url = 'unix:///tmp/x?password=hunter2';
 DROP FUNCTION taken(text);

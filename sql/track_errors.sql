@@ -22,6 +22,8 @@ CREATE FOREIGN TABLE doc_foreign (id integer) SERVER doc_server;
 -- Relations that cannot be tracked
 SELECT outcome(
 	$$inval_track(NULL, 'id')$$,
+	$$inval_track(4294967295::oid::regclass, 'id')$$,
+	$$inval_preview(4294967295::oid::regclass)$$,
 	$$inval_track('doc_view', 'id')$$,
 	$$inval_track('doc_matview', 'id')$$,
 	$$inval_track('doc_pkey', 'id')$$,

@@ -47,7 +47,7 @@ inval_capture_row(PG_FUNCTION_ARGS)
 		InvalRule  *rule = &rules->rules[i];
 		InvalTally *tally = inval_stats_tally(rule->id);
 
-		tally->rows++;
+		tally->counts.rows++;
 		if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 			capture_row(rule, tally, trigdata->tg_trigslot);
 		else if (capture_changes(rule, RelationGetDescr(trigdata->tg_relation),
@@ -100,7 +100,7 @@ inval_capture_truncate(PG_FUNCTION_ARGS)
 		{
 			InvalTally *tally = inval_stats_tally(rules->rules[i].id);
 
-			tally->rows++;
+			tally->counts.rows++;
 			capture_row(&rules->rules[i], tally, row);
 		}
 		MemoryContextReset(row_context);
@@ -175,9 +175,9 @@ capture_row(InvalRule *rule, InvalTally *tally, TupleTableSlot *row)
 	InvalEntry	entry;
 
 	if (!inval_capture_render(rule, row, &entry))
-		tally->skipped++;
+		tally->counts.skipped++;
 	else if (!inval_commit_queue(rule->lane, &entry))
-		tally->coalesced++;
+		tally->counts.coalesced++;
 }
 
 /*

@@ -179,9 +179,11 @@ commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	{
 		case SUBXACT_EVENT_COMMIT_SUB:
 			inval_pending_subcommit();
+			inval_stats_subcommit();
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			inval_pending_subabort();
+			inval_stats_subabort();
 			break;
 		case SUBXACT_EVENT_START_SUB:
 		case SUBXACT_EVENT_PRE_COMMIT_SUB:

@@ -14,6 +14,7 @@
 #include "utils/tuplestore.h"
 
 #include "capture.h"
+#include "track.h"
 
 #define PREVIEW_COLUMNS	4
 
@@ -48,7 +49,7 @@ inval_preview(PG_FUNCTION_ARGS)
 	if (max_rows == 0)
 		return (Datum) 0;
 
-	relation = relation_open(relid, AccessShareLock);
+	relation = inval_track_open(relid);
 	rules = inval_rules_of(relation);
 	if (rules->nrules == 0)
 		ereport(NOTICE,

@@ -220,6 +220,6 @@ inval_touch(PG_FUNCTION_ARGS)
 	entry.field_length = words[3] ? (uint32) strlen(words[3]) : 0;
 	tally = inval_stats_tally(0);
 	if (!inval_commit_queue(lane, &entry))
-		tally->coalesced++;
+		tally->counts.coalesced++;
 	PG_RETURN_VOID();
 }

@@ -146,8 +146,6 @@ redis_url_check(char **newval, void **extra, GucSource source)
 	char		problem[INVAL_URL_PROBLEM_LEN];
 	char	   *kept;
 
-	(void) source;
-
 	/* A parallel worker is told what its leader's server process keeps. */
 	if (strcmp(*newval, REDIS_URL_KEPT) == 0)
 		return true;
@@ -157,6 +155,16 @@ redis_url_check(char **newval, void **extra, GucSource source)
 		GUC_check_errmsg("invalid value for parameter \"%s\"", "inval.redis_url");
 		GUC_check_errdetail("%s", problem);
 		GUC_check_errhint("Use redis://[user:password@]host[:port][/db] or unix:///path?db=0.");
+		return false;
+	}
+
+	/* ALTER DATABASE, ALTER ROLE and functions keep it where all can read it. */
+	if (source == PGC_S_TEST && url.password[0] != '\0')
+	{
+		GUC_check_errmsg("parameter \"%s\" cannot be set here to a URL with a password",
+						 "inval.redis_url");
+		GUC_check_errdetail("Everybody can read the settings of databases, roles and functions.");
+		GUC_check_errhint("Set it in postgresql.conf or by ALTER SYSTEM.");
 		return false;
 	}
 

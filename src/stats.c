@@ -11,9 +11,11 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "utils/hsearch.h"
+#include "utils/memutils.h"
 
 #include "entry.h"
 #include "stats.h"
@@ -21,6 +23,7 @@
 static HTAB *tallies = NULL;
 static InvalTally *active = NULL;
 
+static void stats_mark_level(InvalTally *tally);
 static int	stats_lag_bucket(uint64 lag_us);
 static void stats_slot_clear(InvalStatsSlot *slot);
 
@@ -53,7 +56,74 @@ inval_stats_tally(uint32 rule)
 		tally->next = active;
 		active = tally;
 	}
+	stats_mark_level(tally);
 	return tally;
+}
+
+/*
+ * Remembers the counts at the begin of the current nesting level, for the case
+ * that it is rolled back.
+ */
+static void
+stats_mark_level(InvalTally *tally)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	if (level == 1 ||
+		(tally->nmarks > 0 && tally->marks[tally->nmarks - 1].level >= level))
+		return;
+	if (tally->nmarks == tally->max_marks)
+	{
+		int			max = Max(4, tally->max_marks * 2);
+
+		if (tally->marks == NULL)
+			tally->marks = MemoryContextAlloc(TopMemoryContext,
+											  max * sizeof(InvalTallyMark));
+		else
+			tally->marks = repalloc(tally->marks, max * sizeof(InvalTallyMark));
+		tally->max_marks = max;
+	}
+	tally->marks[tally->nmarks].level = level;
+	tally->marks[tally->nmarks].counts = tally->counts;
+	tally->nmarks++;
+}
+
+/*
+ * The current subtransaction becomes part of its parent.
+ */
+void
+inval_stats_subcommit(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	InvalTally *tally;
+
+	for (tally = active; tally != NULL; tally = tally->next)
+	{
+		InvalTallyMark *top = tally->nmarks > 0 ?
+			&tally->marks[tally->nmarks - 1] : NULL;
+
+		if (top == NULL || top->level < level)
+			continue;
+		if (level == 2 ||
+			(tally->nmarks > 1 && tally->marks[tally->nmarks - 2].level == level - 1))
+			tally->nmarks--;
+		else
+			top->level = level - 1;
+	}
+}
+
+/*
+ * The current subtransaction never happened.
+ */
+void
+inval_stats_subabort(void)
+{
+	int			level = GetCurrentTransactionNestLevel();
+	InvalTally *tally;
+
+	for (tally = active; tally != NULL; tally = tally->next)
+		while (tally->nmarks > 0 && tally->marks[tally->nmarks - 1].level >= level)
+			tally->counts = tally->marks[--tally->nmarks].counts;
 }
 
 /*
@@ -72,9 +142,9 @@ inval_stats_count_queued(const char *entries, Size length, bool at_commit)
 		Assert(entries != NULL);
 		if (tally == NULL || tally->rule != entry.rule)
 			tally = inval_stats_tally(entry.rule);
-		tally->queued++;
+		tally->counts.queued++;
 		if (at_commit)
-			tally->at_commit++;
+			tally->counts.at_commit++;
 	}
 }
 
@@ -105,16 +175,16 @@ inval_stats_commit(bool delivered, bool tried, uint64 lag_us)
 
 		if (slot == NULL)
 			continue;
-		pg_atomic_fetch_add_u64(&slot->rows_seen, tally->rows);
-		pg_atomic_fetch_add_u64(&slot->keys_queued, tally->queued);
-		pg_atomic_fetch_add_u64(&slot->keys_coalesced, tally->coalesced);
-		pg_atomic_fetch_add_u64(&slot->skipped, tally->skipped);
-		if (tally->at_commit == 0)
+		pg_atomic_fetch_add_u64(&slot->rows_seen, tally->counts.rows);
+		pg_atomic_fetch_add_u64(&slot->keys_queued, tally->counts.queued);
+		pg_atomic_fetch_add_u64(&slot->keys_coalesced, tally->counts.coalesced);
+		pg_atomic_fetch_add_u64(&slot->skipped, tally->counts.skipped);
+		if (tally->counts.at_commit == 0)
 			continue;
 		if (delivered)
-			inval_stats_delivered(slot, tally->at_commit, lag_us, false);
+			inval_stats_delivered(slot, tally->counts.at_commit, lag_us, false);
 		else if (tried)
-			pg_atomic_fetch_add_u64(&slot->failed_tries, tally->at_commit);
+			pg_atomic_fetch_add_u64(&slot->failed_tries, tally->counts.at_commit);
 	}
 }
 
@@ -132,8 +202,8 @@ inval_stats_forget(void)
 		tally->active = false;
 		tally->next = NULL;
 		tally->slot = NULL;
-		tally->rows = tally->coalesced = tally->skipped = 0;
-		tally->queued = tally->at_commit = 0;
+		tally->nmarks = 0;
+		memset(&tally->counts, 0, sizeof(tally->counts));
 	}
 }
 

@@ -7,6 +7,22 @@
 
 #include "shared.h"
 
+typedef struct InvalCounts
+{
+	uint64		rows;
+	uint64		coalesced;
+	uint64		skipped;
+	uint64		queued;			/* set when the outbox is written */
+	uint64		at_commit;		/* of those, sent by the commit callback */
+} InvalCounts;
+
+/* The counts as they were when a nesting level began to count */
+typedef struct InvalTallyMark
+{
+	int			level;			/* transaction nesting level, from 2 on */
+	InvalCounts counts;
+} InvalTallyMark;
+
 /*
  * What one rule did in the current transaction.  Kept for the life of the
  * process, so that pointers to it stay good.
@@ -17,11 +33,10 @@ typedef struct InvalTally
 	InvalStatsSlot *slot;		/* NULL: none claimed, or none free */
 	bool		active;			/* on the list of this transaction */
 	struct InvalTally *next;	/* on that list */
-	uint64		rows;
-	uint64		coalesced;
-	uint64		skipped;
-	uint64		queued;			/* set when the outbox is written */
-	uint64		at_commit;		/* of those, sent by the commit callback */
+	InvalCounts counts;
+	InvalTallyMark *marks;
+	int			nmarks;
+	int			max_marks;
 } InvalTally;
 
 extern InvalTally *inval_stats_tally(uint32 rule);
@@ -34,6 +49,8 @@ extern void inval_stats_prepare(void);
 /* Cannot fail: may be called after the commit record */
 extern void inval_stats_commit(bool delivered, bool tried, uint64 lag_us);
 extern void inval_stats_forget(void);
+extern void inval_stats_subcommit(void);
+extern void inval_stats_subabort(void);
 
 extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
 extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,

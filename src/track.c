@@ -87,7 +87,7 @@ inval_track(PG_FUNCTION_ARGS)
 				 errmsg("relation must not be null")));
 	relid = PG_GETARG_OID(TRACK_RELATION);
 
-	relation = relation_open(relid, AccessShareLock);
+	relation = inval_track_open(relid);
 	inval_track_check_relation(relation);
 	inval_track_check_options(fcinfo, relation, &options);
 	/* Keeps its lock; ALTER TABLE wants nobody to have the table open. */
@@ -122,10 +122,7 @@ inval_untrack(PG_FUNCTION_ARGS)
 				 errmsg("relation must not be null")));
 	relid = PG_GETARG_OID(0);
 	key = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (get_rel_name(relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
+	relation_close(inval_track_open(relid), NoLock);
 	inval_track_check_owner(relid);
 
 	SPI_connect();
@@ -245,8 +242,12 @@ track_write_rule(Oid relid, InvalTrackOptions *options)
 					   " targets = excluded.targets, state = excluded.state"
 					   " RETURNING id",
 					   track_qualified_own("inval_rule"));
-	track_execute_as_owner(command, TRACK_BOUND, arguments.types,
-						   arguments.values, arguments.nulls);
+	if (track_execute_as_owner(command, TRACK_BOUND, arguments.types,
+							   arguments.values, arguments.nulls) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the rule was not written"),
+				 errdetail("A logical replication worker cannot track tables.")));
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
 									   SPI_tuptable->tupdesc, 1, &isnull));
 }

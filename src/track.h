@@ -43,6 +43,7 @@ typedef struct InvalTrackOptions
 	char	   *state;
 } InvalTrackOptions;
 
+extern Relation inval_track_open(Oid relid);
 extern void inval_track_check_relation(Relation relation);
 extern void inval_track_check_owner(Oid relid);
 extern void inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/relation.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
@@ -40,6 +41,21 @@ static void options_check_template(const char *template, const char *what,
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_targets(FunctionCallInfo fcinfo);
 static void options_refuse_unsupported(FunctionCallInfo fcinfo);
+
+/*
+ * Opens a relation that was given by its OID, under an AccessShareLock.
+ */
+Relation
+inval_track_open(Oid relid)
+{
+	Relation	relation = try_relation_open(relid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	return relation;
+}
 
 /*
  * Only an ordinary table that belongs to the caller can be tracked.

@@ -52,17 +52,6 @@ foreach my $name ('with', 'without')
 		"$name inval: and in step");
 }
 
-TODO:
-{
-	local $TODO = 'inval_rule is an ordinary table, which FOR ALL TABLES publishes';
-	my ($status, $output, $error) = $subscriber{without}->psql('postgres',
-		"CREATE SUBSCRIPTION everything CONNECTION '"
-		  . $node->connstr . " dbname=postgres' PUBLICATION everything "
-		  . 'WITH (copy_data = false, enabled = false, create_slot = false)');
-
-	is($status, 0, 'without inval: a subscription to FOR ALL TABLES') or note($error);
-}
-
 foreach my $db (0, 1)
 {
 	$redis->select_db($db)->fill('team:', 1, 100);
@@ -112,5 +101,30 @@ is(scalar($redis->select_db(1)->existing(map { "team:$_" } 1 .. 100)), 0,
 $subscriber{$_}->safe_psql('postgres', "DROP SUBSCRIPTION sub_$_")
   foreach 'with', 'without';
 no_crash($node, 'publisher: no server process crashed');
+
+# The table of rules is an ordinary one, hence published FOR ALL TABLES.  A
+# subscriber that has inval keeps to its own rules.
+my $other = new_node('other', url => $redis->unix_url(1));
+
+$other->safe_psql('postgres', q{
+	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
+	SELECT inval_track('team', key => 'mine:{id}')});
+my $rules = $other->safe_psql('postgres', 'TABLE inval_rule');
+$other->safe_psql('postgres',
+	"CREATE SUBSCRIPTION everything CONNECTION '"
+	  . $node->connstr . " dbname=postgres' PUBLICATION everything");
+ok(poll_query($other, 'postgres', q{
+	SELECT count(*) > 1 AND bool_and(srsubstate IN ('r', 's')) FROM pg_subscription_rel}),
+	'FOR ALL TABLES, to a subscriber with inval: in step');
+$node->safe_psql('postgres', q{
+	SELECT inval_track('team', key => 'other:{id}');
+	SELECT inval_track('team', 'id', state => 'shadow');
+	INSERT INTO team VALUES (-1, 1);
+	SELECT inval_untrack('team')});
+ok(poll_query($other, 'postgres', 'SELECT count(*) FROM team WHERE id = -1', 1),
+	'FOR ALL TABLES, to a subscriber with inval: changes arrive');
+$node->wait_for_catchup('everything');
+is($other->safe_psql('postgres', 'TABLE inval_rule'), $rules,
+	'FOR ALL TABLES, to a subscriber with inval: which keeps its own rules');
 
 done_testing();
