@@ -165,6 +165,7 @@ is($redis->cmd('EXISTS', 'team:6'), 0, 'not preloaded: which removes the key');
 $plain->append_conf('postgresql.conf', "inval.commit_timeout = '60s'");
 $plain->reload;
 create_team($plain, 'postgres', 'commit');
+$plain->safe_psql('postgres', 'SELECT inval_drain()');
 append_to_file($plain->basedir . '/load.sql',
 	"UPDATE team SET note = 'n' WHERE id = :client_id + 1;\n");
 $plain->command_ok(
