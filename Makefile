@@ -17,6 +17,7 @@ OBJS = \
 	src/command.o \
 	src/commit.o \
 	src/command_guard.o \
+	src/ddl.o \
 	src/delivery.o \
 	src/drain.o \
 	src/entry.o \

@@ -133,6 +133,17 @@ SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION inval_untrack_rule(integer) IS
 	'Drops one rule. Returns whether there was one';
 
+CREATE FUNCTION inval_on_drop() RETURNS event_trigger
+AS 'MODULE_PATHNAME' LANGUAGE C;
+REVOKE ALL ON FUNCTION inval_on_drop() FROM PUBLIC;
+COMMENT ON FUNCTION inval_on_drop() IS 'Drops the rules of dropped tables';
+
+CREATE EVENT TRIGGER inval_on_drop ON sql_drop
+	WHEN TAG IN ('DROP TABLE', 'DROP SCHEMA', 'DROP OWNED', 'DROP EXTENSION')
+	EXECUTE FUNCTION inval_on_drop();
+ALTER EVENT TRIGGER inval_on_drop ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER inval_on_drop IS 'Drops the rules of dropped tables';
+
 CREATE FUNCTION inval_preview(
 	relation regclass, max_rows integer DEFAULT 10,
 	OUT rule integer, OUT action text, OUT key text, OUT field text)

@@ -164,3 +164,19 @@ SELECT * FROM queued();
 SELECT inval_untrack('unlogged');
 DROP TABLE unlogged;
 SELECT count(*) FROM inval_rule;
+
+-- Rules go with their table, by whatever command it goes, and stay if it stays.
+CREATE SCHEMA going;
+CREATE TABLE going.one (id integer);
+CREATE TABLE going.two (id integer);
+SELECT inval_track('going.one', 'id') IS NOT NULL AS one,
+	inval_track('going.two', 'id') IS NOT NULL AS two;
+DROP TABLE going.one;
+SELECT relation FROM inval_rule;
+BEGIN;
+DROP SCHEMA going CASCADE;
+SELECT count(*) FROM inval_rule;
+ROLLBACK;
+SELECT relation FROM inval_rule;
+DROP SCHEMA going CASCADE;
+SELECT count(*) FROM inval_rule;
