@@ -10,7 +10,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $redis = InvalRedis->new;
-my $node = new_node('outage', url => $redis->unix_url);
+my $node = new_node('outage', url => $redis->unix_url,
+	conf => "inval.sweep_interval = '10ms'\n");
 
 $node->safe_psql('postgres', q{
 	CREATE TABLE at_commit (id int PRIMARY KEY, n int DEFAULT 0);

@@ -12,7 +12,7 @@ use Test::More;
 my $redis = InvalRedis->new;
 my $node = new_node('crashes',
 	url => $redis->unix_url,
-	conf => "inval.commit_timeout = '100ms'\n");
+	conf => "inval.commit_timeout = '100ms'\ninval.sweep_interval = '10ms'\n");
 my $id = 0;
 
 $node->safe_psql('postgres', q{
