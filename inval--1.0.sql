@@ -86,6 +86,16 @@ CREATE TRIGGER inval_rule_apply
 	FOR EACH ROW EXECUTE FUNCTION inval_rule_apply();
 ALTER TABLE inval_rule ENABLE ALWAYS TRIGGER inval_rule_apply;
 
+CREATE FUNCTION inval_rule_truncate() RETURNS trigger
+AS 'MODULE_PATHNAME' LANGUAGE C;
+REVOKE ALL ON FUNCTION inval_rule_truncate() FROM PUBLIC;
+COMMENT ON FUNCTION inval_rule_truncate() IS 'Refuses to truncate the rules';
+
+CREATE TRIGGER inval_rule_truncate
+	BEFORE TRUNCATE ON inval_rule
+	FOR EACH STATEMENT EXECUTE FUNCTION inval_rule_truncate();
+ALTER TABLE inval_rule ENABLE ALWAYS TRIGGER inval_rule_truncate;
+
 CREATE FUNCTION inval_capture_row() RETURNS trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON FUNCTION inval_capture_row() IS

@@ -180,3 +180,6 @@ ROLLBACK;
 SELECT relation FROM inval_rule;
 DROP SCHEMA going CASCADE;
 SELECT count(*) FROM inval_rule;
+
+-- The rules are not for truncating.
+TRUNCATE inval_rule;

@@ -15,11 +15,16 @@
 
 #include <signal.h>
 
+#include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "nodes/parsenodes.h"
+#include "miscadmin.h"
 #include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/syscache.h"
 
 #include "catalog.h"
 #include "command_guard.h"
@@ -38,17 +43,16 @@ static void guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 								  DestReceiver *dest, QueryCompletion *qc);
 static const char *guard_database_of(Node *statement);
 static const char *guard_option(List *options, const char *name);
-static void guard_end_worker(const char *name);
+static bool guard_may(Oid database, bool copy);
+static void guard_end_worker(const char *name, bool copy);
 static void guard_outbox(RefreshMatViewStmt *statement);
 
 /*
- * Called by _PG_init.  Without preloading there is no worker to keep away.
+ * Called by _PG_init.
  */
 void
 inval_command_guard_init(void)
 {
-	if (!inval_shared_is_preloaded())
-		return;
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = guard_process_utility;
 }
@@ -59,10 +63,13 @@ guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 					  ParamListInfo params, QueryEnvironment *query_env,
 					  DestReceiver *dest, QueryCompletion *qc)
 {
-	const char *name = guard_database_of(pstmt->utilityStmt);
+	if (inval_shared_is_preloaded())	/* else there is no worker */
+	{
+		const char *name = guard_database_of(pstmt->utilityStmt);
 
-	if (name != NULL)
-		guard_end_worker(name);
+		if (name != NULL)
+			guard_end_worker(name, IsA(pstmt->utilityStmt, CreatedbStmt));
+	}
 	if (IsA(pstmt->utilityStmt, RefreshMatViewStmt))
 		guard_outbox((RefreshMatViewStmt *) pstmt->utilityStmt);
 	if (prev_process_utility)
@@ -118,15 +125,41 @@ guard_option(List *options, const char *name)
 	return NULL;
 }
 
+/*
+ * Whether the command can succeed at all: who may not drop or copy a database
+ * must not be able to end its worker either.
+ */
+static bool
+guard_may(Oid database, bool copy)
+{
+	HeapTuple	tuple;
+	bool		may;
+
+#if PG_VERSION_NUM >= 160000
+	may = object_ownercheck(DatabaseRelationId, database, GetUserId());
+#else
+	may = pg_database_ownercheck(database, GetUserId());
+#endif
+	if (may || !copy || !have_createdb_privilege())
+		return may;
+	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+	if (HeapTupleIsValid(tuple))
+	{
+		may = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		ReleaseSysCache(tuple);
+	}
+	return may;
+}
+
 static void
-guard_end_worker(const char *name)
+guard_end_worker(const char *name, bool copy)
 {
 	InvalShared *shared = inval_shared();
 	Oid			database = get_database_oid(name, true);
 	pid_t		pid = 0;
 	uint32		i;
 
-	if (!OidIsValid(database))
+	if (!OidIsValid(database) || !guard_may(database, copy))
 		return;
 	SpinLockAcquire(&shared->mutex);
 	for (i = 0; i < shared->databases; i++)

@@ -18,6 +18,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "catalog.h"
 #include "commit.h"
 #include "delivery.h"
 #include "ledger.h"
@@ -31,10 +32,7 @@
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
 
-/*
- * Where there is no worker, each session empties the outbox now and then: early
- * enough that the smallest ledger still knows what was confirmed.
- */
+/* Without a worker, the outbox is emptied after that many commits. */
 #define SWEEP_COMMITS		256
 
 /* What PRE_COMMIT leaves for COMMIT */
@@ -56,7 +54,6 @@ static CommitPlan plan;
 /* This transaction met a rule. */
 static bool in_use = false;
 static MemoryContext commit_context = NULL;
-static int	commits_unswept = 0;
 
 static void commit_queue_late(void);
 static void commit_xact_callback(XactEvent event, void *arg);
@@ -64,6 +61,8 @@ static void commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid
 									SubTransactionId parentSubid, void *arg);
 static void commit_prepare(void);
 static void commit_prepare_shipment(const char *entries, Size length);
+static bool commit_extension_is_gone(void);
+static void commit_sweep(void);
 static Size commit_split(const char *entries, Size length);
 static void commit_prepare_two_phase(void);
 static void commit_log_shadow(const char *entries, Size length);
@@ -87,10 +86,10 @@ inval_commit_init(void)
 void
 inval_commit_begin(void)
 {
-	in_use = true;
 	if (unlikely(commit_context == NULL))
 		commit_context = AllocSetContextCreate(TopMemoryContext, "inval commit",
 											   ALLOCSET_DEFAULT_SIZES);
+	in_use = true;
 }
 
 /*
@@ -207,15 +206,17 @@ commit_prepare(void)
 	const char *worker = inval_pending_entries(INVAL_LANE_WORKER, &worker_length);
 	const char *shadow = inval_pending_entries(INVAL_LANE_SHADOW, &shadow_length);
 
+	if (commit_extension_is_gone())
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
 	inval_ledger_attach();
 	plan.made = true;
 	plan.has_worker_lane = inval_pending_did_spill();
 	plan.database = inval_shared_database();
-	if (plan.database->worker_pid == 0 && ++commits_unswept >= SWEEP_COMMITS)
-	{
-		commits_unswept = 0;
-		inval_outbox_sweep();
-	}
+	if (plan.database->worker_pid == 0)
+		commit_sweep();
 	plan.target = inval_target_default();
 	inval_target_log_change(plan.target);
 
@@ -242,6 +243,48 @@ commit_prepare(void)
 		commit_prepare_shipment(entries, now_length);
 	inval_pending_flushed(true);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Whether this transaction has dropped the extension, and with it the queue:
+ * then there is nowhere to put what it owes.
+ */
+static bool
+commit_extension_is_gone(void)
+{
+	Size		length;
+	Size		worker_length;
+
+	if (inval_catalog(true) != NULL)
+		return false;
+	(void) inval_pending_entries(INVAL_LANE_COMMIT, &length);
+	(void) inval_pending_entries(INVAL_LANE_WORKER, &worker_length);
+	if (length > 0 || worker_length > 0)
+		ereport(WARNING,
+				(errmsg("invalidations of this transaction are dropped with extension \"inval\""),
+				 errhint("Remove the keys of the rows it changed by hand.")));
+	inval_pending_flushed(true);
+	return true;
+}
+
+/*
+ * Where there is no worker, sessions empty the outbox: early enough that even
+ * the smallest ledger still knows what was confirmed.
+ */
+static void
+commit_sweep(void)
+{
+	InvalDatabase *database = plan.database;
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	uint64		swept = pg_atomic_read_u64(&database->swept_xid);
+	uint32		commits = pg_atomic_add_fetch_u32(&database->unswept, 1);
+
+	if (commits < SWEEP_COMMITS && next - swept < inval_ledger_range() / 4)
+		return;
+	if (!pg_atomic_compare_exchange_u64(&database->swept_xid, &swept, next))
+		return;					/* somebody else does it */
+	pg_atomic_write_u32(&database->unswept, 0);
+	inval_outbox_sweep(true);
 }
 
 /*
@@ -311,6 +354,8 @@ commit_prepare_two_phase(void)
 	const char *entries;
 	int			i;
 
+	if (commit_extension_is_gone())
+		return;
 	for (i = 0; i < (int) lengthof(lanes); i++)
 	{
 		entries = inval_pending_entries(lanes[i], &length);

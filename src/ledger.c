@@ -112,3 +112,12 @@ inval_ledger_predates(FullTransactionId xid)
 		return true;
 	return U64FromFullTransactionId(xid) < inval_shared()->ledger_start;
 }
+
+/*
+ * How many transactions the ledger can remember.
+ */
+uint64
+inval_ledger_range(void)
+{
+	return (uint64) inval_shared()->ledger_words * XIDS_PER_WORD;
+}

@@ -17,6 +17,7 @@ typedef enum InvalLedgerState
 extern void inval_ledger_attach(void);
 extern void inval_ledger_note(FullTransactionId xid, InvalLedgerState state);
 extern InvalLedgerState inval_ledger_look(FullTransactionId xid);
+extern uint64 inval_ledger_range(void);
 extern bool inval_ledger_predates(FullTransactionId xid);
 
 #endif							/* INVAL_LEDGER_H */

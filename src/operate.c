@@ -64,7 +64,7 @@ inval_drain(PG_FUNCTION_ARGS)
 	}
 
 	if (inval_shared_database()->worker_pid == 0)
-		inval_outbox_sweep();
+		inval_outbox_sweep(false);
 	inval_drain_begin(&drain, target, false);
 	while (!operate_drain_pass(&drain, deadline))
 	{

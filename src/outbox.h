@@ -57,10 +57,10 @@ extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
 extern Relation inval_outbox_open(int table, int lockmode);
 extern BlockNumber inval_outbox_blocks(int table);
-extern InvalOutboxState inval_outbox_try_empty(int table);
+extern InvalOutboxState inval_outbox_try_empty(int table, bool may_keep_locks);
 extern bool inval_outbox_is_current(int table);
 extern bool inval_outbox_switch(int table);
-extern void inval_outbox_sweep(void);
+extern void inval_outbox_sweep(bool may_keep_locks);
 
 extern int64 inval_outbox_entry_id(FullTransactionId xid, int64 number);
 

@@ -43,6 +43,7 @@
 static struct varlena *outbox_read(HeapTuple tuple, TupleDesc desc, int table,
 								   InvalOutboxRow *row);
 static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
+static InvalOutboxState outbox_truncate(Relation relation, bool may_keep_locks);
 static void outbox_scan_relation(Relation relation, int table, BlockNumber start,
 								 InvalOutboxVisitor visit, void *arg);
 
@@ -222,10 +223,11 @@ outbox_visit_owed(InvalOutboxRow *row, void *arg)
 
 /*
  * Empties a table if that is safe now.  Not for a transaction that has changed
- * the table itself: truncating cannot be rolled back.
+ * the table itself: truncating cannot be rolled back.  "may_keep_locks" says
+ * that the transaction ends at once, so that locks may last until then.
  */
 InvalOutboxState
-inval_outbox_try_empty(int table)
+inval_outbox_try_empty(int table, bool may_keep_locks)
 {
 	Oid			relid = inval_catalog(false)->outbox[table];
 	Relation	relation;
@@ -239,18 +241,67 @@ inval_outbox_try_empty(int table)
 		UnlockRelationOid(relid, AccessExclusiveLock);
 		return INVAL_OUTBOX_EMPTY;	/* the extension was dropped */
 	}
+	if (relation->rd_refcnt != 1)
+	{
+		/* A query of our own is reading it, which no lock keeps from us. */
+		relation_close(relation, AccessExclusiveLock);
+		return INVAL_OUTBOX_IN_USE;
+	}
 
 	outbox_scan_relation(relation, table, 0, outbox_visit_owed, &owed);
-	if (!owed && RelationGetNumberOfBlocks(relation) > 0)
-		heap_truncate_one_rel(relation);
+	if (owed || RelationGetNumberOfBlocks(relation) == 0)
+	{
+		relation_close(relation, AccessExclusiveLock);
+		return owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
+	}
 
-	/*
-	 * Given back before the commit, as vacuum does after it has truncated: who
-	 * locks the table next hears first that it is shorter now.  So nobody
-	 * waits for us should the commit have to wait, for a standby for example.
-	 */
-	relation_close(relation, AccessExclusiveLock);
-	return owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
+	return outbox_truncate(relation, may_keep_locks);
+}
+
+/*
+ * Truncates a table and closes it.
+ *
+ * Usually there is nothing in its toast table.  Then the lock is given back
+ * before the commit, as vacuum does after it has truncated: who locks the
+ * table next hears first that it is shorter now.  So nobody waits for us should
+ * the transaction last, for a standby for example.  With toasted entries the
+ * toast table's index is built anew, which others hear of only at commit, so
+ * its lock stays until then; it is only tried for, too.
+ */
+static InvalOutboxState
+outbox_truncate(Relation relation, bool may_keep_locks)
+{
+	Oid			toast = relation->rd_rel->reltoastrelid;
+	BlockNumber toast_blocks = 0;
+
+	if (OidIsValid(toast))
+	{
+		Relation	toast_relation;
+
+		if (!ConditionalLockRelationOid(toast, AccessShareLock))
+			toast_blocks = MaxBlockNumber;
+		else
+		{
+			toast_relation = relation_open(toast, NoLock);
+			toast_blocks = RelationGetNumberOfBlocks(toast_relation);
+			relation_close(toast_relation, AccessShareLock);
+		}
+	}
+
+	if (toast_blocks == 0)
+	{
+		table_relation_nontransactional_truncate(relation);
+		relation_close(relation, AccessExclusiveLock);
+		return INVAL_OUTBOX_EMPTY;
+	}
+	if (!may_keep_locks || !ConditionalLockRelationOid(toast, AccessExclusiveLock))
+	{
+		relation_close(relation, AccessExclusiveLock);
+		return INVAL_OUTBOX_IN_USE;
+	}
+	heap_truncate_one_rel(relation);
+	relation_close(relation, NoLock);
+	return INVAL_OUTBOX_EMPTY;
 }
 
 bool
@@ -294,7 +345,7 @@ inval_outbox_switch(int table)
  * truncating cannot be rolled back.
  */
 void
-inval_outbox_sweep(void)
+inval_outbox_sweep(bool may_keep_locks)
 {
 	int			table;
 
@@ -303,6 +354,6 @@ inval_outbox_sweep(void)
 		{
 			if (inval_outbox_is_current(table))
 				(void) inval_outbox_switch(table);
-			(void) inval_outbox_try_empty(table);
+			(void) inval_outbox_try_empty(table, may_keep_locks);
 		}
 }

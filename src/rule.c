@@ -43,6 +43,7 @@ static void rule_error_context(void *arg);
 
 PG_FUNCTION_INFO_V1(inval_rule_apply);
 PG_FUNCTION_INFO_V1(inval_rule_changed);
+PG_FUNCTION_INFO_V1(inval_rule_truncate);
 
 /*
  * The rules of a relation, without those that are off.  Valid until the end of
@@ -250,6 +251,21 @@ inval_rule_apply(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
 						   trigdata->tg_newtuple : trigdata->tg_trigtuple);
+}
+
+/*
+ * Trigger on inval_rule: TRUNCATE would leave triggers without rules and
+ * sessions with rules that are gone.
+ */
+Datum
+inval_rule_truncate(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("the table inval_rule cannot be truncated"),
+			 errhint("Drop rules by inval_untrack.")));
+	PG_RETURN_NULL();			/* keep the compiler quiet */
 }
 
 /*

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/parallel.h"
 #include "utils/guc.h"
 
 #include "settings.h"
@@ -144,13 +145,17 @@ redis_url_check(char **newval, void **extra, GucSource source)
 {
 	InvalUrl	url;
 	char		problem[INVAL_URL_PROBLEM_LEN];
+	const char *url_text = *newval;
 	char	   *kept;
 
-	/* A parallel worker is told what its leader's server process keeps. */
-	if (strcmp(*newval, REDIS_URL_KEPT) == 0)
-		return true;
+	/*
+	 * A parallel worker is told what its leader's server keeps, and goes on
+	 * with the URL it has; it delivers nothing.
+	 */
+	if (InitializingParallelWorker && strcmp(*newval, REDIS_URL_KEPT) == 0)
+		url_text = inval_redis_url;
 
-	if (!inval_url_parse(*newval, &url, problem))
+	if (!inval_url_parse(url_text, &url, problem))
 	{
 		GUC_check_errmsg("invalid value for parameter \"%s\"", "inval.redis_url");
 		GUC_check_errdetail("%s", problem);
@@ -168,7 +173,7 @@ redis_url_check(char **newval, void **extra, GucSource source)
 		return false;
 	}
 
-	*extra = settings_allocate(strlen(*newval) + 1);
+	*extra = settings_allocate(strlen(url_text) + 1);
 	kept = settings_allocate(sizeof(REDIS_URL_KEPT));
 	if (*extra == NULL || kept == NULL)
 	{
@@ -177,7 +182,7 @@ redis_url_check(char **newval, void **extra, GucSource source)
 		*extra = NULL;
 		return false;
 	}
-	memcpy(*extra, *newval, strlen(*newval) + 1);
+	memcpy(*extra, url_text, strlen(url_text) + 1);
 	memcpy(kept, REDIS_URL_KEPT, sizeof(REDIS_URL_KEPT));
 	settings_free(*newval);
 	*newval = kept;

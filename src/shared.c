@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	1
+#define SHARED_LAYOUT	2
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -158,6 +158,8 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		pg_atomic_init_u32(&db->current_fast, 0);
 		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
 		pg_atomic_init_u32(&db->work, 0);
+		pg_atomic_init_u32(&db->unswept, 0);
+		pg_atomic_init_u64(&db->swept_xid, 0);
 		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
 			pg_atomic_init_u32(&db->low_block[j], InvalidBlockNumber);
 		SpinLockInit(&db->mutex);

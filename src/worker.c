@@ -41,7 +41,8 @@
 
 static InvalDatabase *database;
 static InvalTarget *target;
-static TimestampTz next_sweep;
+static TimestampTz next_sweep;	/* of the tables that may be emptied */
+static TimestampTz next_look;	/* at all of the outbox, announced or not */
 static bool look_at_all = true; /* the last pass did not get through */
 
 static void worker_start(Oid database_oid);
@@ -182,7 +183,10 @@ worker_deliver(void)
 		look_at_all = true;
 		return;
 	}
-	whole = look_at_all || probing || GetCurrentTimestamp() >= next_sweep;
+	whole = look_at_all || probing || GetCurrentTimestamp() >= next_look;
+	if (whole)
+		next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+												inval_sweep_interval);
 
 	inval_drain_begin(&drain, target, true);
 	do
@@ -263,7 +267,7 @@ worker_sweep_table(int table)
 		/* Writers go on in another table, so that this one comes to rest. */
 		if (inval_outbox_is_current(table))
 			(void) inval_outbox_switch(table);
-		state = inval_outbox_try_empty(table);
+		state = inval_outbox_try_empty(table, true);
 	}
 	worker_commit();
 	if (state == INVAL_OUTBOX_OWES && !inval_outbox_is_current(table) &&

@@ -100,8 +100,24 @@ $redis->cmd('SET', 'team:4', 'cached');
 $node->safe_psql('two', "UPDATE team SET note = 'still' WHERE id = 4");
 ok(wait_keys_gone($redis, 'team:4'), 'a rolled-back DROP EXTENSION changes nothing');
 
-# The worker is in nobody's way.
-my ($status, $output, $error) =
+# The worker is in nobody's way, and nobody without the right can end it.
+my ($status, $output, $error);
+my $kept = worker_pid($node, 'two');
+
+$node->safe_psql('postgres', 'CREATE ROLE somebody LOGIN');
+foreach my $command ('DROP DATABASE two', 'ALTER DATABASE two RENAME TO three',
+	'CREATE DATABASE three TEMPLATE two')
+{
+	($status, $output, $error) =
+	  $node->psql('postgres', $command, extra_params => [ '-U', 'somebody' ]);
+	isnt($status, 0, "somebody cannot $command");
+}
+$redis->cmd('SET', 'team:4', 'cached');
+$node->safe_psql('two', "UPDATE team SET note = 'more' WHERE id = 4");
+ok(wait_keys_gone($redis, 'team:4'), 'which leaves the worker at work');
+is(worker_pid($node, 'two'), $kept, 'the same one');
+
+($status, $output, $error) =
   $node->psql('postgres', 'CREATE DATABASE copy TEMPLATE two');
 is("$status$error", '0', 'a database with inval can be a template');
 ($status, $output, $error) =
@@ -180,6 +196,17 @@ cmp_ok($plain->safe_psql('postgres', q{
 	'<', 256 * 1024, 'not preloaded: inval_drain empties the outbox');
 $plain->restart;
 is(queue_length($plain, 'postgres'), 0, 'not preloaded: nothing comes back');
+
+# Emptying the outbox keeps no lock, whatever transaction does it.
+my $idle = $plain->background_psql('postgres');
+$plain->safe_psql('postgres', "UPDATE team SET note = 'l' WHERE id = 1");
+$idle->query_safe('BEGIN');
+$idle->query_safe('SELECT inval_drain()');
+$plain->command_ok(
+	[ 'pgbench', '-n', '-c', 4, '-t', 500, '-f', $plain->basedir . '/load.sql',
+		$plain->connstr('postgres') . " options='-c lock_timeout=10s'" ],
+	'not preloaded: a drain in an idle transaction holds up nobody');
+$idle->quit;
 no_crash($plain, 'not preloaded: no server process crashed');
 
 done_testing();
