@@ -17,6 +17,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -140,12 +141,20 @@ guard_may(Oid database, bool copy)
 #else
 	may = pg_database_ownercheck(database, GetUserId());
 #endif
-	if (may || !copy || !have_createdb_privilege())
+	if (may || !copy)
 		return may;
+
+	/* A template may be copied by all who may create databases. */
+	tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+	if (HeapTupleIsValid(tuple))
+	{
+		may = ((Form_pg_authid) GETSTRUCT(tuple))->rolcreatedb;
+		ReleaseSysCache(tuple);
+	}
 	tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
 	if (HeapTupleIsValid(tuple))
 	{
-		may = ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
+		may = may && ((Form_pg_database) GETSTRUCT(tuple))->datistemplate;
 		ReleaseSysCache(tuple);
 	}
 	return may;
