@@ -144,7 +144,8 @@ COMMENT ON FUNCTION inval_untrack_rule(integer) IS
 	'Drops one rule. Returns whether there was one';
 
 CREATE FUNCTION inval_on_drop() RETURNS event_trigger
-AS 'MODULE_PATHNAME' LANGUAGE C;
+AS 'MODULE_PATHNAME' LANGUAGE C
+SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION inval_on_drop() FROM PUBLIC;
 COMMENT ON FUNCTION inval_on_drop() IS 'Drops the rules of dropped tables';
 

@@ -1,6 +1,6 @@
 /*
  * catalog.c
- *		Where the extension's own relations are.
+ *		Where the extension's own relations are, and queries on them.
  *
  * Found once per session through pg_extension, kept until one of them changes
  * (DROP EXTENSION among other things), which the relation cache tells us.
@@ -12,6 +12,9 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_extension.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -63,6 +66,40 @@ inval_catalog(bool missing_ok)
 				 errhint("Run CREATE EXTENSION inval.")));
 	}
 	return &catalog;
+}
+
+/*
+ * The qualified name of one of the extension's own objects, in the current
+ * memory context.
+ */
+char *
+inval_catalog_name(const char *name)
+{
+	return quote_qualified_identifier(get_namespace_name(inval_catalog(false)->schema),
+									  name);
+}
+
+/*
+ * Runs a query over SPI, which the caller has connected, with the rights of
+ * the extension's owner: callers of our functions need none on our relations.
+ * Returns the number of rows.
+ */
+int64
+inval_catalog_execute(const char *command, int nargs, Oid *types, Datum *values,
+					  const char *nulls)
+{
+	Oid			user;
+	int			security;
+	int			result;
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(inval_catalog(false)->owner,
+						   security | SECURITY_LOCAL_USERID_CHANGE);
+	result = SPI_execute_with_args(command, nargs, types, values, nulls, false, 0);
+	SetUserIdAndSecContext(user, security);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", command);
+	return (int64) SPI_processed;
 }
 
 /*

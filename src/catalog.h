@@ -18,6 +18,9 @@ typedef struct InvalCatalog
 } InvalCatalog;
 
 extern const InvalCatalog *inval_catalog(bool missing_ok);
+extern char *inval_catalog_name(const char *name);
+extern int64 inval_catalog_execute(const char *command, int nargs, Oid *types,
+								   Datum *values, const char *nulls);
 extern void inval_catalog_refuse_refresh(void) pg_attribute_noreturn();
 
 #endif							/* INVAL_CATALOG_H */

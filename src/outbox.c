@@ -120,6 +120,7 @@ bool
 inval_outbox_is_mine(int table)
 {
 	Oid			relid = inval_catalog(false)->outbox[table];
+
 	/* Who changes it holds this lock until the transaction ends. */
 	return CheckRelationOidLockedByMe(relid, RowExclusiveLock, true);
 }

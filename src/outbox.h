@@ -34,7 +34,7 @@ typedef struct InvalOutboxRow
 /* Returns false to end the scan. */
 typedef bool (*InvalOutboxVisitor) (InvalOutboxRow *row, void *arg);
 
-/* What inval_outbox_try_empty found */
+/* What inval_outbox_retire found */
 typedef enum InvalOutboxState
 {
 	INVAL_OUTBOX_EMPTY,			/* it is empty, now or before */
@@ -57,9 +57,8 @@ extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
 extern Relation inval_outbox_open(int table, int lockmode);
 extern BlockNumber inval_outbox_blocks(int table);
-extern InvalOutboxState inval_outbox_try_empty(int table, bool may_keep_locks);
 extern bool inval_outbox_is_current(int table);
-extern bool inval_outbox_switch(int table);
+extern InvalOutboxState inval_outbox_retire(int table, bool may_keep_locks);
 extern void inval_outbox_sweep(bool may_keep_locks);
 
 extern int64 inval_outbox_entry_id(FullTransactionId xid, int64 number);

@@ -43,6 +43,8 @@
 static struct varlena *outbox_read(HeapTuple tuple, TupleDesc desc, int table,
 								   InvalOutboxRow *row);
 static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
+static InvalOutboxState outbox_try_empty(int table, bool may_keep_locks);
+static bool outbox_switch(int table);
 static InvalOutboxState outbox_truncate(Relation relation, bool may_keep_locks);
 static void outbox_scan_relation(Relation relation, int table, BlockNumber start,
 								 InvalOutboxVisitor visit, void *arg);
@@ -226,8 +228,8 @@ outbox_visit_owed(InvalOutboxRow *row, void *arg)
  * the table itself: truncating cannot be rolled back.  "may_keep_locks" says
  * that the transaction ends at once, so that locks may last until then.
  */
-InvalOutboxState
-inval_outbox_try_empty(int table, bool may_keep_locks)
+static InvalOutboxState
+outbox_try_empty(int table, bool may_keep_locks)
 {
 	Oid			relid = inval_catalog(false)->outbox[table];
 	Relation	relation;
@@ -317,8 +319,8 @@ inval_outbox_is_current(int table)
  * Makes an empty table of the same group the current one in place of this
  * one.  Returns false if there is none.
  */
-bool
-inval_outbox_switch(int table)
+static bool
+outbox_switch(int table)
 {
 	InvalDatabase *db = inval_shared_database();
 	bool		fast = table < INVAL_OUTBOX_GROUP;
@@ -340,6 +342,21 @@ inval_outbox_switch(int table)
 }
 
 /*
+ * Takes a table that holds anything out of use, if it is in use and another
+ * can take its place, so that it comes to rest; and empties it if that is safe
+ * now.  For "may_keep_locks" see outbox_try_empty.
+ */
+InvalOutboxState
+inval_outbox_retire(int table, bool may_keep_locks)
+{
+	if (inval_outbox_blocks(table) == 0)
+		return INVAL_OUTBOX_EMPTY;
+	if (inval_outbox_is_current(table))
+		(void) outbox_switch(table);
+	return outbox_try_empty(table, may_keep_locks);
+}
+
+/*
  * Empties what can be emptied, in a session's transaction: for databases
  * without a worker.  Leaves alone what this transaction has changed, since
  * truncating cannot be rolled back.
@@ -350,10 +367,6 @@ inval_outbox_sweep(bool may_keep_locks)
 	int			table;
 
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		if (inval_outbox_blocks(table) > 0 && !inval_outbox_is_mine(table))
-		{
-			if (inval_outbox_is_current(table))
-				(void) inval_outbox_switch(table);
-			(void) inval_outbox_try_empty(table, may_keep_locks);
-		}
+		if (!inval_outbox_is_mine(table))
+			(void) inval_outbox_retire(table, may_keep_locks);
 }

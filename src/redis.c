@@ -287,11 +287,15 @@ inval_redis_exchange(InvalConnection *connection, const char *commands, Size len
 
 		if (!redis_send(&exchange, &moved) || !redis_receive(&exchange, &moved))
 			return false;
-		if (exchange.replies > 0 && moved && inval_clock_us() >= deadline)
+		if (exchange.replies == 0)
+			break;
+		if (!moved)
+		{
+			if (!redis_wait(connection, exchange.sent < length, deadline, wait))
+				return false;
+		}
+		else if (inval_clock_us() >= deadline)
 			return redis_fail(connection, "no answer in time");
-		if (exchange.replies > 0 && !moved &&
-			!redis_wait(connection, exchange.sent < length, deadline, wait))
-			return false;
 	}
 	connection->failed = false;
 	connection->error[0] = '\0';

@@ -24,7 +24,6 @@ const char *inval_redis_url = NULL;
 static char *redis_url_kept = NULL;
 
 #define REDIS_URL_KEPT		"(not shown)"
-#define REDIS_URL_DEFAULT	"redis://127.0.0.1:6379/0"
 
 /*
  * The longest that a COMMIT may wait for its keys to be confirmed.  It is also
@@ -82,7 +81,7 @@ inval_settings_init(void)
 							   "Sets the Redis server of the target \"default\".",
 							   "redis://[user:password@]host[:port][/db] or unix:///path?db=0.",
 							   &redis_url_kept,
-							   REDIS_URL_DEFAULT,
+							   "redis://127.0.0.1:6379/0",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,
 							   redis_url_check, redis_url_assign, redis_url_show);
 	DefineCustomIntVariable("inval.commit_timeout",
@@ -193,8 +192,7 @@ static void
 redis_url_assign(const char *newval, void *extra)
 {
 	(void) newval;
-	if (extra != NULL)
-		inval_redis_url = extra;
+	inval_redis_url = extra;
 }
 
 /*
@@ -207,7 +205,7 @@ redis_url_show(void)
 	InvalUrl	url;
 	char		problem[INVAL_URL_PROBLEM_LEN];
 
-	if (inval_redis_url == NULL || !inval_url_parse(inval_redis_url, &url, problem))
+	if (!inval_url_parse(inval_redis_url, &url, problem))
 		return "";
 	inval_url_show(&url, shown, sizeof(shown));
 	return shown;

@@ -56,10 +56,7 @@ static Oid	track_own_function(const char *name);
 static void track_create_triggers(Oid relid);
 static void track_drop_triggers(Oid relid);
 static char *track_qualified_name(Oid relid);
-static char *track_qualified_own(const char *name);
 static void track_execute(const char *command);
-static int64 track_execute_as_owner(const char *command, int nargs, Oid *types,
-									Datum *values, const char *nulls);
 
 PG_FUNCTION_INFO_V1(inval_track);
 PG_FUNCTION_INFO_V1(inval_untrack);
@@ -153,8 +150,8 @@ inval_untrack_rule(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	command = psprintf("SELECT relation FROM %s WHERE id = $1",
-					   track_qualified_own("inval_rule"));
-	if (track_execute_as_owner(command, 1, types, values, NULL) > 0)
+					   inval_catalog_name("inval_rule"));
+	if (inval_catalog_execute(command, 1, types, values, NULL) > 0)
 	{
 		bool		isnull;
 
@@ -215,8 +212,8 @@ track_find_rule(Oid relid, InvalTrackOptions *options, bool *same)
 					   " FROM %s WHERE relation = $1 AND key = $2"
 					   " AND coalesce(field, '') = coalesce($3, '')"
 					   " AND action = $4 AND via IS NULL",
-					   track_qualified_own("inval_rule"));
-	if (track_execute_as_owner(command, TRACK_BOUND, arguments.types,
+					   inval_catalog_name("inval_rule"));
+	if (inval_catalog_execute(command, TRACK_BOUND, arguments.types,
 							   arguments.values, arguments.nulls) == 0)
 		return 0;
 	*same = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0],
@@ -241,8 +238,8 @@ track_write_rule(Oid relid, InvalTrackOptions *options)
 					   " SET delivery = excluded.delivery, changes = excluded.changes,"
 					   " targets = excluded.targets, state = excluded.state"
 					   " RETURNING id",
-					   track_qualified_own("inval_rule"));
-	if (track_execute_as_owner(command, TRACK_BOUND, arguments.types,
+					   inval_catalog_name("inval_rule"));
+	if (inval_catalog_execute(command, TRACK_BOUND, arguments.types,
 							   arguments.values, arguments.nulls) != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -262,7 +259,7 @@ track_delete_rules(Oid relid, char *key, int rule)
 	Oid			types[] = {OIDOID, TEXTOID, INT4OID};
 	Datum		values[lengthof(types)];
 	char		nulls[] = "   ";
-	char	   *table = track_qualified_own("inval_rule");
+	char	   *table = inval_catalog_name("inval_rule");
 	int64		gone;
 
 	/*
@@ -277,12 +274,12 @@ track_delete_rules(Oid relid, char *key, int rule)
 	values[2] = Int32GetDatum(rule);
 	nulls[1] = key ? ' ' : 'n';
 	nulls[2] = rule != 0 ? ' ' : 'n';
-	gone = track_execute_as_owner(psprintf("DELETE FROM %s WHERE relation = $1"
+	gone = inval_catalog_execute(psprintf("DELETE FROM %s WHERE relation = $1"
 										   " AND ($2 IS NULL OR key = $2)"
 										   " AND ($3 IS NULL OR id = $3)", table),
 								  lengthof(types), types, values, nulls);
 	if (gone > 0 && get_rel_name(relid) != NULL &&
-		track_execute_as_owner(psprintf("SELECT 1 FROM %s WHERE relation = $1 LIMIT 1",
+		inval_catalog_execute(psprintf("SELECT 1 FROM %s WHERE relation = $1 LIMIT 1",
 										table), 1, types, values, nulls) == 0)
 		track_drop_triggers(relid);
 	return gone;
@@ -347,7 +344,7 @@ track_create_triggers(Oid relid)
 		track_execute(psprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s()",
 							   quote_identifier(triggers[i].name), triggers[i].when,
 							   table, i == 0 ? "ROW" : "STATEMENT",
-							   track_qualified_own(triggers[i].function)));
+							   inval_catalog_name(triggers[i].function)));
 		track_execute(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table,
 							   quote_identifier(triggers[i].name)));
 
@@ -380,41 +377,9 @@ track_qualified_name(Oid relid)
 									  get_rel_name(relid));
 }
 
-/*
- * The qualified name of one of the extension's own objects.
- */
-static char *
-track_qualified_own(const char *name)
-{
-	return quote_qualified_identifier(get_namespace_name(inval_catalog(false)->schema),
-									  name);
-}
-
 static void
 track_execute(const char *command)
 {
 	if (SPI_execute(command, false, 0) < 0)
 		elog(ERROR, "SPI_execute failed: %s", command);
-}
-
-/*
- * Runs a query with the rights of the extension's owner; returns the number of
- * rows.
- */
-static int64
-track_execute_as_owner(const char *command, int nargs, Oid *types, Datum *values,
-					   const char *nulls)
-{
-	Oid			user;
-	int			security;
-	int			result;
-
-	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(inval_catalog(false)->owner,
-						   security | SECURITY_LOCAL_USERID_CHANGE);
-	result = SPI_execute_with_args(command, nargs, types, values, nulls, false, 0);
-	SetUserIdAndSecContext(user, security);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_with_args failed: %s", command);
-	return (int64) SPI_processed;
 }

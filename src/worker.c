@@ -42,8 +42,8 @@
 static InvalDatabase *database;
 static InvalTarget *target;
 static TimestampTz next_sweep;	/* of the tables that may be emptied */
-static TimestampTz next_look;	/* at all of the outbox, announced or not */
-static bool look_at_all = true; /* the last pass did not get through */
+static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
+								 * now, as the last pass did not get through */
 
 static void worker_start(Oid database_oid);
 static void worker_exit(int code, Datum arg);
@@ -54,7 +54,7 @@ static void worker_deliver(void);
 static bool worker_reach_target(bool *probing);
 static void worker_sweep(void);
 static void worker_sweep_table(int table);
-static void worker_compact(int table, BlockNumber blocks);
+static void worker_compact(int table);
 static bool worker_sum_owed(InvalOutboxRow *row, void *arg);
 static bool worker_move_owed(InvalOutboxRow *row, void *arg);
 static long worker_timeout(void);
@@ -180,10 +180,10 @@ worker_deliver(void)
 
 	if (!worker_reach_target(&probing))
 	{
-		look_at_all = true;
+		next_look = 0;
 		return;
 	}
-	whole = look_at_all || probing || GetCurrentTimestamp() >= next_look;
+	whole = probing || GetCurrentTimestamp() >= next_look;
 	if (whole)
 		next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 												inval_sweep_interval);
@@ -201,7 +201,8 @@ worker_deliver(void)
 		} while (result == INVAL_DRAIN_MORE &&
 				 pg_atomic_read_u32(&target->health->paused) == 0);
 	} while (result == INVAL_DRAIN_PASSED && drain.confirmed > before);
-	look_at_all = result != INVAL_DRAIN_PASSED;
+	if (result != INVAL_DRAIN_PASSED)
+		next_look = 0;
 
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
@@ -257,22 +258,13 @@ worker_sweep(void)
 static void
 worker_sweep_table(int table)
 {
-	InvalOutboxState state = INVAL_OUTBOX_EMPTY;
-	BlockNumber blocks;
+	InvalOutboxState state;
 
 	worker_begin();
-	blocks = inval_outbox_blocks(table);
-	if (blocks > 0)
-	{
-		/* Writers go on in another table, so that this one comes to rest. */
-		if (inval_outbox_is_current(table))
-			(void) inval_outbox_switch(table);
-		state = inval_outbox_try_empty(table, true);
-	}
+	state = inval_outbox_retire(table, true);
 	worker_commit();
-	if (state == INVAL_OUTBOX_OWES && !inval_outbox_is_current(table) &&
-		(table < INVAL_OUTBOX_GROUP || blocks > ROTATE_BLOCKS))
-		worker_compact(table, blocks);
+	if (state == INVAL_OUTBOX_OWES && !inval_outbox_is_current(table))
+		worker_compact(table);
 }
 
 /*
@@ -282,12 +274,19 @@ worker_sweep_table(int table)
  * large, so that each entry is moved rarely.
  */
 static void
-worker_compact(int table, BlockNumber blocks)
+worker_compact(int table)
 {
+	BlockNumber blocks;
 	Size		owed = 0;
 	Relation	relation;
 
 	worker_begin();
+	blocks = inval_outbox_blocks(table);
+	if (table >= INVAL_OUTBOX_GROUP && blocks <= ROTATE_BLOCKS)
+	{
+		worker_commit();
+		return;
+	}
 	(void) inval_outbox_scan(table, 0, worker_sum_owed, &owed);
 	if (owed * 2 < (Size) blocks * BLCKSZ)
 	{
