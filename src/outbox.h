@@ -50,6 +50,7 @@ extern bool inval_outbox_is_mine(int table);
 extern void inval_outbox_announce(void);	/* cannot fail */
 
 /* Reading and removing; outbox_rotate.c */
+extern void inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_is_owed(const InvalOutboxRow *row);

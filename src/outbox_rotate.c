@@ -46,8 +46,8 @@ static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
 static InvalOutboxState outbox_try_empty(int table, bool may_keep_locks);
 static bool outbox_switch(int table);
 static InvalOutboxState outbox_truncate(Relation relation, bool may_keep_locks);
-static void outbox_scan_relation(Relation relation, int table, BlockNumber start,
-								 InvalOutboxVisitor visit, void *arg);
+static void outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
+								 BlockNumber start, InvalOutboxVisitor visit, void *arg);
 
 /*
  * Opens an outbox table, or returns NULL if the extension is gone.
@@ -70,20 +70,47 @@ bool
 inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
 {
 	Relation	relation = inval_outbox_open(table, AccessShareLock);
+	Snapshot	snapshot;
 
 	if (relation == NULL)
 		return false;
-	outbox_scan_relation(relation, table, start, visit, arg);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	outbox_scan_relation(relation, snapshot, table, start, visit, arg);
+	UnregisterSnapshot(snapshot);
 	relation_close(relation, AccessShareLock);
 	return true;
 }
 
+/*
+ * Visits the committed rows of all tables, each once, although the worker moves
+ * rows from one table to another: it needs a table for itself to empty it, and
+ * what it moves is in one place or the other for a snapshot.
+ */
+void
+inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg)
+{
+	Relation	relations[INVAL_OUTBOX_TABLES];
+	Snapshot	snapshot;
+	int			table;
+
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		relations[table] = inval_outbox_open(table, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	{
+		if (relations[table] == NULL)
+			continue;
+		outbox_scan_relation(relations[table], snapshot, table, 0, visit, arg);
+		relation_close(relations[table], AccessShareLock);
+	}
+	UnregisterSnapshot(snapshot);
+}
+
 static void
-outbox_scan_relation(Relation relation, int table, BlockNumber start,
-					 InvalOutboxVisitor visit, void *arg)
+outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
+					 BlockNumber start, InvalOutboxVisitor visit, void *arg)
 {
 	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-	Snapshot	snapshot;
 	TableScanDesc scan;
 	FullTransactionId own = GetTopFullTransactionIdIfAny();
 	HeapTuple	tuple;
@@ -91,7 +118,6 @@ outbox_scan_relation(Relation relation, int table, BlockNumber start,
 
 	if (blocks <= start)
 		return;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
 	if (start > 0)
 		heap_setscanlimits(scan, start, blocks - start);
@@ -112,7 +138,6 @@ outbox_scan_relation(Relation relation, int table, BlockNumber start,
 			break;
 	}
 	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
 }
 
 /*
@@ -234,6 +259,7 @@ outbox_try_empty(int table, bool may_keep_locks)
 	Oid			relid = inval_catalog(false)->outbox[table];
 	Relation	relation;
 	bool		owed = false;
+	Snapshot	snapshot;
 
 	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
 		return INVAL_OUTBOX_IN_USE;
@@ -250,7 +276,9 @@ outbox_try_empty(int table, bool may_keep_locks)
 		return INVAL_OUTBOX_IN_USE;
 	}
 
-	outbox_scan_relation(relation, table, 0, outbox_visit_owed, &owed);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	outbox_scan_relation(relation, snapshot, table, 0, outbox_visit_owed, &owed);
+	UnregisterSnapshot(snapshot);
 	if (owed || RelationGetNumberOfBlocks(relation) == 0)
 	{
 		relation_close(relation, AccessExclusiveLock);

@@ -49,7 +49,6 @@ inval_queue_rows(PG_FUNCTION_ARGS)
 {
 	QueueScan	scan = {0};
 	InvalTargetHealth *health = inval_target_health(INVAL_DEFAULT_TARGET);
-	int			table;
 
 	InitMaterializedSRF(fcinfo, 0);
 	scan.result = (ReturnSetInfo *) fcinfo->resultinfo;
@@ -61,8 +60,7 @@ inval_queue_rows(PG_FUNCTION_ARGS)
 	strlcpy(scan.error, health->last_error, sizeof(scan.error));
 	SpinLockRelease(&health->mutex);
 
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		(void) inval_outbox_scan(table, 0, queue_visit_row, &scan);
+	inval_outbox_scan_all(queue_visit_row, &scan);
 	return (Datum) 0;
 }
 

@@ -110,7 +110,6 @@ inval_target_status_rows(PG_FUNCTION_ARGS)
 	TimestampTz now = GetCurrentTimestamp();
 	bool		down;
 	Interval   *age = palloc0(sizeof(Interval));
-	int			table;
 
 	InitMaterializedSRF(fcinfo, 0);
 	inval_ledger_attach();
@@ -120,8 +119,7 @@ inval_target_status_rows(PG_FUNCTION_ARGS)
 	SpinLockRelease(&target->health->mutex);
 	down = pg_atomic_read_u32(&health.down) != 0;
 	worker_pid = inval_shared_database()->worker_pid;
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		(void) inval_outbox_scan(table, 0, status_visit_row, &depth);
+	inval_outbox_scan_all(status_visit_row, &depth);
 
 	inval_url_address(&target->url, address, sizeof(address));
 	values[0] = CStringGetTextDatum(target->name);
