@@ -77,9 +77,12 @@ SELECT inval_start_worker();
 -- Rules are for everybody to see, as triggers are; rows are not.
 SELECT key FROM inval_rule WHERE relation = 'own.doc'::regclass;
 SELECT * FROM inval_preview('own.alien');
--- Where Redis is may hold a password.
+-- Where Redis is may hold a password.  The server's words for that differ
+-- between versions.
+\set VERBOSITY sqlstate
 SHOW inval.redis_url;
 SELECT current_setting('inval.redis_url');
+\set VERBOSITY default
 SELECT name FROM pg_settings WHERE name = 'inval.redis_url';
 SET inval.redis_url = 'redis://elsewhere';
 SET inval.commit_timeout = '1 min';
@@ -87,6 +90,15 @@ SET inval.commit_max_keys = 0;
 RESET SESSION AUTHORIZATION;
 SELECT count(*) FROM queued() WHERE key ~ '^doc:\d{4,}$';
 SELECT key FROM inval_queue WHERE key ~ '^doc:\d$' AND rule = :rule ORDER BY id, key;
+
+-- Who may make triggers on a table makes none that pass for ours.
+GRANT TRIGGER ON own.doc TO regress_inval_app;
+SET SESSION AUTHORIZATION regress_inval_app;
+CREATE TRIGGER mine AFTER INSERT ON own.doc FOR EACH ROW WHEN (false) EXECUTE FUNCTION inval_capture_row();
+CREATE TRIGGER mine BEFORE TRUNCATE ON own.doc EXECUTE FUNCTION inval_capture_truncate();
+CREATE TRIGGER mine BEFORE TRUNCATE ON own.doc EXECUTE FUNCTION inval_rule_carrier('id', '1', 'key', 'x');
+RESET SESSION AUTHORIZATION;
+REVOKE TRIGGER ON own.doc FROM regress_inval_app;
 
 -- Monitoring reads all of it and changes nothing.
 SET SESSION AUTHORIZATION regress_inval_monitor;

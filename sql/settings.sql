@@ -6,12 +6,17 @@ FROM pg_settings WHERE name LIKE 'inval.%' ORDER BY name;
 -- Each description is a sentence.
 SELECT name, short_desc FROM pg_settings
 WHERE name LIKE 'inval.%' AND short_desc !~ '^Sets .*\.$';
+-- The server's own words differ between versions.
+\set VERBOSITY sqlstate
 SET inval.pending_memory = '63kB';
 SET inval.pending_memory = '2GB';
+\set VERBOSITY default
 SET inval.pending_memory = '1MB';
 SHOW inval.pending_memory;
+\set VERBOSITY sqlstate
 SET inval.commit_timeout = -1;
 SET inval.commit_timeout = '61s';
+\set VERBOSITY default
 SET inval.commit_timeout = '1s';
 SHOW inval.commit_timeout;
 SET inval.commit_timeout = 'soon';

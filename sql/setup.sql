@@ -26,7 +26,8 @@ SELECT worker_pid IS NOT NULL AS worker FROM inval_target_status;
 SELECT inval_pause();
 
 -- Everything that the extension brings, and what others than its owner may do
--- with it.
+-- with it.  Row types, which come with their relations, are members from
+-- version 17 on.
 WITH member AS (
 	SELECT d.classid, d.objid, i.type,
 		coalesce(p.proname || '()', c.relname, i.identity) AS name,
@@ -37,6 +38,7 @@ WITH member AS (
 		LEFT JOIN pg_class c ON d.classid = 'pg_class'::regclass AND c.oid = d.objid
 		LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+		AND d.classid <> 'pg_type'::regclass
 		AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'inval'))
 SELECT type, name,
 	(SELECT string_agg(privilege_type, ', ') FROM aclexplode(acl)
@@ -52,13 +54,15 @@ ORDER BY type COLLATE "C", name COLLATE "C";
 SELECT pg_describe_object(d.classid, d.objid, 0) AS "without a comment"
 FROM pg_depend d
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+	AND d.classid <> 'pg_type'::regclass
 	AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'inval')
 	AND obj_description(d.objid, d.classid::regclass::name) IS NULL
 UNION ALL
 SELECT format('column %s.%s', a.attrelid::regclass, a.attname)
 FROM pg_attribute a
 WHERE a.attrelid IN ('inval_rule'::regclass, 'inval_queue'::regclass,
-					 'inval_stats'::regclass, 'inval_target_status'::regclass)
+					 'inval_stats'::regclass, 'inval_target_status'::regclass,
+					 'inval_var'::regclass, 'inval_guards'::regclass)
 	AND a.attnum > 0 AND col_description(a.attrelid, a.attnum) IS NULL;
 
 -- No function takes other rights than its caller's without fixing its search
@@ -93,11 +97,12 @@ CREATE VIEW rules AS
 	SELECT relation, key, field, action, delivery, changes, targets, state
 	FROM inval_rule;
 
--- The triggers that a table has from inval ("A": enabled always).
+-- The triggers that capture a table's changes ("A": enabled always).
 CREATE FUNCTION triggers_of(regclass, OUT name name, OUT enabled "char")
 RETURNS SETOF record LANGUAGE sql AS $$
 	SELECT tgname, tgenabled FROM pg_trigger
-	WHERE tgrelid = $1 AND NOT tgisinternal ORDER BY tgname
+	WHERE tgrelid = $1 AND NOT tgisinternal AND tgname !~ '^00_inval_rule_'
+	ORDER BY tgname
 $$;
 
 -- What calls give, each in its own transaction so to say: the error in full,

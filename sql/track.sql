@@ -71,7 +71,7 @@ UPDATE source SET note = 'h';
 SELECT * FROM queued();
 SELECT relation, rows_seen, keys_queued, keys_coalesced FROM inval_stats
 WHERE rule = :rule;
--- State and rules can be changed in the table as well.
+-- State and rules can be changed as rows as well.
 UPDATE inval_rule SET state = 'off' WHERE id = :rule;
 UPDATE source SET note = 'i';
 SELECT * FROM queued();
@@ -80,8 +80,13 @@ UPDATE source SET note = 'j';
 SELECT * FROM queued();
 UPDATE inval_rule SET key = 'source:{team_id}' WHERE id = :rule;
 
--- The call repairs triggers that somebody has disabled or dropped.
+-- The call repairs triggers that somebody has disabled or dropped where event
+-- triggers do not fire.
+SET client_min_messages = warning;
+ALTER EVENT TRIGGER inval_on_ddl_end DISABLE;
+ALTER EVENT TRIGGER inval_on_drop DISABLE;
 ALTER TABLE source DISABLE TRIGGER ALL;
+SELECT * FROM triggers_of('source');
 SELECT inval_track('source', 'team_id') = :rule AS same;
 SELECT * FROM triggers_of('source');
 ALTER TABLE source ENABLE TRIGGER "00_inval_row";
@@ -90,6 +95,9 @@ SELECT * FROM triggers_of('source');
 DROP TRIGGER "00_inval_truncate" ON source;
 SELECT inval_track('source', 'team_id') = :rule AS same;
 SELECT * FROM triggers_of('source');
+ALTER EVENT TRIGGER inval_on_ddl_end ENABLE ALWAYS;
+ALTER EVENT TRIGGER inval_on_drop ENABLE ALWAYS;
+RESET client_min_messages;
 
 -- A rule is part of its transaction.
 BEGIN;
@@ -181,5 +189,46 @@ SELECT relation FROM inval_rule;
 DROP SCHEMA going CASCADE;
 SELECT count(*) FROM inval_rule;
 
--- The rules are not for truncating.
+-- Rules are a view that superusers may write to; what it takes is what
+-- inval_track takes.
+CREATE TABLE written (id integer, team_id integer, note text);
+INSERT INTO inval_rule (relation, key) VALUES ('written', 'w:{team_id}')
+RETURNING id > 0 AS numbered, key, field, action, delivery, changes, fence, targets, state;
+SELECT * FROM triggers_of('written');
+INSERT INTO written VALUES (1, 10, 'a');
+SELECT * FROM queued();
+UPDATE inval_rule SET field = '{id}', changes = '{note}', delivery = 'background'
+WHERE relation = 'written'::regclass RETURNING key, field, changes, delivery;
+UPDATE written SET team_id = 11;
+SELECT * FROM queued();
+UPDATE written SET note = 'b';
+SELECT * FROM queued();
+INSERT INTO inval_rule (id, relation, key) VALUES (1000000, 'written', 'id:{id}') RETURNING id;
+SELECT inval_track('written', key => 'id:{id}');
+BEGIN;
+DELETE FROM inval_rule WHERE relation = 'written'::regclass RETURNING key;
+SELECT * FROM triggers_of('written');
+ROLLBACK;
+DELETE FROM inval_rule WHERE id = 1000000 RETURNING key;
+SELECT key FROM rules WHERE relation = 'written'::regclass;
+SELECT * FROM triggers_of('written');
+DELETE FROM inval_rule WHERE relation = 'written'::regclass RETURNING key;
+SELECT * FROM triggers_of('written');
+-- Several at once
+CREATE TABLE written_too (id integer);
+INSERT INTO inval_rule (relation, key)
+VALUES ('written', 'a:{id}'), ('written', 'b:{id}'), ('written_too', 'c:{id}');
+UPDATE inval_rule SET state = 'off' RETURNING key;
+INSERT INTO written VALUES (2);
+INSERT INTO written_too VALUES (2);
+SELECT * FROM queued();
+UPDATE inval_rule SET state = 'on' WHERE key > 'b';
+INSERT INTO written VALUES (3);
+INSERT INTO written_too VALUES (3);
+SELECT * FROM queued();
+DELETE FROM inval_rule;
+SELECT count(*) FROM inval_rule;
+DROP TABLE written, written_too;
+
+-- It is no table, so it cannot be truncated.
 TRUNCATE inval_rule;

@@ -7,23 +7,40 @@
  */
 #include "postgres.h"
 
-#include "access/tableam.h"
+#include "access/htup_details.h"
+#include "access/xact.h"
 #include "commands/trigger.h"
-#include "miscadmin.h"
 #include "utils/datum.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
+#include "utils/rel.h"
 
 #include "capture.h"
 #include "commit.h"
+#include "deferred.h"
+#include "derive.h"
+#include "scan.h"
 #include "stats.h"
+
+/* A rule being applied to a row */
+typedef struct Capture
+{
+	InvalRule  *rule;
+	InvalTally *tally;
+	bool		found;			/* an entry at least */
+	bool		missing_now;	/* a foreign key leads nowhere */
+	bool		missing;		/* nor did it before this transaction */
+} Capture;
 
 static void capture_check_trigger(FunctionCallInfo fcinfo, const char *function,
 								  bool truncate);
 static bool capture_changes(InvalRule *rule, TupleDesc desc,
 							TupleTableSlot *old_row, TupleTableSlot *new_row);
-static void capture_reset_buffer(StringInfo buffer);
-static void capture_row(InvalRule *rule, InvalTally *tally, TupleTableSlot *row);
+static void capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
+						 TupleTableSlot *row, InvalRowAge age);
+static void capture_look_up(Capture *capture, TupleTableSlot *row);
+static bool capture_is_own(TupleTableSlot *row);
+static void capture_entry(const InvalEntry *entry, void *arg);
+static void capture_missing(Capture *capture);
+static void capture_error_context(void *arg);
 
 PG_FUNCTION_INFO_V1(inval_capture_row);
 PG_FUNCTION_INFO_V1(inval_capture_truncate);
@@ -35,26 +52,31 @@ Datum
 inval_capture_row(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Relation	relation;
 	InvalRelationRules *rules;
+	TriggerEvent event;
 	int			i;
 
 	capture_check_trigger(fcinfo, "inval_capture_row", false);
 
 	inval_commit_begin();
-	rules = inval_rules_of(trigdata->tg_relation);
+	relation = trigdata->tg_relation;
+	event = trigdata->tg_event;
+	rules = inval_rules_of(relation);
 	for (i = 0; i < rules->nrules; i++)
 	{
 		InvalRule  *rule = &rules->rules[i];
 		InvalTally *tally = inval_stats_tally(rule->id);
 
 		tally->counts.rows++;
-		if (!TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
-			capture_row(rule, tally, trigdata->tg_trigslot);
-		else if (capture_changes(rule, RelationGetDescr(trigdata->tg_relation),
+		if (!TRIGGER_FIRED_BY_UPDATE(event))
+			capture_rule(rule, tally, relation, trigdata->tg_trigslot,
+						 TRIGGER_FIRED_BY_INSERT(event) ? INVAL_ROW_NEW : INVAL_ROW_OLD);
+		else if (capture_changes(rule, RelationGetDescr(relation),
 								 trigdata->tg_trigslot, trigdata->tg_newslot))
 		{
-			capture_row(rule, tally, trigdata->tg_trigslot);
-			capture_row(rule, tally, trigdata->tg_newslot);
+			capture_rule(rule, tally, relation, trigdata->tg_trigslot, INVAL_ROW_OLD);
+			capture_rule(rule, tally, relation, trigdata->tg_newslot, INVAL_ROW_NEW);
 		}
 	}
 	return PointerGetDatum(NULL);
@@ -69,48 +91,45 @@ Datum
 inval_capture_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	Relation	relation;
-	InvalRelationRules *rules;
-	MemoryContext row_context;
-	MemoryContext old;
-	Snapshot	snapshot;
-	TableScanDesc scan;
-	TupleTableSlot *row;
 
 	capture_check_trigger(fcinfo, "inval_capture_truncate", true);
+	inval_scan_relation(trigdata->tg_relation, inval_rules_of(trigdata->tg_relation),
+						INVAL_ROW_OLD);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * Queues what a row owes under all the rules.  Leaks into the current memory
+ * context.
+ */
+void
+inval_capture_apply(InvalRelationRules *rules, Relation relation,
+					TupleTableSlot *row, InvalRowAge age)
+{
+	int			i;
 
 	inval_commit_begin();
-	relation = trigdata->tg_relation;
-	rules = inval_rules_of(relation);
-	if (rules->nrules == 0)
-		return PointerGetDatum(NULL);
-
-	row_context = AllocSetContextCreate(CurrentMemoryContext, "inval row",
-										ALLOCSET_DEFAULT_SIZES);
-	row = table_slot_create(relation, NULL);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan(relation, snapshot, 0, NULL);
-	old = MemoryContextSwitchTo(row_context);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	for (i = 0; i < rules->nrules; i++)
 	{
-		int			i;
+		InvalTally *tally = inval_stats_tally(rules->rules[i].id);
 
-		CHECK_FOR_INTERRUPTS();
-		for (i = 0; i < rules->nrules; i++)
-		{
-			InvalTally *tally = inval_stats_tally(rules->rules[i].id);
-
-			tally->counts.rows++;
-			capture_row(&rules->rules[i], tally, row);
-		}
-		MemoryContextReset(row_context);
+		tally->counts.rows++;
+		capture_rule(&rules->rules[i], tally, relation, row, age);
 	}
-	MemoryContextSwitchTo(old);
-	table_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	ExecDropSingleTupleTableSlot(row);
-	MemoryContextDelete(row_context);
-	return PointerGetDatum(NULL);
+}
+
+/*
+ * Queues what a row owes under a rule, at the end of the transaction: what
+ * its foreign keys point to is there now, or will not be.
+ */
+void
+inval_capture_late(InvalRule *rule, TupleTableSlot *row)
+{
+	Capture		capture = {.rule = rule, .tally = inval_stats_tally(rule->id)};
+
+	capture_look_up(&capture, row);
+	if (capture.missing)
+		capture_missing(&capture);
 }
 
 static void
@@ -170,69 +189,104 @@ capture_changes(InvalRule *rule, TupleDesc desc,
  * Queues what a row owes under a rule.
  */
 static void
-capture_row(InvalRule *rule, InvalTally *tally, TupleTableSlot *row)
+capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
+			 TupleTableSlot *row, InvalRowAge age)
 {
+	Capture		capture = {.rule = rule, .tally = tally};
 	InvalEntry	entry;
 
-	if (!inval_capture_render(rule, row, &entry))
+	if (likely(rule->plain))
+	{
+		if (inval_derive_plain(rule, row, &entry))
+			capture_entry(&entry, &capture);
+		else
+			tally->counts.skipped++;
+		return;
+	}
+	capture_look_up(&capture, row);
+	if (capture.missing_now && age == INVAL_ROW_NEW)
+		inval_deferred_add(RelationGetRelid(relation), rule->id, row);
+	else if (capture.missing && !capture_is_own(row))
+		capture_missing(&capture);
+	else if (!capture.found)
 		tally->counts.skipped++;
-	else if (!inval_commit_queue(rule->lane, &entry))
-		tally->counts.coalesced++;
 }
 
 /*
- * Empties a buffer, and gives it back if some huge value made it grow.
+ * Queues what a row owes under a rule that looks something up: as things are
+ * now, and, if this transaction has written to where it looks, as they were
+ * before.  What it has deleted by a cascade is found only so; and a row that
+ * moved to another parent leaves both parents' keys stale.
+ *
+ * Where a foreign key leads nowhere now, the constraint may be deferred and
+ * the row come yet.
  */
 static void
-capture_reset_buffer(StringInfo buffer)
+capture_look_up(Capture *capture, TupleTableSlot *row)
 {
-	resetStringInfo(buffer);
-	if (unlikely(buffer->maxlen > 2 * INVAL_MAX_KEY_LENGTH))
-	{
-		buffer->data = repalloc(buffer->data, 1024);
-		buffer->maxlen = 1024;
-	}
+	InvalRule  *rule = capture->rule;
+	ErrorContextCallback callback;
+
+	callback.callback = capture_error_context;
+	callback.arg = rule;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	capture->missing_now = inval_derive_each(rule, row, INVAL_STATE_NOW,
+											 capture_entry, capture) == INVAL_RENDER_MISSING;
+	capture->missing = capture->missing_now;
+	if (inval_rule_is_touched(rule))
+		capture->missing &= inval_derive_each(rule, row, INVAL_STATE_BEFORE,
+											  capture_entry, capture) == INVAL_RENDER_MISSING;
+
+	error_context_stack = callback.previous;
 }
 
 /*
- * Renders the invalidation that a row owes under a rule.  Returns false if it
- * owes none, because a column is NULL; or because the key is too long to be
- * one, which is said aloud.  The entry's bytes are good until the next call.
+ * Whether this transaction has made a row: then nobody else has ever seen it,
+ * or what it pointed to.
  */
-bool
-inval_capture_render(InvalRule *rule, TupleTableSlot *row, InvalEntry *entry)
+static bool
+capture_is_own(TupleTableSlot *row)
 {
-	static StringInfoData key;
-	static StringInfoData field;
+	HeapTuple	tuple;
 
-	if (unlikely(key.data == NULL))
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		initStringInfo(&key);
-		initStringInfo(&field);
-		MemoryContextSwitchTo(old);
-	}
-	capture_reset_buffer(&key);
-	capture_reset_buffer(&field);
-	if (!inval_render(&key, rule->key, row) ||
-		(rule->field != NULL && !inval_render(&field, rule->field, row)))
+	if (!TTS_IS_HEAPTUPLE(row) && !TTS_IS_BUFFERTUPLE(row))
 		return false;
-	if (key.len > INVAL_MAX_KEY_LENGTH || field.len > INVAL_MAX_KEY_LENGTH)
-	{
-		ereport(WARNING,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("inval rule %u skips a row whose key would be longer than %d bytes",
-						rule->id, INVAL_MAX_KEY_LENGTH),
-				 errhint("Shorten the key by a filter, as in {column|sha256}.")));
-		return false;
-	}
+	tuple = ExecFetchSlotHeapTuple(row, false, NULL);
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+}
 
-	entry->action = rule->action;
-	entry->rule = rule->id;
-	entry->key = key.data;
-	entry->key_length = (uint32) key.len;
-	entry->field = rule->field != NULL ? field.data : NULL;
-	entry->field_length = (uint32) field.len;
-	return true;
+static void
+capture_entry(const InvalEntry *entry, void *arg)
+{
+	Capture    *capture = arg;
+
+	capture->found = true;
+	if (!inval_commit_queue(capture->rule->lane, entry))
+		capture->tally->counts.coalesced++;
+}
+
+/*
+ * A foreign key that leads nowhere: NOT VALID, or its triggers did not fire.
+ * Said once in a transaction, counted each time.
+ */
+static void
+capture_missing(Capture *capture)
+{
+	capture->tally->counts.skipped++;
+	if (capture->rule->warned == GetCurrentTransactionStartTimestamp())
+		return;
+	capture->rule->warned = GetCurrentTransactionStartTimestamp();
+	ereport(WARNING,
+			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
+			 errmsg("inval rule %u skips rows whose foreign key points to no row",
+					capture->rule->id),
+			 errhint("inval_stats.skipped counts them.")));
+}
+
+static void
+capture_error_context(void *arg)
+{
+	errcontext("inval rule %u", ((InvalRule *) arg)->id);
 }

@@ -1,13 +1,21 @@
 /*
  * capture.h
- *		From a changed row to the invalidations it owes.
+ *		Queues what a changed row owes.
  */
 #ifndef INVAL_CAPTURE_H
 #define INVAL_CAPTURE_H
 
 #include "rule.h"
 
-extern bool inval_capture_render(InvalRule *rule, TupleTableSlot *row,
-								 InvalEntry *entry);
+/* Whether a row is there from now on, or was there until now */
+typedef enum InvalRowAge
+{
+	INVAL_ROW_OLD,
+	INVAL_ROW_NEW
+} InvalRowAge;
+
+extern void inval_capture_apply(InvalRelationRules *rules, Relation relation,
+								TupleTableSlot *row, InvalRowAge age);
+extern void inval_capture_late(InvalRule *rule, TupleTableSlot *row);
 
 #endif							/* INVAL_CAPTURE_H */

@@ -10,12 +10,16 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 
@@ -24,9 +28,11 @@
 static InvalCatalog catalog;
 static bool catalog_valid = false;
 static uint64 changes = 0;		/* of any relation, as far as we were told */
+static bool running = false;	/* a command of our own */
 
 static bool catalog_find_extension(void);
 static Oid	catalog_relation(const char *name);
+static Oid	catalog_function(const char *name);
 static void catalog_relcache_callback(Datum arg, Oid relid);
 
 /*
@@ -81,8 +87,9 @@ inval_catalog_name(const char *name)
 
 /*
  * Runs a query over SPI, which the caller has connected, with the rights of
- * the extension's owner: callers of our functions need none on our relations.
- * Returns the number of rows.
+ * the extension's owner: callers of our functions need none on our relations;
+ * and with a search path that no user can put anything into.  Returns the
+ * number of rows.
  */
 int64
 inval_catalog_execute(const char *command, int nargs, Oid *types, Datum *values,
@@ -90,16 +97,91 @@ inval_catalog_execute(const char *command, int nargs, Oid *types, Datum *values,
 {
 	Oid			user;
 	int			security;
+	int			nest_level = NewGUCNestLevel();
 	int			result;
 
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(inval_catalog(false)->owner,
 						   security | SECURITY_LOCAL_USERID_CHANGE);
 	result = SPI_execute_with_args(command, nargs, types, values, nulls, false, 0);
 	SetUserIdAndSecContext(user, security);
+	AtEOXact_GUC(false, nest_level);
 	if (result < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", command);
 	return (int64) SPI_processed;
+}
+
+/*
+ * Runs a utility command over SPI, which the caller has connected, with the
+ * rights of the extension's owner.
+ */
+void
+inval_catalog_run(const char *command)
+{
+	bool		outer = running;
+
+	running = true;
+	PG_TRY();
+	{
+		(void) inval_catalog_execute(command, 0, NULL, NULL, NULL);
+	}
+	PG_FINALLY();
+	{
+		running = outer;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Whether the command that an event trigger sees is one of ours.
+ */
+bool
+inval_catalog_is_running(void)
+{
+	return running;
+}
+
+/*
+ * Whether a relation is one of the outbox's tables.
+ */
+bool
+inval_catalog_is_outbox(Oid relid)
+{
+	const InvalCatalog *found = inval_catalog(true);
+	int			i;
+
+	for (i = 0; found != NULL && i < INVAL_OUTBOX_TABLES; i++)
+		if (found->outbox[i] == relid)
+			return true;
+	return false;
+}
+
+/*
+ * A relation's qualified and quoted name, in the current memory context.
+ */
+char *
+inval_catalog_relation_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/*
+ * Makes an object go with the extension, and lets a dump say so.
+ */
+void
+inval_catalog_depend_on_extension(Oid class, Oid object)
+{
+	ObjectAddress depender;
+	ObjectAddress extension;
+
+	ObjectAddressSet(depender, class, object);
+	ObjectAddressSet(extension, ExtensionRelationId, inval_catalog(false)->extension);
+	deleteDependencyRecordsForClass(class, object, ExtensionRelationId,
+									DEPENDENCY_AUTO_EXTENSION);
+	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
 }
 
 /*
@@ -144,8 +226,9 @@ catalog_find_extension(void)
 	if (!found)
 		return false;
 
-	catalog.rule = catalog_relation("inval_rule");
-	catalog.rule_identity = catalog_relation("inval_rule_identity");
+	catalog.carrier_function = catalog_function("inval_rule_carrier");
+	catalog.row_function = catalog_function("inval_capture_row");
+	catalog.truncate_function = catalog_function("inval_capture_truncate");
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 	{
 		char		name[NAMEDATALEN];
@@ -155,13 +238,22 @@ catalog_find_extension(void)
 		if (!OidIsValid(catalog.outbox[i]))
 			return false;		/* CREATE EXTENSION has not come that far */
 	}
-	return OidIsValid(catalog.rule) && OidIsValid(catalog.rule_identity);
+	return OidIsValid(catalog.carrier_function) && OidIsValid(catalog.row_function) &&
+		OidIsValid(catalog.truncate_function);
 }
 
 static Oid
 catalog_relation(const char *name)
 {
 	return get_relname_relid(name, catalog.schema);
+}
+
+static Oid
+catalog_function(const char *name)
+{
+	return LookupFuncName(list_make2(makeString(get_namespace_name(catalog.schema)),
+									 makeString(pstrdup(name))),
+						  0, NULL, true);
 }
 
 static void
@@ -173,7 +265,7 @@ catalog_relcache_callback(Datum arg, Oid relid)
 	changes++;
 	if (!catalog_valid)
 		return;
-	if (relid == InvalidOid || relid == catalog.rule)
+	if (relid == InvalidOid)
 		catalog_valid = false;
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 		if (relid == catalog.outbox[i])

@@ -8,6 +8,9 @@
  * command runs, the worker of that database is ended and its next start put
  * off; the server's own wait covers the moment that takes.
  *
+ * TRUNCATE of a foreign table fires no trigger before version 16, so what its
+ * rows owe is queued here.
+ *
  * REFRESH MATERIALIZED VIEW would empty the outbox; its query refuses to run
  * (inval_outbox_source), and with WITH NO DATA, where it does not run, we do.
  */
@@ -16,19 +19,28 @@
 #include <signal.h>
 
 #include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_inherits.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "nodes/parsenodes.h"
 #include "miscadmin.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "catalog.h"
 #include "command_guard.h"
+#include "family.h"
+#include "scan.h"
 #include "shared.h"
 
 /* How long the worker stays away: longer than the command may wait. */
@@ -47,6 +59,8 @@ static const char *guard_option(List *options, const char *name);
 static bool guard_may(Oid database, bool copy);
 static void guard_end_worker(const char *name, bool copy);
 static void guard_outbox(RefreshMatViewStmt *statement);
+static void guard_foreign_tables(TruncateStmt *statement);
+static void guard_foreign_table(Oid relid);
 
 /*
  * Called by _PG_init.
@@ -73,6 +87,8 @@ guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 	}
 	if (IsA(pstmt->utilityStmt, RefreshMatViewStmt))
 		guard_outbox((RefreshMatViewStmt *) pstmt->utilityStmt);
+	if (PG_VERSION_NUM < 160000 && IsA(pstmt->utilityStmt, TruncateStmt))
+		guard_foreign_tables((TruncateStmt *) pstmt->utilityStmt);
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context,
 							 params, query_env, dest, qc);
@@ -189,10 +205,50 @@ static void
 guard_outbox(RefreshMatViewStmt *statement)
 {
 	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
-	const InvalCatalog *catalog = OidIsValid(relid) ? inval_catalog(true) : NULL;
-	int			i;
 
-	for (i = 0; catalog != NULL && i < INVAL_OUTBOX_TABLES; i++)
-		if (catalog->outbox[i] == relid)
-			inval_catalog_refuse_refresh();
+	if (OidIsValid(relid) && inval_catalog_is_outbox(relid))
+		inval_catalog_refuse_refresh();
+}
+
+static void
+guard_foreign_tables(TruncateStmt *statement)
+{
+	ListCell   *lc;
+
+	if (!IsTransactionState() || inval_catalog(true) == NULL)
+		return;
+	foreach(lc, statement->relations)
+	{
+		RangeVar   *name = lfirst(lc);
+		Oid			relid = RangeVarGetRelid(name, NoLock, true);
+		ListCell   *child;
+
+		if (!OidIsValid(relid) ||
+			pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK)
+			continue;
+		foreach(child, name->inh ? find_all_inheritors(relid, NoLock, NULL) :
+				list_make1_oid(relid))
+		{
+			if (get_rel_relkind(lfirst_oid(child)) == RELKIND_FOREIGN_TABLE &&
+				inval_family_is_tracked(lfirst_oid(child)))
+				guard_foreign_table(lfirst_oid(child));
+		}
+	}
+}
+
+/*
+ * Queues what the rows of a foreign table owe that is about to be truncated,
+ * under the lock that TRUNCATE takes.
+ */
+static void
+guard_foreign_table(Oid relid)
+{
+	Relation	relation = try_relation_open(relid, AccessExclusiveLock);
+
+	if (relation == NULL)
+		return;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	inval_scan_relation(relation, inval_rules_of(relation), INVAL_ROW_OLD);
+	PopActiveSnapshot();
+	relation_close(relation, NoLock);
 }

@@ -20,8 +20,11 @@
 
 #include "catalog.h"
 #include "commit.h"
+#include "ddl_frame.h"
+#include "deferred.h"
 #include "delivery.h"
 #include "ledger.h"
+#include "lookup.h"
 #include "outbox.h"
 #include "pending.h"
 #include "settings.h"
@@ -125,6 +128,10 @@ static void
 commit_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+	{
+		inval_ddl_forget();
+	}
 	if (!in_use)
 	{
 		/* Most transactions.  What comes after PRE_COMMIT is late. */
@@ -137,6 +144,7 @@ commit_xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
+			inval_deferred_run();
 			commit_prepare();
 			break;
 		case XACT_EVENT_COMMIT:
@@ -145,6 +153,7 @@ commit_xact_callback(XactEvent event, void *arg)
 			commit_end();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
+			inval_deferred_run();
 			commit_prepare_two_phase();
 			break;
 		case XACT_EVENT_PREPARE:
@@ -178,10 +187,14 @@ commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	{
 		case SUBXACT_EVENT_COMMIT_SUB:
 			inval_pending_subcommit();
+			inval_deferred_subcommit();
 			inval_stats_subcommit();
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			inval_pending_subabort();
+			inval_deferred_subabort();
+			inval_lookup_subabort();
+			inval_ddl_subabort();
 			inval_stats_subabort();
 			break;
 		case SUBXACT_EVENT_START_SUB:
@@ -431,6 +444,7 @@ commit_end(void)
 	in_use = false;
 	memset(&plan, 0, sizeof(plan));
 	inval_pending_reset();
+	inval_deferred_forget();
 	inval_stats_forget();
 	MemoryContextReset(commit_context);
 }

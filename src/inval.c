@@ -11,6 +11,7 @@
 
 #include "commit.h"
 #include "command_guard.h"
+#include "ddl.h"
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
@@ -27,4 +28,5 @@ _PG_init(void)
 	inval_commit_init();
 	inval_launcher_init();
 	inval_command_guard_init();
+	inval_ddl_drop_init();
 }

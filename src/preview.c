@@ -13,13 +13,22 @@
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
 
-#include "capture.h"
+#include "catalog.h"
+#include "derive.h"
+#include "scan.h"
 #include "track.h"
 
 #define PREVIEW_COLUMNS	4
 
-static void preview_row(ReturnSetInfo *result, InvalRelationRules *rules,
-						TupleTableSlot *row);
+/* What is shown, and where */
+typedef struct Preview
+{
+	ReturnSetInfo *result;
+	InvalRelationRules *rules;
+} Preview;
+
+static void preview_row(TupleTableSlot *row, void *arg);
+static void preview_entry(const InvalEntry *entry, void *arg);
 
 PG_FUNCTION_INFO_V1(inval_preview);
 
@@ -37,9 +46,8 @@ inval_preview(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	Relation	relation;
 	InvalRelationRules *rules;
-	TupleTableSlot *row;
-	uint64		i;
-	char	   *query;
+	Preview		preview;
+	int			i;
 
 	if (max_rows < 0)
 		ereport(ERROR,
@@ -56,62 +64,44 @@ inval_preview(PG_FUNCTION_ARGS)
 				(errmsg("relation \"%s\" has no rules", RelationGetRelationName(relation)),
 				 errhint("Add one by inval_track.")));
 
-	SPI_connect();
-	query = psprintf("SELECT * FROM ONLY %s",
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-												RelationGetRelationName(relation)));
-	if (SPI_execute(query, true, max_rows) != SPI_OK_SELECT)
-		elog(ERROR, "SPI_execute failed: %s", query);
+	/* What is looked up is looked up with the owner's rights. */
+	for (i = 0; i < rules->nrules; i++)
+		if (inval_rule_reads(&rules->rules[i]) != NIL)
+			inval_track_check_owner(relid);
 
-	/*
-	 * A query leaves out dropped columns, the rules count them: give the
-	 * values their places in the table.
-	 */
-	row = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
-	for (i = 0; i < SPI_processed; i++)
-	{
-		int			column = 1;
-		int			attribute;
-
-		ExecClearTuple(row);
-		for (attribute = 0; attribute < row->tts_tupleDescriptor->natts; attribute++)
-		{
-			row->tts_isnull[attribute] = true;
-			if (!TupleDescAttr(row->tts_tupleDescriptor, attribute)->attisdropped)
-				row->tts_values[attribute] =
-					SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc,
-								  column++, &row->tts_isnull[attribute]);
-		}
-		ExecStoreVirtualTuple(row);
-		preview_row(result, rules, row);
-	}
-	ExecDropSingleTupleTableSlot(row);
-	SPI_finish();
+	preview.result = result;
+	preview.rules = rules;
+	inval_scan_query(relation, psprintf("SELECT * FROM %s", inval_catalog_relation_name(relid)),
+					 (uint64) max_rows, preview_row, &preview);
 	relation_close(relation, AccessShareLock);
 	return (Datum) 0;
 }
 
 static void
-preview_row(ReturnSetInfo *result, InvalRelationRules *rules, TupleTableSlot *row)
+preview_row(TupleTableSlot *row, void *arg)
 {
+	Preview    *preview = arg;
 	int			i;
 
-	for (i = 0; i < rules->nrules; i++)
-	{
-		Datum		values[PREVIEW_COLUMNS] = {0};
-		bool		nulls[PREVIEW_COLUMNS] = {0};
-		InvalEntry	entry;
+	for (i = 0; i < preview->rules->nrules; i++)
+		(void) inval_derive_each(&preview->rules->rules[i], row, INVAL_STATE_NOW,
+								 preview_entry, preview->result);
+}
 
-		if (!inval_capture_render(&rules->rules[i], row, &entry))
-			continue;
-		values[0] = Int32GetDatum((int32) entry.rule);
-		values[1] = CStringGetTextDatum(inval_action_name(entry.action));
-		values[2] = PointerGetDatum(cstring_to_text_with_len(entry.key,
-															 (int) entry.key_length));
-		nulls[3] = entry.field == NULL;
-		if (entry.field != NULL)
-			values[3] = PointerGetDatum(cstring_to_text_with_len(entry.field,
-																 (int) entry.field_length));
-		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	}
+static void
+preview_entry(const InvalEntry *entry, void *arg)
+{
+	ReturnSetInfo *result = arg;
+	Datum		values[PREVIEW_COLUMNS] = {0};
+	bool		nulls[PREVIEW_COLUMNS] = {0};
+
+	values[0] = Int32GetDatum((int32) entry->rule);
+	values[1] = CStringGetTextDatum(inval_action_name(entry->action));
+	values[2] = PointerGetDatum(cstring_to_text_with_len(entry->key,
+														 (int) entry->key_length));
+	nulls[3] = entry->field == NULL;
+	if (entry->field != NULL)
+		values[3] = PointerGetDatum(cstring_to_text_with_len(entry->field,
+															 (int) entry->field_length));
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

@@ -4,38 +4,69 @@
  */
 #include "postgres.h"
 
+#include "catalog/heap.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "common/md5.h"
 #include "common/sha2.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "render.h"
+#include "variable.h"
 
-static void render_bind_column(InvalBoundSegment *bound, const char *name,
-							   Relation relation, MemoryContext cxt);
+/*
+ * The most texts that a template may give for a row.  Arrays and variables
+ * multiply: three arrays of a thousand elements, by mistake or by malice, would
+ * give a thousand million.
+ */
+#define MAX_TEXTS	1000000
+
+/* A manifold template being rendered for a row */
+typedef struct Rendering
+{
+	StringInfo	out;
+	InvalBoundTemplate *template;
+	Datum	   *values;			/* of the segments that have one */
+	InvalRenderCallback callback;
+	void	   *arg;
+	int			texts;			/* given so far */
+} Rendering;
+
+static void render_bind_column(InvalBoundSegment *bound, const InvalSegment *segment,
+							   const InvalRenderSource *source, MemoryContext cxt);
+static Oid	render_bind_own_column(InvalBoundSegment *bound, const char *name,
+								   const InvalRenderSource *source);
+static void render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment,
+								 Oid type);
+static InvalRenderResult render_get_values(InvalBoundTemplate *template,
+										   TupleTableSlot *row, InvalState state,
+										   Datum *values);
+static void render_from(Rendering *rendering, int i);
+static void render_text(Rendering *rendering);
+static void render_elements(Rendering *rendering, int i, int start);
+static void render_variable(Rendering *rendering, int i, int start);
+static void render_filters(StringInfo out, int start, const InvalBoundSegment *segment);
 static void render_filter(StringInfo out, int start, const InvalFilterCall *call);
 static char *render_md5(const char *text, int length);
 static char *render_sha256(const char *text, int length);
 static char *render_url(const char *text, int length);
 
 /*
- * Binds parsed segments to the columns of a relation.  "tracked" is the table
- * that the rule is on, "relation" the one whose rows are rendered; they differ
- * for partitions.  The result is allocated in cxt.  A column that does not
- * exist is an error.
+ * Binds parsed segments to what they name.  The result is allocated in cxt.
+ * A column that does not exist, or a path that cannot be followed, is an error.
  */
 InvalBoundTemplate *
-inval_render_bind(List *segments, Relation relation, Relation tracked,
-				  MemoryContext cxt)
+inval_render_bind(List *segments, const InvalRenderSource *source, MemoryContext cxt)
 {
 	MemoryContext old = MemoryContextSwitchTo(cxt);
-	InvalBoundTemplate *template = palloc(sizeof(InvalBoundTemplate));
+	InvalBoundTemplate *template = palloc0(sizeof(InvalBoundTemplate));
 	ListCell   *lc;
 	int			i = 0;
 
@@ -52,13 +83,16 @@ inval_render_bind(List *segments, Relation relation, Relation tracked,
 				bound->literal = pstrdup(segment->text);
 				break;
 			case INVAL_SEGMENT_TABLE:
-				bound->literal = pstrdup(RelationGetRelationName(tracked));
+				bound->literal = pstrdup(RelationGetRelationName(source->tracked));
 				break;
 			case INVAL_SEGMENT_SCHEMA:
-				bound->literal = get_namespace_name(RelationGetNamespace(tracked));
+				bound->literal = get_namespace_name(RelationGetNamespace(source->tracked));
+				break;
+			case INVAL_SEGMENT_VARIABLE:
+				bound->variable = pstrdup(segment->text);
 				break;
 			case INVAL_SEGMENT_COLUMN:
-				render_bind_column(bound, segment->text, relation, cxt);
+				render_bind_column(bound, segment, source, cxt);
 				break;
 		}
 		bound->literal_length = bound->literal ? (int) strlen(bound->literal) : 0;
@@ -69,38 +103,106 @@ inval_render_bind(List *segments, Relation relation, Relation tracked,
 			memcpy(bound->filters, segment->filters,
 				   segment->nfilters * sizeof(InvalFilterCall));
 		}
+		template->manifold |= bound->path != NULL || bound->variable != NULL ||
+			bound->elements;
 	}
 	MemoryContextSwitchTo(old);
 	return template;
 }
 
 static void
-render_bind_column(InvalBoundSegment *bound, const char *name, Relation relation,
-				   MemoryContext cxt)
+render_bind_column(InvalBoundSegment *bound, const InvalSegment *segment,
+				   const InvalRenderSource *source, MemoryContext cxt)
 {
-	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), name);
-	Form_pg_attribute attribute;
+	Oid			type;
 
-	if (attnum == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(relation)),
-				 errhint("Placeholders name columns exactly as they are spelled in the catalog.")));
-	if (attnum < 0)
+	if (list_length(segment->names) == 1)
+		type = render_bind_own_column(bound, linitial(segment->names), source);
+	else
+	{
+		if (source->via != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a path cannot start at a column of a query's result: \"%s\"",
+							segment->text),
+					 errhint("Let the query of via give the column itself.")));
+		bound->path = inval_path_bind(segment->names, source->tracked,
+									  source->relation, cxt);
+		type = bound->path->type;
+	}
+	if (segment->elements)
+	{
+		render_bind_elements(bound, segment, type);
+		type = bound->element_type;
+	}
+	inval_value_prepare(&bound->value, type, cxt);
+}
+
+/*
+ * Binds a column of the row itself, or of the query's result.  Returns its
+ * type.
+ */
+static Oid
+render_bind_own_column(InvalBoundSegment *bound, const char *name,
+					   const InvalRenderSource *source)
+{
+	TupleDesc	desc = RelationGetDescr(source->relation);
+	int			i;
+
+	if (source->via != NULL)
+	{
+		bound->attnum = inval_via_column(source->via, name);
+		return TupleDescAttr(source->via->lookup->descriptor, bound->attnum - 1)->atttypid;
+	}
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), name) != 0)
+			continue;
+#ifdef ATTRIBUTE_GENERATED_VIRTUAL
+		if (attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("virtual generated column \"%s\" cannot be part of a key", name),
+					 errdetail("Triggers do not see its value."),
+					 errhint("Use the columns that it is computed from, or make it STORED.")));
+#endif
+		bound->attnum = (AttrNumber) (i + 1);
+		return attribute->atttypid;
+	}
+	if (SystemAttributeByName(name) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 				 errmsg("system column \"%s\" cannot be part of a key", name),
 				 errhint("Use ordinary columns.")));
-	attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
-	bound->attnum = attnum;
-	inval_value_prepare(&bound->value, attribute->atttypid, cxt);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of relation \"%s\" does not exist",
+					name, RelationGetRelationName(source->relation)),
+			 errhint("Placeholders name columns exactly as they are spelled in the catalog.")));
+	return InvalidOid;			/* keep the compiler quiet */
+}
+
+static void
+render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment, Oid type)
+{
+	bound->elements = true;
+	bound->element_type = get_element_type(getBaseType(type));
+	if (!OidIsValid(bound->element_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("column \"%s\" is no array", segment->text),
+				 errdetail("Its type is %s.", format_type_be(type)),
+				 errhint("Leave out the [].")));
+	get_typlenbyvalalign(bound->element_type, &bound->element_length,
+						 &bound->element_by_value, &bound->element_align);
 }
 
 /*
  * Appends the rendered text to "out" and returns true; or, where a column
  * that it needs is NULL, leaves "out" as it was and returns false.  Leaks into
- * the current memory context.
+ * the current memory context.  Not for manifold templates.
  */
 bool
 inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
@@ -112,7 +214,6 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 	{
 		InvalBoundSegment *segment = &template->segments[i];
 		int			start = out->len;
-		int			f;
 
 		if (segment->attnum == 0)
 			appendBinaryStringInfo(out, segment->literal, segment->literal_length);
@@ -129,10 +230,199 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 			}
 			inval_value_append(out, &segment->value, value);
 		}
-		for (f = 0; f < segment->nfilters; f++)
-			render_filter(out, start, &segment->filters[f]);
+		render_filters(out, start, segment);
 	}
 	return true;
+}
+
+/*
+ * Renders a template that may give several texts or none.  Each is appended
+ * to "out", handed to the callback, and taken away again.  What is looked up
+ * is taken as it is in "state".  Leaks into the current memory context.
+ */
+InvalRenderResult
+inval_render_each(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row,
+				  InvalState state, InvalRenderCallback callback, void *arg)
+{
+	Rendering	rendering = {out, template, NULL, callback, arg, 0};
+	InvalRenderResult result;
+
+	rendering.values = palloc0(Max(template->nsegments, 1) * sizeof(Datum));
+	result = render_get_values(template, row, state, rendering.values);
+	if (result != INVAL_RENDER_DONE)
+		return result;
+	render_from(&rendering, 0);
+	return rendering.texts > 0 ? INVAL_RENDER_DONE : INVAL_RENDER_NULL;
+}
+
+/*
+ * The columns' values.  Nothing is looked up for a row that has a NULL where
+ * it would feed no key anyway.
+ */
+static InvalRenderResult
+render_get_values(InvalBoundTemplate *template, TupleTableSlot *row,
+				  InvalState state, Datum *values)
+{
+	InvalRenderResult result = INVAL_RENDER_DONE;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+	{
+		bool		isnull;
+
+		if (template->segments[i].attnum == 0)
+			continue;
+		values[i] = slot_getattr(row, template->segments[i].attnum, &isnull);
+		if (isnull)
+			return INVAL_RENDER_NULL;
+	}
+	for (i = 0; i < template->nsegments; i++)
+	{
+		if (template->segments[i].path == NULL)
+			continue;
+		switch (inval_path_value(template->segments[i].path, row, state, &values[i]))
+		{
+			case INVAL_PATH_VALUE:
+				break;
+			case INVAL_PATH_NULL:
+				return INVAL_RENDER_NULL;
+			case INVAL_PATH_MISSING:
+				result = INVAL_RENDER_MISSING;
+				break;
+		}
+	}
+	return result;
+}
+
+/*
+ * Renders the segments from number i on behind what stands in "out", once for
+ * each value that they have.
+ */
+static void
+render_from(Rendering *rendering, int i)
+{
+	StringInfo	out = rendering->out;
+	int			start = out->len;
+	InvalBoundSegment *segment;
+
+	if (i == rendering->template->nsegments)
+	{
+		render_text(rendering);
+		return;
+	}
+	segment = &rendering->template->segments[i];
+	if (segment->elements)
+	{
+		render_elements(rendering, i, start);
+		return;
+	}
+	if (segment->variable != NULL)
+	{
+		render_variable(rendering, i, start);
+		return;
+	}
+
+	if (segment->literal != NULL)
+		appendBinaryStringInfo(out, segment->literal, segment->literal_length);
+	else
+		inval_value_append(out, &segment->value, rendering->values[i]);
+	render_filters(out, start, segment);
+	render_from(rendering, i + 1);
+	out->len = start;
+}
+
+static void
+render_text(Rendering *rendering)
+{
+	if (rendering->texts == MAX_TEXTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a row gives more than %d keys", MAX_TEXTS),
+				 errdetail("Each combination of the elements and variables in the template gives one."),
+				 errhint("Use fewer columns with [] in one template, or shorter arrays.")));
+	rendering->texts++;
+	rendering->callback(rendering->out, rendering->arg);
+}
+
+static void
+render_elements(Rendering *rendering, int i, int start)
+{
+	InvalBoundSegment *segment = &rendering->template->segments[i];
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	int			e;
+
+	deconstruct_array(DatumGetArrayTypeP(rendering->values[i]), segment->element_type,
+					  segment->element_length, segment->element_by_value,
+					  segment->element_align, &elements, &nulls, &count);
+	for (e = 0; e < count; e++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[e])
+			continue;
+		inval_value_append(rendering->out, &segment->value, elements[e]);
+		render_filters(rendering->out, start, segment);
+		render_from(rendering, i + 1);
+		rendering->out->len = start;
+	}
+}
+
+static void
+render_variable(Rendering *rendering, int i, int start)
+{
+	InvalBoundSegment *segment = &rendering->template->segments[i];
+	char	  **values;
+	int			count = inval_variable_values(segment->variable, &values);
+	int			v;
+
+	for (v = 0; v < count; v++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoString(rendering->out, values[v]);
+		render_filters(rendering->out, start, segment);
+		render_from(rendering, i + 1);
+		rendering->out->len = start;
+	}
+}
+
+/*
+ * The relations (a list of OIDs) that a template looks up.
+ */
+List *
+inval_render_reads(const InvalBoundTemplate *template)
+{
+	List	   *reads = NIL;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].path != NULL)
+			reads = list_concat_copy(reads, template->segments[i].path->relations);
+	return reads;
+}
+
+/*
+ * Whether this transaction has written to what a template looks up.
+ */
+bool
+inval_render_is_touched(InvalBoundTemplate *template)
+{
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].path != NULL &&
+			inval_path_is_touched(template->segments[i].path))
+			return true;
+	return false;
+}
+
+static void
+render_filters(StringInfo out, int start, const InvalBoundSegment *segment)
+{
+	int			i;
+
+	for (i = 0; i < segment->nfilters; i++)
+		render_filter(out, start, &segment->filters[i]);
 }
 
 /*

@@ -2,48 +2,41 @@
  * rule.c
  *		The rules of a relation, ready to be applied to its rows.
  *
- * Read from inval_rule once per session and relation, compiled (templates
- * bound to columns) and kept until the relation changes.  A change of a rule
- * counts as a change of its relation: a trigger on inval_rule says so to the
- * relation cache, whatever changed the row.
+ * The rules of a relation are its own and those of everything that it is a
+ * partition or an inheritance child of.  They are read from their carriers
+ * once per session and relation, compiled (templates bound to columns) and
+ * kept until something changes that they were made from: the relation itself,
+ * an ancestor, or a table that a path or a query leads to.
  *
- * The table is read directly, not by a query: whoever changes a row of a
- * tracked table needs no privilege on our tables.
+ * Whoever changes a row of a tracked table needs no privilege on our objects:
+ * carriers are read from the catalogs.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
-#include "catalog/pg_type.h"
-#include "commands/trigger.h"
-#include "replication/logicalworker.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
+#include "carrier.h"
 #include "catalog.h"
+#include "family.h"
 #include "rule.h"
 
 static HTAB *relation_rules = NULL;
+static HTAB *sources = NULL;	/* what rules of other relations depend on */
 
 static void rules_begin(void);
 static void rules_relcache_callback(Datum arg, Oid relid);
-static void rules_load(InvalRelationRules *entry, Relation relation);
-static void rule_compile(InvalRule *rule, Datum *values, bool *nulls,
-						 Relation relation, MemoryContext context);
+static void rules_server_callback(Datum arg, int cacheid, uint32 hash);
+static void rules_depend_on(Oid relid);
+static void rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
+					   InvalRuleFilter filter, void *arg);
+static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
+							  Relation relation, MemoryContext context);
 static void rule_error_context(void *arg);
-
-PG_FUNCTION_INFO_V1(inval_rule_apply);
-PG_FUNCTION_INFO_V1(inval_rule_changed);
-PG_FUNCTION_INFO_V1(inval_rule_truncate);
 
 /*
  * The rules of a relation, without those that are off.  Valid until the end of
@@ -82,7 +75,10 @@ inval_rules_of(Relation relation)
 	entry->valid = true;
 	PG_TRY();
 	{
-		rules_load(entry, relation);
+		entry->context = AllocSetContextCreate(TopMemoryContext,
+											   "inval rules of a relation",
+											   ALLOCSET_SMALL_SIZES);
+		rules_load(entry, relation, inval_family_ancestors(relid), NULL, NULL);
 	}
 	PG_CATCH();
 	{
@@ -93,15 +89,35 @@ inval_rules_of(Relation relation)
 	return entry;
 }
 
+/*
+ * The rules that the relations "trackers" (a list of OIDs) have of their own,
+ * bound to the columns of "relation", without those that are off and those that
+ * the filter (NULL: none) does not want.  Allocated in "context"; not kept.
+ */
+InvalRelationRules *
+inval_rules_from(Relation relation, List *trackers, InvalRuleFilter filter, void *arg,
+				 MemoryContext context)
+{
+	InvalRelationRules *rules = MemoryContextAllocZero(context, sizeof(InvalRelationRules));
+
+	rules->relid = RelationGetRelid(relation);
+	rules->context = context;
+	rules_load(rules, relation, trackers, filter, arg);
+	return rules;
+}
+
 static void
 rules_begin(void)
 {
 	HASHCTL		ctl = {0};
 
 	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(Oid);
+	sources = hash_create("inval rule sources", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	ctl.entrysize = sizeof(InvalRelationRules);
 	relation_rules = hash_create("inval rules", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(rules_relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, rules_server_callback, (Datum) 0);
 }
 
 static void
@@ -111,7 +127,7 @@ rules_relcache_callback(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 
 	(void) arg;
-	if (OidIsValid(relid))
+	if (OidIsValid(relid) && hash_search(sources, &relid, HASH_FIND, NULL) == NULL)
 	{
 		entry = hash_search(relation_rules, &relid, HASH_FIND, NULL);
 		if (entry != NULL)
@@ -123,187 +139,203 @@ rules_relcache_callback(Datum arg, Oid relid)
 		entry->valid = false;
 }
 
+/*
+ * Rules of materialized views are foreign servers.
+ */
 static void
-rules_load(InvalRelationRules *entry, Relation relation)
+rules_server_callback(Datum arg, int cacheid, uint32 hash)
 {
-	const InvalCatalog *catalog = inval_catalog(false);
-	Oid			identity = catalog->rule_identity;
-	Relation	table = table_open(catalog->rule, AccessShareLock);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-	int			room = 0;
-
-	entry->context = AllocSetContextCreate(TopMemoryContext, "inval rules of a relation",
-										   ALLOCSET_SMALL_SIZES);
-	ScanKeyInit(&key, RULE_RELATION + 1, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationGetRelid(relation)));
-	scan = systable_beginscan(table, identity, true, snapshot, 1, &key);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Datum		values[RULE_COLUMNS];
-		bool		nulls[RULE_COLUMNS];
-		char	   *state;
-
-		heap_deform_tuple(tuple, RelationGetDescr(table), values, nulls);
-		state = TextDatumGetCString(values[RULE_STATE]);
-		if (strcmp(state, "off") == 0)
-			continue;
-		if (entry->nrules == room)
-		{
-			MemoryContext old = MemoryContextSwitchTo(entry->context);
-
-			room = Max(4, room * 2);
-			entry->rules = entry->rules == NULL ? palloc(room * sizeof(InvalRule)) :
-				repalloc(entry->rules, room * sizeof(InvalRule));
-			MemoryContextSwitchTo(old);
-		}
-		rule_compile(&entry->rules[entry->nrules], values, nulls, relation,
-					 entry->context);
-		entry->nrules++;
-	}
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(table, AccessShareLock);
+	(void) cacheid;
+	(void) hash;
+	rules_relcache_callback(arg, InvalidOid);
 }
 
 static void
-rule_compile(InvalRule *rule, Datum *values, bool *nulls, Relation relation,
-			 MemoryContext context)
+rules_depend_on(Oid relid)
+{
+	if (unlikely(sources == NULL))
+		rules_begin();
+	(void) hash_search(sources, &relid, HASH_ENTER, NULL);
+}
+
+/*
+ * The ancestors are opened under a lock that is given back: what is compiled
+ * is invalidated when they change.
+ */
+static void
+rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
+		   InvalRuleFilter filter, void *arg)
+{
+	int			room = 0;
+	ListCell   *lc;
+
+	foreach(lc, trackers)
+	{
+		Oid			relid = lfirst_oid(lc);
+		bool		self = relid == RelationGetRelid(relation);
+		Relation	tracked;
+		ListCell   *carrier;
+
+		if (!self)
+			rules_depend_on(relid);
+		tracked = self ? relation : try_relation_open(relid, AccessShareLock);
+		if (tracked == NULL)
+			continue;
+		/* One that cannot be read is in the way of writers, not of DROP. */
+		foreach(carrier, filter != NULL ? inval_carriers_readable(tracked) :
+				inval_carriers_of(tracked))
+		{
+			const InvalDefinition *definition = lfirst(carrier);
+
+			if (strcmp(inval_definition_get(definition, RULE_STATE), "off") == 0 ||
+				(filter != NULL && !filter(definition, arg)))
+				continue;
+			if (entry->nrules == room)
+			{
+				MemoryContext old = MemoryContextSwitchTo(entry->context);
+
+				room = Max(4, room * 2);
+				entry->rules = entry->rules == NULL ? palloc(room * sizeof(InvalRule)) :
+					repalloc(entry->rules, room * sizeof(InvalRule));
+				MemoryContextSwitchTo(old);
+			}
+			inval_rule_compile(&entry->rules[entry->nrules], definition, relation,
+							   tracked, entry->context);
+			entry->nrules++;
+		}
+		if (!self)
+			relation_close(tracked, AccessShareLock);
+	}
+}
+
+/*
+ * Makes a rule ready for the rows of a relation, which is "tracked" itself or
+ * belongs to it.  What the rule points to is allocated in "context".  A rule
+ * that does not fit the relation is an error.
+ */
+void
+inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
+				   Relation relation, Relation tracked, MemoryContext context)
 {
 	ErrorContextCallback callback;
-	char	   *action = TextDatumGetCString(values[RULE_ACTION]);
-	char	   *delivery = TextDatumGetCString(values[RULE_DELIVERY]);
-	char	   *state = TextDatumGetCString(values[RULE_STATE]);
-	char	   *key = TextDatumGetCString(values[RULE_KEY]);
+	const char *field = inval_definition_get(definition, RULE_FIELD);
+	const char *delivery = inval_definition_get(definition, RULE_DELIVERY);
+	const char *via = inval_definition_get(definition, RULE_VIA);
+	InvalRenderSource source;
+	ListCell   *lc;
 
 	memset(rule, 0, sizeof(*rule));
-	rule->id = (uint32) DatumGetInt32(values[RULE_ID]);
+	rule->id = (uint32) inval_definition_id(definition);
 
 	callback.callback = rule_error_context;
 	callback.arg = rule;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	if (!inval_action_from_name(action, &rule->action))
+	if (!inval_action_from_name(inval_definition_get(definition, RULE_ACTION), &rule->action))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("action \"%s\" is not supported by this version of inval", action)));
-	if (strcmp(state, "shadow") == 0)
+				 errmsg("action \"%s\" is not supported by this version of inval",
+						inval_definition_get(definition, RULE_ACTION))));
+	if (strcmp(inval_definition_get(definition, RULE_STATE), "shadow") == 0)
 		rule->lane = INVAL_LANE_SHADOW;
 	else if (strcmp(delivery, "background") == 0)
 		rule->lane = INVAL_LANE_WORKER;
 	else
 		rule->lane = INVAL_LANE_COMMIT;
 
-	rule->key = inval_render_bind(inval_template_parse(key, "key"),
-								  relation, relation, context);
-	if (!nulls[RULE_FIELD])
-		rule->field = inval_render_bind(inval_template_parse(TextDatumGetCString(values[RULE_FIELD]), "field"),
-										relation, relation, context);
-	if (!nulls[RULE_CHANGES])
+	source.relation = relation;
+	source.tracked = tracked;
+	source.via = NULL;
+	if (via != NULL)
 	{
-		Datum	   *names;
-		int			i;
-
-		deconstruct_array(DatumGetArrayTypeP(values[RULE_CHANGES]), TEXTOID, -1,
-						  false, TYPALIGN_INT, &names, NULL, &rule->nchanges);
-		rule->changes = MemoryContextAlloc(context,
-										   Max(rule->nchanges, 1) * sizeof(AttrNumber));
-		for (i = 0; i < rule->nchanges; i++)
-		{
-			char	   *name = TextDatumGetCString(names[i]);
-
-			rule->changes[i] = get_attnum(RelationGetRelid(relation), name);
-			if (rule->changes[i] == InvalidAttrNumber)
-				ereport(ERROR,
-						(errcode(ERRCODE_UNDEFINED_COLUMN),
-						 errmsg("column \"%s\" of relation \"%s\" does not exist",
-								name, RelationGetRelationName(relation))));
-		}
+		rule->via = inval_via_bind(via, tracked, relation, context);
+		source.via = rule->via;
+	}
+	rule->key = inval_render_bind(inval_template_parse(inval_definition_get(definition, RULE_KEY), "key"),
+								  &source, context);
+	if (field != NULL)
+		rule->field = inval_render_bind(inval_template_parse(field, "field"),
+										&source, context);
+	rule->plain = rule->via == NULL && !rule->key->manifold &&
+		(rule->field == NULL || !rule->field->manifold);
+	rule_bind_changes(rule, definition, relation, context);
+	foreach(lc, inval_rule_reads(rule))
+	{
+		rules_depend_on(lfirst_oid(lc));
 	}
 	error_context_stack = callback.previous;
+}
+
+/*
+ * The relations (a list of OIDs) whose rows a rule looks up.
+ */
+List *
+inval_rule_reads(const InvalRule *rule)
+{
+	List	   *reads = NIL;
+
+	if (rule->via != NULL)
+		reads = list_concat_copy(reads, rule->via->lookup->relations);
+	reads = list_concat_copy(reads, inval_render_reads(rule->key));
+	if (rule->field != NULL)
+		reads = list_concat_copy(reads, inval_render_reads(rule->field));
+	return reads;
+}
+
+/*
+ * Whether this transaction has written to what the rule looks up: then the
+ * row's keys are those that it feeds now, and those that it fed before.
+ */
+bool
+inval_rule_is_touched(InvalRule *rule)
+{
+	return (rule->via != NULL && inval_via_is_touched(rule->via)) ||
+		inval_render_is_touched(rule->key) ||
+		(rule->field != NULL && inval_render_is_touched(rule->field));
+}
+
+static void
+rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
+				  Relation relation, MemoryContext context)
+{
+	List	   *names = inval_definition_list(definition, RULE_CHANGES);
+	ListCell   *lc;
+
+	if (names == NIL)
+		return;
+	rule->changes = MemoryContextAlloc(context, list_length(names) * sizeof(AttrNumber));
+	foreach(lc, names)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(relation), lfirst(lc));
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							(char *) lfirst(lc), RelationGetRelationName(relation))));
+		if (attnum < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("system column \"%s\" cannot be in the list of changes",
+							(char *) lfirst(lc))));
+#ifdef ATTRIBUTE_GENERATED_VIRTUAL
+		/* Triggers see NULL, so no UPDATE would ever count. */
+		if (TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attgenerated ==
+			ATTRIBUTE_GENERATED_VIRTUAL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("virtual generated column \"%s\" cannot be in the list of changes",
+							(char *) lfirst(lc)),
+					 errhint("Name the columns that it is computed from.")));
+#endif
+		rule->changes[rule->nchanges++] = attnum;
+	}
 }
 
 static void
 rule_error_context(void *arg)
 {
-	errcontext("inval rule %u", ((InvalRule *) arg)->id);
-}
-
-/*
- * Trigger on inval_rule: ignores what a logical replication worker brings.
- */
-Datum
-inval_rule_apply(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired BEFORE ROW",
-						"inval_rule_apply")));
-	if (IsLogicalWorker())
-		return PointerGetDatum(NULL);
-	return PointerGetDatum(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
-						   trigdata->tg_newtuple : trigdata->tg_trigtuple);
-}
-
-/*
- * Trigger on inval_rule: TRUNCATE would leave triggers without rules and
- * sessions with rules that are gone.
- */
-Datum
-inval_rule_truncate(PG_FUNCTION_ARGS)
-{
-	(void) fcinfo;
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("the table inval_rule cannot be truncated"),
-			 errhint("Drop rules by inval_untrack.")));
-	PG_RETURN_NULL();			/* keep the compiler quiet */
-}
-
-/*
- * Trigger on inval_rule: the relation's rules are no longer what they were.
- */
-Datum
-inval_rule_changed(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	HeapTuple	rows[2];
-	int			i;
-
-	if (!CALLED_AS_TRIGGER(fcinfo) ||
-		!TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
-		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" must be fired AFTER ROW",
-						"inval_rule_changed")));
-
-	rows[0] = trigdata->tg_trigtuple;
-	rows[1] = trigdata->tg_newtuple;
-	for (i = 0; i < 2; i++)
-	{
-		bool		isnull;
-		Datum		relid;
-		HeapTuple	relation;
-
-		if (rows[i] == NULL)
-			continue;
-		relid = heap_getattr(rows[i], RULE_RELATION + 1,
-							 RelationGetDescr(trigdata->tg_relation), &isnull);
-		relation = SearchSysCache1(RELOID, relid);
-		if (HeapTupleIsValid(relation))
-		{
-			CacheInvalidateRelcacheByTuple(relation);
-			ReleaseSysCache(relation);
-		}
-	}
-	return PointerGetDatum(NULL);
+	if (((InvalRule *) arg)->id != 0)	/* else it is being made */
+		errcontext("inval rule %u", ((InvalRule *) arg)->id);
 }

@@ -5,18 +5,26 @@
 #ifndef INVAL_RULE_H
 #define INVAL_RULE_H
 
+#include "datatype/timestamp.h"
+
+#include "definition.h"
 #include "entry.h"
 #include "render.h"
+#include "via.h"
 
 typedef struct InvalRule
 {
 	uint32		id;
 	InvalAction action;
 	InvalLane	lane;
+	InvalVia   *via;			/* NULL: the row itself names the keys */
 	InvalBoundTemplate *key;
 	InvalBoundTemplate *field;	/* NULL: none */
+	bool		plain;			/* one row, one entry, no look-up */
 	int			nchanges;		/* 0: any UPDATE counts */
 	AttrNumber *changes;
+	TimestampTz warned;			/* the transaction, by its start, that was
+								 * told of a foreign key that leads nowhere */
 } InvalRule;
 
 typedef struct InvalRelationRules
@@ -28,28 +36,17 @@ typedef struct InvalRelationRules
 	InvalRule  *rules;
 } InvalRelationRules;
 
-/* Columns of the table inval_rule */
-enum
-{
-	RULE_ID,
-	RULE_RELATION,
-	RULE_KEY,
-	RULE_FIELD,
-	RULE_ACTION,
-	RULE_DELIVERY,
-	RULE_CHANGES,
-	RULE_VIA,
-	RULE_TTL,
-	RULE_PUBLISH,
-	RULE_STREAM,
-	RULE_FENCE,
-	RULE_REPEAT_AFTER,
-	RULE_REFILL,
-	RULE_TARGETS,
-	RULE_STATE,
-	RULE_COLUMNS
-};
+/* Whether a rule is wanted */
+typedef bool (*InvalRuleFilter) (const InvalDefinition *definition, void *arg);
 
 extern InvalRelationRules *inval_rules_of(Relation relation);
+extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
+											InvalRuleFilter filter, void *arg,
+											MemoryContext context);
+extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
+							   Relation relation, Relation tracked,
+							   MemoryContext context);
+extern List *inval_rule_reads(const InvalRule *rule);
+extern bool inval_rule_is_touched(InvalRule *rule);
 
 #endif							/* INVAL_RULE_H */

@@ -4,11 +4,12 @@
  *
  *		template    := ( literal | "{{" | "}}" | "{" placeholder "}" )*
  *		placeholder := source ( "|" filter [ ":" number ] )*
- *		source      := column | "@table" | "@schema"
+ *		source      := column ( "." column )* [ "[]" ]
+ *					 | "$" variable | "@table" | "@schema"
  *
  * Column names are written as they are, without folding; one that has a
  * special character in it is written in double quotes.  Parsing knows nothing
- * of tables: rule.c binds the names to columns.
+ * of tables: render.c binds the names to columns.
  */
 #include "postgres.h"
 
@@ -18,6 +19,7 @@
 
 #define MAX_FILTERS	8
 
+/* In the order of the enumeration */
 static const struct
 {
 	const char *name;
@@ -35,11 +37,13 @@ static List *template_add_literal(List *segments, StringInfo literal);
 static InvalSegment *template_parse_placeholder(const char **place,
 												const char *template,
 												const char *what);
-static char *template_parse_source(const char **place, const char *template,
-								   const char *what);
+static void template_parse_columns(const char **place, InvalSegment *segment,
+								   const char *template, const char *what);
+static char *template_parse_name(const char **place, const char *template,
+								 const char *what);
+static void template_parse_special(const char **place, InvalSegment *segment,
+								   const char *template, const char *what);
 static void template_parse_filter(const char **place, InvalSegment *segment,
-								  const char *template, const char *what);
-static void template_check_source(InvalSegment *segment, char *source, bool quoted,
 								  const char *template, const char *what);
 
 /*
@@ -105,6 +109,75 @@ inval_template_quote(const char *literal)
 	return quoted.data;
 }
 
+/*
+ * A column's name as it is written in a placeholder.
+ */
+char *
+inval_template_quote_column(const char *name)
+{
+	StringInfoData quoted;
+
+	initStringInfo(&quoted);
+	if (strpbrk(name, "{}|.[\"") == NULL && name[0] != '@' && name[0] != '$')
+		appendStringInfoString(&quoted, name);
+	else
+	{
+		appendStringInfoChar(&quoted, '"');
+		for (; *name != '\0'; name++)
+		{
+			if (*name == '"')
+				appendStringInfoChar(&quoted, '"');
+			appendStringInfoChar(&quoted, *name);
+		}
+		appendStringInfoChar(&quoted, '"');
+	}
+	return quoted.data;
+}
+
+/*
+ * The template that parsed segments stand for, in the current memory context.
+ */
+char *
+inval_template_write(List *segments)
+{
+	StringInfoData text;
+	ListCell   *lc;
+
+	initStringInfo(&text);
+	foreach(lc, segments)
+	{
+		InvalSegment *segment = lfirst(lc);
+		ListCell   *name;
+		int			i;
+
+		if (segment->kind == INVAL_SEGMENT_LITERAL)
+		{
+			appendStringInfoString(&text, inval_template_quote(segment->text));
+			continue;
+		}
+		appendStringInfoChar(&text, '{');
+		if (segment->kind == INVAL_SEGMENT_VARIABLE)
+			appendStringInfoChar(&text, '$');
+		if (segment->kind != INVAL_SEGMENT_COLUMN)
+			appendStringInfoString(&text, segment->text);
+		foreach(name, segment->names)
+		{
+			appendStringInfo(&text, "%s%s", foreach_current_index(name) > 0 ? "." : "",
+							 inval_template_quote_column(lfirst(name)));
+		}
+		if (segment->elements)
+			appendStringInfoString(&text, "[]");
+		for (i = 0; i < segment->nfilters; i++)
+		{
+			appendStringInfo(&text, "|%s", filter_names[segment->filters[i].filter].name);
+			if (segment->filters[i].keep > 0)
+				appendStringInfo(&text, ":%d", segment->filters[i].keep);
+		}
+		appendStringInfoChar(&text, '}');
+	}
+	return text.data;
+}
+
 static List *
 template_add_literal(List *segments, StringInfo literal)
 {
@@ -126,10 +199,11 @@ static InvalSegment *
 template_parse_placeholder(const char **place, const char *template, const char *what)
 {
 	InvalSegment *segment = palloc0(sizeof(InvalSegment));
-	bool		quoted = (**place == '"');
-	char	   *source = template_parse_source(place, template, what);
 
-	template_check_source(segment, source, quoted, template, what);
+	if (**place == '@' || **place == '$')
+		template_parse_special(place, segment, template, what);
+	else
+		template_parse_columns(place, segment, template, what);
 	while (**place == '|')
 	{
 		(*place)++;
@@ -138,15 +212,44 @@ template_parse_placeholder(const char **place, const char *template, const char 
 	if (**place != '}')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("%s template has a \"{\" without a \"}\"", what),
+				 **place == '\0' || **place == '{' ?
+				 errmsg("%s template has a \"{\" without a \"}\"", what) :
+				 errmsg("%s template has an unexpected \"%c\" in a placeholder", what, **place),
 				 errdetail("The template is \"%s\".", template),
-				 errhint("Write {{ for a literal brace.")));
+				 errhint("Write {{ for a literal brace, and a column whose name has a special character in double quotes, as in {\"a.b\"}.")));
 	(*place)++;
 	return segment;
 }
 
+/*
+ * A column, or a path along foreign keys, and whether elements are meant.
+ */
+static void
+template_parse_columns(const char **place, InvalSegment *segment,
+					   const char *template, const char *what)
+{
+	const char *start = *place;
+
+	segment->kind = INVAL_SEGMENT_COLUMN;
+	for (;;)
+	{
+		segment->names = lappend(segment->names,
+								 template_parse_name(place, template, what));
+		if (**place != '.')
+			break;
+		(*place)++;
+	}
+	segment->text = list_length(segment->names) == 1 ? linitial(segment->names) :
+		pnstrdup(start, *place - start);
+	if (strncmp(*place, "[]", 2) == 0)
+	{
+		segment->elements = true;
+		*place += 2;
+	}
+}
+
 static char *
-template_parse_source(const char **place, const char *template, const char *what)
+template_parse_name(const char **place, const char *template, const char *what)
 {
 	StringInfoData name;
 
@@ -168,49 +271,47 @@ template_parse_source(const char **place, const char *template, const char *what
 	}
 	else
 	{
-		Size		length = strcspn(*place, "{}|");
+		Size		length = strcspn(*place, "{}|.[\"");
 
 		appendBinaryStringInfo(&name, *place, (int) length);
 		*place += length;
 	}
-	return name.data;
-}
-
-/*
- * What stands before the filters: a column or a name that starts with "@".
- */
-static void
-template_check_source(InvalSegment *segment, char *source, bool quoted,
-					  const char *template, const char *what)
-{
-	if (source[0] == '\0')
+	if (name.len == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s template has an empty placeholder", what),
 				 errdetail("The template is \"%s\".", template),
 				 errhint("Name a column, as in {id}, or write {{}} for literal braces.")));
+	return name.data;
+}
 
-	segment->kind = INVAL_SEGMENT_COLUMN;
+/*
+ * What starts with "@" or "$".
+ */
+static void
+template_parse_special(const char **place, InvalSegment *segment,
+					   const char *template, const char *what)
+{
+	Size		length = strcspn(*place, "{}|");
+	char	   *source = pnstrdup(*place, length);
+
+	*place += length;
 	segment->text = source;
-	if (quoted)
-		return;
 	if (strcmp(source, "@table") == 0)
 		segment->kind = INVAL_SEGMENT_TABLE;
 	else if (strcmp(source, "@schema") == 0)
 		segment->kind = INVAL_SEGMENT_SCHEMA;
-	else if (source[0] == '@')
+	else if (source[0] == '$' && source[1] != '\0')
+	{
+		segment->kind = INVAL_SEGMENT_VARIABLE;
+		segment->text = source + 1;
+	}
+	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("placeholder \"%s\" does not exist", source),
 				 errdetail("The %s template is \"%s\".", what, template),
-				 errhint("Use {@table} or {@schema}.")));
-	else if (source[0] == '$' || strchr(source, '.') != NULL ||
-			 strchr(source, '[') != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("placeholder \"%s\" is not supported by this version of inval", source),
-				 errdetail("Variables, array elements and paths along foreign keys are not supported yet."),
-				 errhint("Put a column whose name has such a character in double quotes, as in {\"a.b\"}.")));
+				 errhint("Use {@table}, {@schema} or a variable, as in {$release}.")));
 }
 
 static void

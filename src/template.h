@@ -26,6 +26,7 @@ typedef enum InvalSegmentKind
 {
 	INVAL_SEGMENT_LITERAL,
 	INVAL_SEGMENT_COLUMN,
+	INVAL_SEGMENT_VARIABLE,
 	INVAL_SEGMENT_TABLE,
 	INVAL_SEGMENT_SCHEMA
 } InvalSegmentKind;
@@ -33,7 +34,11 @@ typedef enum InvalSegmentKind
 typedef struct InvalSegment
 {
 	InvalSegmentKind kind;
-	char	   *text;			/* the literal, or the column's name */
+	char	   *text;			/* the literal, the variable's name, or the
+								 * column as it was written */
+	List	   *names;			/* char *: the column; or a path, the column
+								 * that is wanted last */
+	bool		elements;		/* one key for each element of the array */
 	int			nfilters;
 	InvalFilterCall *filters;
 } InvalSegment;
@@ -41,5 +46,7 @@ typedef struct InvalSegment
 /* A list of InvalSegment pointers */
 extern List *inval_template_parse(const char *template, const char *what);
 extern char *inval_template_quote(const char *literal);
+extern char *inval_template_quote_column(const char *name);
+extern char *inval_template_write(List *segments);
 
 #endif							/* INVAL_TEMPLATE_H */

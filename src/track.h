@@ -8,6 +8,8 @@
 #include "fmgr.h"
 #include "utils/relcache.h"
 
+#include "definition.h"
+
 /* Arguments of inval_track, in their order */
 enum
 {
@@ -30,23 +32,16 @@ enum
 	TRACK_ARGUMENTS
 };
 
-/* What a rule is made of, besides its relation */
-typedef struct InvalTrackOptions
-{
-	char	   *key;
-	char	   *field;			/* NULL: none */
-	char	   *action;
-	char	   *delivery;
-	Datum		changes;		/* text[] */
-	bool		changes_null;
-	Datum		targets;		/* text[] */
-	char	   *state;
-} InvalTrackOptions;
-
 extern Relation inval_track_open(Oid relid);
 extern void inval_track_check_relation(Relation relation);
+extern bool inval_track_is_owner(Oid relid);
+extern bool inval_track_may_refresh(Oid relid);
 extern void inval_track_check_owner(Oid relid);
 extern void inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
-									  InvalTrackOptions *options);
+									  InvalDefinition *definition);
+extern void inval_track_check_rule(const InvalDefinition *definition,
+								   Relation relation);
+extern int32 inval_track_write(InvalDefinition *definition);
+extern int	inval_track_drop(Oid relid, const char *key, int32 id);
 
 #endif							/* INVAL_TRACK_H */

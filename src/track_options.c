@@ -11,24 +11,26 @@
 #include "access/relation.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/varlena.h"
 
 #include "catalog.h"
-#include "render.h"
+#include "rule.h"
 #include "target.h"
 #include "template.h"
 #include "track.h"
+#include "variable.h"
 
-/* Longest template, in bytes */
+/* Longest template or query, in bytes */
 #define MAX_TEMPLATE_LENGTH		8192
 
 static char *options_text(FunctionCallInfo fcinfo, int argument);
@@ -36,8 +38,9 @@ static char *options_choice(FunctionCallInfo fcinfo, int argument, const char *n
 							const char *const *choices, int supported);
 static char *options_key(FunctionCallInfo fcinfo, Relation relation);
 static char *options_key_from_columns(const char *columns, Relation relation);
-static void options_check_template(const char *template, const char *what,
-								   Relation relation);
+static void options_set(InvalDefinition *definition, InvalRuleOption option, char *value);
+static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
+static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_targets(FunctionCallInfo fcinfo);
 static void options_refuse_unsupported(FunctionCallInfo fcinfo);
@@ -58,51 +61,30 @@ inval_track_open(Oid relid)
 }
 
 /*
- * Only an ordinary table that belongs to the caller can be tracked.
+ * Only what holds rows that others can see, and belongs to the caller, can be
+ * tracked.
  */
 void
 inval_track_check_relation(Relation relation)
 {
 	const char *name = RelationGetRelationName(relation);
-	const InvalCatalog *catalog = inval_catalog(false);
-	const char *kind = NULL;
 
 	switch (relation->rd_rel->relkind)
 	{
 		case RELKIND_RELATION:
-			break;
 		case RELKIND_PARTITIONED_TABLE:
-			kind = "Partitioned tables are not supported yet.";
-			break;
 		case RELKIND_FOREIGN_TABLE:
-			kind = "Foreign tables are not supported yet.";
-			break;
 		case RELKIND_MATVIEW:
-			kind = "Materialized views are not supported yet.";
-			break;
-		case RELKIND_VIEW:
-			kind = "A view has no rows of its own.";
 			break;
 		default:
-			kind = "It is not a table.";
-			break;
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("cannot track relation \"%s\"", name),
+					 relation->rd_rel->relkind == RELKIND_VIEW ?
+					 errdetail("A view has no rows of its own.") :
+					 errdetail("It is not a table."),
+					 errhint("Track the tables that its rows come from.")));
 	}
-	if (kind == NULL && relation->rd_rel->relispartition)
-		kind = "Partitions are not supported yet.";
-	if (kind == NULL && has_subclass(RelationGetRelid(relation)) &&
-		find_inheritance_children(RelationGetRelid(relation), NoLock) != NIL)
-		kind = "Tables with inheritance children are not supported yet.";
-	if (kind != NULL)
-		ereport(ERROR,
-				(errcode(relation->rd_rel->relkind == RELKIND_RELATION ||
-						 relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
-						 relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE ||
-						 relation->rd_rel->relkind == RELKIND_MATVIEW ?
-						 ERRCODE_FEATURE_NOT_SUPPORTED : ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("cannot track relation \"%s\"", name),
-				 errdetail("%s", kind),
-				 errhint("Track the tables that its rows come from.")));
-
 	if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -113,7 +95,7 @@ inval_track_check_relation(Relation relation)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot track system catalog \"%s\"", name),
 				 errdetail("Changes of system catalogs fire no triggers.")));
-	if (RelationGetRelid(relation) == catalog->rule)
+	if (inval_catalog_is_outbox(RelationGetRelid(relation)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot track relation \"%s\"", name),
@@ -121,16 +103,36 @@ inval_track_check_relation(Relation relation)
 	inval_track_check_owner(RelationGetRelid(relation));
 }
 
+/*
+ * Whether the current user may alter a relation.
+ */
+bool
+inval_track_is_owner(Oid relid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+#else
+	return pg_class_ownercheck(relid, GetUserId());
+#endif
+}
+
+/*
+ * Whether the current user may refresh a materialized view.
+ */
+bool
+inval_track_may_refresh(Oid relid)
+{
+#if PG_VERSION_NUM >= 170000
+	return pg_class_aclcheck(relid, GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK;
+#else
+	return inval_track_is_owner(relid);
+#endif
+}
+
 void
 inval_track_check_owner(Oid relid)
 {
-#if PG_VERSION_NUM >= 160000
-	bool		owner = object_ownercheck(RelationRelationId, relid, GetUserId());
-#else
-	bool		owner = pg_class_ownercheck(relid, GetUserId());
-#endif
-
-	if (!owner)
+	if (!inval_track_is_owner(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of relation %s", get_rel_name(relid)),
@@ -142,7 +144,7 @@ inval_track_check_owner(Oid relid)
  */
 void
 inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
-						  InvalTrackOptions *options)
+						  InvalDefinition *definition)
 {
 	static const char *const actions[] =
 	{"delete", "version", "members", "prefix", "expire", "none", NULL};
@@ -150,22 +152,93 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	{"commit", "background", "strict", NULL};
 	static const char *const states[] = {"on", "shadow", "off", NULL};
 
-	options->key = options_key(fcinfo, relation);
-	options->field = options_text(fcinfo, TRACK_FIELD);
-	if (options->field != NULL)
-		options_check_template(options->field, "field", relation);
-	options->action = options_choice(fcinfo, TRACK_ACTION, "action", actions, 1);
-	options->delivery = options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 2);
-	options->state = options_choice(fcinfo, TRACK_STATE, "state", states, 3);
-	options->changes_null = PG_ARGISNULL(TRACK_CHANGES);
-	if (!options->changes_null)
+	definition->relation = RelationGetRelid(relation);
+	options_set(definition, RULE_KEY, options_key(fcinfo, relation));
+	options_set(definition, RULE_FIELD, options_text(fcinfo, TRACK_FIELD));
+	options_set(definition, RULE_ACTION,
+				options_choice(fcinfo, TRACK_ACTION, "action", actions, 1));
+	options_set(definition, RULE_DELIVERY,
+				options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 2));
+	options_set(definition, RULE_STATE,
+				options_choice(fcinfo, TRACK_STATE, "state", states, 3));
+	options_set(definition, RULE_VIA, options_text(fcinfo, TRACK_VIA));
+	if (!PG_ARGISNULL(TRACK_CHANGES))
 	{
-		options->changes = PG_GETARG_DATUM(TRACK_CHANGES);
-		options_check_changes(options->changes, relation);
+		options_check_changes(PG_GETARG_DATUM(TRACK_CHANGES), relation);
+		options_set(definition, RULE_CHANGES,
+					OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_CHANGES)));
 	}
 	options_check_targets(fcinfo);
-	options->targets = PG_GETARG_DATUM(TRACK_TARGETS);
+	options_set(definition, RULE_TARGETS,
+				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
 	options_refuse_unsupported(fcinfo);
+	inval_track_check_rule(definition, relation);
+}
+
+/*
+ * Whether a rule can be applied to a relation's rows: compiles it, for the
+ * errors.
+ */
+void
+inval_track_check_rule(const InvalDefinition *definition, Relation relation)
+{
+	const char *field = inval_definition_get(definition, RULE_FIELD);
+	MemoryContext context;
+	InvalRule	rule;
+
+	options_check_length(definition, RULE_KEY);
+	options_check_length(definition, RULE_FIELD);
+	options_check_length(definition, RULE_VIA);
+	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
+									ALLOCSET_SMALL_SIZES);
+	inval_rule_compile(&rule, definition, relation, relation, context);
+	MemoryContextDelete(context);
+	if (definition->options[RULE_VIA] != NULL)
+		inval_via_check_rights(definition->options[RULE_VIA], relation);
+	options_check_variables(inval_definition_get(definition, RULE_KEY), "key");
+	if (field != NULL)
+		options_check_variables(field, "field");
+}
+
+static void
+options_set(InvalDefinition *definition, InvalRuleOption option, char *value)
+{
+	(void) inval_definition_set(definition, inval_definition_name(option), value);
+}
+
+static void
+options_check_length(const InvalDefinition *definition, InvalRuleOption option)
+{
+	const char *value = inval_definition_get(definition, option);
+
+	if (value != NULL && strlen(value) > MAX_TEMPLATE_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s is longer than %d bytes", inval_definition_name(option),
+						MAX_TEMPLATE_LENGTH)));
+}
+
+/*
+ * A variable without a value would let rows be skipped in silence.
+ */
+static void
+options_check_variables(const char *template, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_template_parse(template, what))
+	{
+		InvalSegment *segment = lfirst(lc);
+		char	  **values;
+
+		if (segment->kind == INVAL_SEGMENT_VARIABLE &&
+			inval_variable_values(segment->text, &values) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("variable \"%s\" has no value", segment->text),
+					 errhint("Give it one first: SELECT inval_set_var(%s, 'value').",
+							 quote_literal_cstr(segment->text))));
+	}
 }
 
 static char *
@@ -225,10 +298,7 @@ options_key(FunctionCallInfo fcinfo, Relation relation)
 				 columns == NULL ? errmsg("neither columns nor key is given") :
 				 errmsg("columns and key are both given"),
 				 errhint("Give one of them: columns => 'team_id', or key => 'team:{team_id}'.")));
-	if (columns != NULL)
-		key = options_key_from_columns(columns, relation);
-	options_check_template(key, "key", relation);
-	return key;
+	return columns != NULL ? options_key_from_columns(columns, relation) : key;
 }
 
 /*
@@ -264,38 +334,9 @@ options_key_from_columns(const char *columns, Relation relation)
 					 errmsg("column \"%s\" of relation \"%s\" does not exist",
 							name, RelationGetRelationName(relation)),
 					 errhint("Separate column names by commas; quote them as in SQL.")));
-		if (strpbrk(name, "{}|.[\"") != NULL || name[0] == '@' || name[0] == '$')
-		{
-			const char *c;
-
-			appendStringInfoString(&key, ":{\"");
-			for (c = name; *c != '\0'; c++)
-			{
-				if (*c == '"')
-					appendStringInfoChar(&key, '"');
-				appendStringInfoChar(&key, *c);
-			}
-			appendStringInfoString(&key, "\"}");
-		}
-		else
-			appendStringInfo(&key, ":{%s}", name);
+		appendStringInfo(&key, ":{%s}", inval_template_quote_column(name));
 	}
 	return key.data;
-}
-
-/*
- * Parses a template and binds it to the relation, for the errors.
- */
-static void
-options_check_template(const char *template, const char *what, Relation relation)
-{
-	if (strlen(template) > MAX_TEMPLATE_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%s template is longer than %d bytes",
-						what, MAX_TEMPLATE_LENGTH)));
-	(void) inval_render_bind(inval_template_parse(template, what), relation,
-							 relation, CurrentMemoryContext);
 }
 
 static void
@@ -317,24 +358,18 @@ options_check_changes(Datum changes, Relation relation)
 	for (i = 0; i < count; i++)
 	{
 		char	   *name;
-		AttrNumber	attnum;
 
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("list of changes must not contain nulls")));
 		name = TextDatumGetCString(names[i]);
-		attnum = get_attnum(RelationGetRelid(relation), name);
-		if (attnum == InvalidAttrNumber)
+		if (get_attnum(RelationGetRelid(relation), name) == InvalidAttrNumber)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_COLUMN),
 					 errmsg("column \"%s\" of relation \"%s\" does not exist",
 							name, RelationGetRelationName(relation)),
 					 errhint("The list of changes names columns exactly as they are spelled in the catalog.")));
-		if (attnum < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-					 errmsg("system column \"%s\" cannot be in the list of changes", name)));
 	}
 }
 
@@ -384,7 +419,6 @@ options_refuse_unsupported(FunctionCallInfo fcinfo)
 		const char *name;
 	}			unsupported[] =
 	{
-		{TRACK_VIA, "via"},
 		{TRACK_TTL, "ttl"},
 		{TRACK_PUBLISH, "publish"},
 		{TRACK_STREAM, "stream"},

@@ -189,18 +189,28 @@ inval_value_append(StringInfo out, InvalValueType *type, Datum value)
 		case INVAL_VALUE_SESSION:
 			{
 				int			nest_level = NewGUCNestLevel();
-				Size		i;
 
-				for (i = 0; i < lengthof(pinned_settings); i++)
-					(void) set_config_option(pinned_settings[i].name,
-											 pinned_settings[i].value,
-											 PGC_USERSET, PGC_S_SESSION,
-											 GUC_ACTION_SAVE, true, 0, false);
+				inval_value_pin_settings();
 				value_append_output(out, &type->output, value);
 				AtEOXact_GUC(true, nest_level);
 				break;
 			}
 	}
+}
+
+/*
+ * Pins the settings that output functions look at, until the caller's GUC nest
+ * level ends.
+ */
+void
+inval_value_pin_settings(void)
+{
+	Size		i;
+
+	for (i = 0; i < lengthof(pinned_settings); i++)
+		(void) set_config_option(pinned_settings[i].name, pinned_settings[i].value,
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+								 false);
 }
 
 static void

@@ -32,6 +32,7 @@ typedef struct InvalValueType
 } InvalValueType;
 
 extern void inval_value_prepare(InvalValueType *type, Oid type_oid, MemoryContext cxt);
+extern void inval_value_pin_settings(void);
 extern void inval_value_append(StringInfo out, InvalValueType *type, Datum value);
 
 #endif							/* INVAL_VALUE_H */

@@ -1,0 +1,20 @@
+/*
+ * guard.h
+ *		What happens when a table with a guarded column is not tracked.
+ */
+#ifndef INVAL_GUARD_H
+#define INVAL_GUARD_H
+
+/* Options of a guard in the store */
+#define INVAL_GUARD_COLUMN	"column"
+#define INVAL_GUARD_MODE		"mode"
+
+/* Modes */
+#define INVAL_GUARD_OFF		"off"
+#define INVAL_GUARD_WARN		"warn"
+#define INVAL_GUARD_ERROR		"error"
+#define INVAL_GUARD_TRACK		"track"
+
+extern void inval_guard_check(Oid relid);
+
+#endif							/* INVAL_GUARD_H */

@@ -1,0 +1,26 @@
+/*
+ * via_query.h
+ *		The text of a via query, and what it means.
+ */
+#ifndef INVAL_VIA_QUERY_H
+#define INVAL_VIA_QUERY_H
+
+#include "nodes/parsenodes.h"
+#include "utils/rel.h"
+
+/* A via query as parse analysis has understood it */
+typedef struct InvalViaQuery
+{
+	char	   *text;			/* with $n for the placeholders */
+	int			nparams;
+	AttrNumber *attnums;		/* the tracked table's column for each $n */
+	Oid		   *types;
+	Query	   *query;
+} InvalViaQuery;
+
+extern InvalViaQuery *inval_via_analyze(const char *query, Relation tracked);
+
+/* For following DDL */
+extern char *inval_via_deparse(InvalViaQuery *query, Relation tracked);
+
+#endif							/* INVAL_VIA_QUERY_H */
