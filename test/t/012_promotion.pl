@@ -24,7 +24,11 @@ $standby->start;
 $primary->safe_psql('postgres', q{
 	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
 	INSERT INTO team SELECT generate_series(1, 100);
-	SELECT inval_track('team', 'id')});
+	SELECT inval_track('team', 'id');
+	CREATE TABLE release (id int PRIMARY KEY);
+	INSERT INTO release VALUES (1);
+	SELECT inval_set_var('v', 'a', 'b');
+	SELECT inval_track('release', key => 'release:{$v}:{id}')});
 $redis->fill('team:', 1, 100);
 $primary->safe_psql('postgres', 'UPDATE team SET n = 1 WHERE id <= 10');
 is(scalar($redis->existing(map { "team:$_" } 1 .. 100)), 90, 'the primary delivers');
@@ -44,6 +48,10 @@ is("$status $output", '0 t', 'the queue can be read on a standby') or diag($erro
 ($status, $output, $error) =
   $standby->psql('postgres', 'SELECT count(*) FROM inval_target_status');
 is("$status $output", '0 1', 'so can the status') or diag($error);
+($status, $output, $error) = $standby->psql('postgres',
+	q{SELECT string_agg(key, ' ' ORDER BY key) FROM inval_preview('release')});
+is("$status $output", '0 release:a:1 release:b:1', 'and keys be previewed, of variables too')
+  or diag($error);
 
 $primary->stop('immediate');
 $redis->start;
