@@ -14,6 +14,8 @@ OBJS = \
 	src/inval.o \
 	src/capture.o \
 	src/carrier.o \
+	src/carrier_check.o \
+	src/carrier_server.o \
 	src/catalog.o \
 	src/command.o \
 	src/commit.o \

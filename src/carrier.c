@@ -15,67 +15,42 @@
  * its triggers; and whoever adds a rule tells all sessions, as for any trigger.
  *
  * A materialized view cannot have triggers, so its rules are foreign servers
- * (store.c), tied to it by pg_depend.
+ * (carrier_server.c), tied to it by pg_depend.
  */
 #include "postgres.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
-#include "catalog/dependency.h"
 #include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_depend.h"
-#include "catalog/pg_extension.h"
-#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
-#include "commands/defrem.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
-#include "foreign/foreign.h"
-#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/regproc.h"
 #include "utils/rel.h"
 
 #include "carrier.h"
+#include "carrier_check.h"
+#include "carrier_server.h"
 #include "catalog.h"
 #include "store.h"
 
 static bool dropping = false;	/* our own DROP TRIGGER is running */
 
-/* What becomes of a carrier that this version cannot read */
-typedef enum CarrierUnread
-{
-	CARRIER_ERROR,
-	CARRIER_WARN,				/* it is left out; from then on silently */
-	CARRIER_SILENT
-} CarrierUnread;
-
-static List *carriers_list(Relation relation, CarrierUnread unread);
+static List *carriers_list(Relation relation, InvalCarrierUnread unread);
 static List *carrier_from_trigger(List *list, Oid relation, Oid trigger, int nargs,
-								  char **args, CarrierUnread *unread);
+								  char **args, InvalCarrierUnread *unread);
 static List *carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc,
-								CarrierUnread *unread);
-static List *carriers_in_store(List *list, Oid relation, CarrierUnread *unread);
-static bool carrier_check(const InvalDefinition *definition, const char *unknown,
-						  CarrierUnread *unread);
-static bool carrier_is_number(const char *text);
-static char *carrier_name(Oid carrier);
-static InvalDefinition *carrier_read_trigger(Oid trigger, CarrierUnread unread);
-static Oid	carrier_stored_relation(const InvalStored *stored);
-static Oid	carrier_tied_relation(Oid server);
+								InvalCarrierUnread *unread);
+static InvalDefinition *carrier_read_trigger(Oid trigger, InvalCarrierUnread unread);
 static int	carrier_compare(const ListCell *a, const ListCell *b);
 static int32 carrier_new_id(Oid relation);
 static char *carrier_trigger_name(const InvalDefinition *definition);
 static void carrier_put_trigger(InvalDefinition *definition);
-static void carrier_put_server(InvalDefinition *definition);
-static void carrier_tie_server(Oid server, Oid relation);
 
 PG_FUNCTION_INFO_V1(inval_rule_carrier);
 
@@ -118,7 +93,7 @@ inval_carriers_exist(Relation relation)
 List *
 inval_carriers_of(Relation relation)
 {
-	return carriers_list(relation, CARRIER_ERROR);
+	return carriers_list(relation, INVAL_CARRIER_ERROR);
 }
 
 /*
@@ -128,18 +103,18 @@ inval_carriers_of(Relation relation)
 List *
 inval_carriers_readable(Relation relation)
 {
-	return carriers_list(relation, CARRIER_SILENT);
+	return carriers_list(relation, INVAL_CARRIER_SILENT);
 }
 
 static List *
-carriers_list(Relation relation, CarrierUnread unread)
+carriers_list(Relation relation, InvalCarrierUnread unread)
 {
 	Oid			function = inval_catalog(false)->carrier_function;
 	List	   *list = NIL;
 	int			i;
 
 	if (relation->rd_rel->relkind == RELKIND_MATVIEW)
-		list = carriers_in_store(NIL, RelationGetRelid(relation), &unread);
+		list = inval_carrier_servers(NIL, RelationGetRelid(relation), &unread);
 	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
 		Trigger    *trigger = &relation->trigdesc->triggers[i];
@@ -166,7 +141,7 @@ inval_carriers_all(void)
 	SysScanDesc scan;
 	HeapTuple	tuple;
 	List	   *list = NIL;
-	CarrierUnread unread = CARRIER_WARN;
+	InvalCarrierUnread unread = INVAL_CARRIER_WARN;
 
 	/* All triggers that use the function depend on it. */
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
@@ -195,7 +170,7 @@ inval_carriers_all(void)
 	table_close(triggers, AccessShareLock);
 	table_close(depend, AccessShareLock);
 
-	list = carriers_in_store(list, InvalidOid, &unread);
+	list = inval_carrier_servers(list, InvalidOid, &unread);
 	list_sort(list, carrier_compare);
 	return list;
 }
@@ -223,11 +198,11 @@ inval_carrier_find(int32 id)
 InvalDefinition *
 inval_carrier_of_trigger(Oid trigger)
 {
-	return carrier_read_trigger(trigger, CARRIER_SILENT);
+	return carrier_read_trigger(trigger, INVAL_CARRIER_SILENT);
 }
 
 static InvalDefinition *
-carrier_read_trigger(Oid trigger, CarrierUnread unread)
+carrier_read_trigger(Oid trigger, InvalCarrierUnread unread)
 {
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	List	   *list = NIL;
@@ -256,7 +231,7 @@ carrier_read_trigger(Oid trigger, CarrierUnread unread)
 void
 inval_carrier_renumber(Oid trigger)
 {
-	InvalDefinition *definition = carrier_read_trigger(trigger, CARRIER_ERROR);
+	InvalDefinition *definition = carrier_read_trigger(trigger, INVAL_CARRIER_ERROR);
 	ListCell   *lc;
 
 	if (definition == NULL)
@@ -275,49 +250,6 @@ inval_carrier_renumber(Oid trigger)
 }
 
 /*
- * A foreign server was created, by a dump that is restored perhaps: ties it to
- * the materialized view that it names.
- */
-void
-inval_carrier_restored(Oid server)
-{
-	ListCell   *lc;
-
-	foreach(lc, inval_store_list(INVAL_STORE_RULE, CurrentMemoryContext))
-	{
-		InvalStored *stored = lfirst(lc);
-		Oid			relation;
-
-		if (stored->oid != server)
-			continue;
-		relation = carrier_stored_relation(stored);
-		if (OidIsValid(relation))
-			carrier_tie_server(server, relation);
-	}
-}
-
-/*
- * Ties all rules of materialized views that are not: pg_upgrade restores no
- * such dependency, and runs no event trigger that would.  To be called before
- * a command that renames views, or drops them.
- */
-void
-inval_carrier_adopt(void)
-{
-	ListCell   *lc;
-
-	foreach(lc, inval_store_list(INVAL_STORE_RULE, CurrentMemoryContext))
-	{
-		InvalStored *stored = lfirst(lc);
-
-		if (OidIsValid(carrier_tied_relation(stored->oid)))
-			continue;
-		inval_carrier_restored(stored->oid);
-		CommandCounterIncrement();
-	}
-}
-
-/*
  * Writes a rule down: a new one, which gets a number; or, if it has one
  * already, in place of what was written.  Returns the number.  Needs a
  * connection to SPI.  Holds a ShareRowExclusiveLock on the relation from then
@@ -329,7 +261,7 @@ inval_carrier_put(InvalDefinition *definition)
 	if (definition->options[RULE_ID] == NULL)
 		definition->options[RULE_ID] = psprintf("%d", carrier_new_id(definition->relation));
 	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
-		carrier_put_server(definition);
+		inval_carrier_put_server(definition);
 	else
 		carrier_put_trigger(definition);
 	return inval_definition_id(definition);
@@ -362,24 +294,6 @@ inval_carrier_drop(const InvalDefinition *definition)
 }
 
 /*
- * Whether what is written of a rule still names its relation: a server names
- * the materialized view, which a trigger need not.
- */
-bool
-inval_carrier_is_current(const InvalDefinition *definition)
-{
-	const InvalStored *stored;
-	const char *name;
-
-	if (get_rel_relkind(definition->relation) != RELKIND_MATVIEW)
-		return true;
-	stored = inval_store_get(INVAL_STORE_RULE, definition->options[RULE_ID], true);
-	name = stored ? inval_store_option(stored, inval_definition_name(RULE_RELATION)) : NULL;
-	return name != NULL &&
-		strcmp(name, inval_catalog_relation_name(definition->relation)) == 0;
-}
-
-/*
  * Whether a carrier that is being dropped just now is dropped by us: because
  * the rule is no longer wanted, not because its table goes.
  */
@@ -391,7 +305,7 @@ inval_carrier_is_dropping(void)
 
 static List *
 carrier_from_trigger(List *list, Oid relation, Oid trigger, int nargs, char **args,
-					 CarrierUnread *unread)
+					 InvalCarrierUnread *unread)
 {
 	InvalDefinition *definition = palloc0(sizeof(InvalDefinition));
 	const char *unknown = NULL;
@@ -402,67 +316,11 @@ carrier_from_trigger(List *list, Oid relation, Oid trigger, int nargs, char **ar
 	for (i = 0; i + 1 < nargs; i += 2)
 		if (!inval_definition_set(definition, args[i], pstrdup(args[i + 1])))
 			unknown = args[i];
-	return carrier_check(definition, unknown, unread) ? lappend(list, definition) : list;
-}
-
-/*
- * Whether a definition is one of a rule.  If it is not: an error, a warning, or
- * nothing.
- */
-static bool
-carrier_check(const InvalDefinition *definition, const char *unknown, CarrierUnread *unread)
-{
-	const char *id = definition->options[RULE_ID];
-	int			level = *unread == CARRIER_ERROR ? ERROR : WARNING;
-
-	if (unknown == NULL && id != NULL && definition->options[RULE_KEY] != NULL &&
-		carrier_is_number(id))
-		return true;
-	if (*unread == CARRIER_SILENT)
-		return false;
-	if (level == WARNING)
-	{
-		*unread = CARRIER_SILENT;
-		ereport(WARNING,
-				(errmsg("the rule in \"%s\" on \"%s\" is left out",
-						carrier_name(definition->carrier), get_rel_name(definition->relation)),
-				 unknown ?
-				 errdetail("Its option \"%s\" is not supported by this version of inval.",
-						   unknown) :
-				 errdetail("It has no id or no key."),
-				 errhint("Update the extension, or drop it.")));
-	}
-	else if (unknown != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("option \"%s\" of a rule of \"%s\" is not supported by this version of inval",
-						unknown, get_rel_name(definition->relation))));
-	else
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("a rule of \"%s\" has no id or no key",
-						get_rel_name(definition->relation)),
-				 errhint("Drop the trigger \"%s...\" that was not made by inval_track.",
-						 INVAL_CARRIER_PREFIX)));
-	return false;
-}
-
-/*
- * Whether a text is the number of a rule.
- */
-static bool
-carrier_is_number(const char *text)
-{
-	char	   *end;
-	long		number;
-
-	errno = 0;
-	number = strtol(text, &end, 10);
-	return errno == 0 && end != text && *end == '\0' && number > 0 && number <= PG_INT32_MAX;
+	return inval_carrier_check(definition, unknown, unread) ? lappend(list, definition) : list;
 }
 
 static List *
-carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc, CarrierUnread *unread)
+carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc, InvalCarrierUnread *unread)
 {
 	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
 	bool		isnull;
@@ -483,94 +341,6 @@ carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc, CarrierUnread *u
 		place += strlen(place) + 1;
 	}
 	return carrier_from_trigger(list, form->tgrelid, form->oid, form->tgnargs, args, unread);
-}
-
-/*
- * Appends the rules of a materialized view (InvalidOid: of all of them).
- */
-static List *
-carriers_in_store(List *list, Oid relation, CarrierUnread *unread)
-{
-	ListCell   *lc;
-
-	foreach(lc, inval_store_list(INVAL_STORE_RULE, CurrentMemoryContext))
-	{
-		InvalStored *stored = lfirst(lc);
-		Oid			of = carrier_stored_relation(stored);
-		InvalDefinition *definition;
-		const char *unknown = NULL;
-		ListCell   *option;
-
-		if (OidIsValid(relation) ? of != relation : !OidIsValid(of))
-			continue;
-		definition = palloc0(sizeof(InvalDefinition));
-		definition->relation = of;
-		definition->carrier = stored->oid;
-		foreach(option, stored->options)
-		{
-			DefElem    *elem = lfirst(option);
-
-			if (strcmp(elem->defname, inval_definition_name(RULE_RELATION)) != 0 &&
-				!inval_definition_set(definition, elem->defname,
-									  pstrdup(defGetString(elem))))
-				unknown = elem->defname;
-		}
-		if (carrier_check(definition, unknown, unread))
-			list = lappend(list, definition);
-	}
-	return list;
-}
-
-/*
- * The materialized view that a server is tied to; if it is not (its dump is
- * being restored), the one that it names.
- */
-static Oid
-carrier_stored_relation(const InvalStored *stored)
-{
-	Oid			relation = carrier_tied_relation(stored->oid);
-	ListCell   *lc;
-
-	if (OidIsValid(relation))
-		return relation;
-
-	foreach(lc, stored->options)
-	{
-		DefElem    *elem = lfirst(lc);
-		List	   *names;
-
-		if (strcmp(elem->defname, inval_definition_name(RULE_RELATION)) != 0)
-			continue;
-#if PG_VERSION_NUM >= 160000
-		names = stringToQualifiedNameList(defGetString(elem), NULL);
-#else
-		names = stringToQualifiedNameList(defGetString(elem));
-#endif
-		relation = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
-	}
-	return relation;
-}
-
-static Oid
-carrier_tied_relation(Oid server)
-{
-	Oid			relation = InvalidOid;
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ForeignServerRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(server));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		if (((Form_pg_depend) GETSTRUCT(tuple))->refclassid == RelationRelationId)
-			relation = ((Form_pg_depend) GETSTRUCT(tuple))->refobjid;
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return relation;
 }
 
 static int
@@ -615,37 +385,10 @@ carrier_trigger_name(const InvalDefinition *definition)
 
 	if (!OidIsValid(definition->carrier))
 		return psprintf(INVAL_CARRIER_PREFIX "%s", definition->options[RULE_ID]);
-	name = carrier_name(definition->carrier);
+	name = inval_carrier_name(definition->carrier);
 	if (name == NULL)
 		elog(ERROR, "cache lookup failed for trigger %u", definition->carrier);
 	return name;
-}
-
-/*
- * The name of a trigger or server; NULL if there is none.
- */
-static char *
-carrier_name(Oid carrier)
-{
-	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
-	ForeignServer *server;
-	char	   *name = NULL;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(carrier));
-	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		name = pstrdup(NameStr(((Form_pg_trigger) GETSTRUCT(tuple))->tgname));
-	systable_endscan(scan);
-	table_close(triggers, AccessShareLock);
-	if (name != NULL)
-		return name;
-	server = GetForeignServerExtended(carrier, FSV_MISSING_OK);
-	return server ? server->servername : NULL;
 }
 
 static void
@@ -670,40 +413,4 @@ carrier_put_trigger(InvalDefinition *definition)
 							   inval_catalog_name("inval_rule_carrier"), arguments.data));
 	definition->carrier = get_trigger_oid(relid, name, false);
 	inval_catalog_depend_on_extension(TriggerRelationId, definition->carrier);
-}
-
-static void
-carrier_put_server(InvalDefinition *definition)
-{
-	List	   *options = NIL;
-	int			i;
-
-	for (i = 0; i < RULE_OPTIONS; i++)
-		if (definition->options[i] != NULL)
-			options = lappend(options,
-							  makeDefElem(pstrdup(inval_definition_name(i)),
-										  (Node *) makeString(definition->options[i]), -1));
-	options = lappend(options,
-					  makeDefElem(pstrdup(inval_definition_name(RULE_RELATION)),
-								  (Node *) makeString(inval_catalog_relation_name(definition->relation)),
-								  -1));
-	definition->carrier = inval_store_put(INVAL_STORE_RULE, definition->options[RULE_ID], options);
-
-	carrier_tie_server(definition->carrier, definition->relation);
-}
-
-/*
- * Lets a server go when the materialized view goes.
- */
-static void
-carrier_tie_server(Oid server, Oid relation)
-{
-	ObjectAddress depender;
-	ObjectAddress view;
-
-	ObjectAddressSet(depender, ForeignServerRelationId, server);
-	ObjectAddressSet(view, RelationRelationId, relation);
-	deleteDependencyRecordsForClass(ForeignServerRelationId, server,
-									RelationRelationId, DEPENDENCY_AUTO);
-	recordDependencyOn(&depender, &view, DEPENDENCY_AUTO);
 }
