@@ -40,7 +40,7 @@ static bool ddl_drops_part(AlterTableStmt *statement);
 static void ddl_before_trigger(CreateTrigStmt *statement);
 static void ddl_before_rename(const RenameStmt *statement);
 static bool ddl_calls_ours(const CreateTrigStmt *statement);
-static void ddl_refuse_name(const char *name) pg_attribute_noreturn();
+pg_noreturn static void ddl_refuse_name(const char *name);
 static void ddl_after_each(CommandTag tag);
 static void ddl_after_object(Oid class, Oid object, CommandTag tag);
 static Oid	ddl_relation_of_trigger(Oid trigger);
