@@ -24,6 +24,7 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
+#include "family.h"
 #include "path.h"
 #include "template.h"
 
@@ -44,7 +45,6 @@ static bool path_keys_differ(ForeignKeyCacheInfo *a, ForeignKeyCacheInfo *b);
 static void path_check_key(ForeignKeyCacheInfo *key);
 static InvalLookup *path_lookup(ForeignKeyCacheInfo *key, int nresults,
 								const AttrNumber *results, MemoryContext cxt);
-static AttrNumber path_map_column(AttrNumber attnum, Relation tracked, Relation relation);
 static char *path_text(List *names);
 
 /*
@@ -84,7 +84,7 @@ inval_path_bind(List *names, Relation tracked, Relation relation, MemoryContext 
 
 		step->nkeys = keys[i]->nkeys;
 		for (k = 0; i == 0 && k < step->nkeys; k++)
-			step->attnums[k] = path_map_column(keys[0]->conkey[k], tracked, relation);
+			step->attnums[k] = inval_family_column(keys[0]->conkey[k], tracked, relation);
 		step->lookup = path_lookup(keys[i], last ? 1 : keys[i + 1]->nkeys,
 								   last ? &path->attnums[nsteps] : keys[i + 1]->conkey,
 								   cxt);
@@ -318,24 +318,6 @@ path_lookup(ForeignKeyCacheInfo *key, int nresults, const AttrNumber *results,
 	}
 	return inval_lookup_create(query.data, key->nkeys, types, INVAL_LOOKUP_KEY,
 							   key->confrelid, cxt);
-}
-
-/*
- * A column of the tracked table in a partition or child of it.
- */
-static AttrNumber
-path_map_column(AttrNumber attnum, Relation tracked, Relation relation)
-{
-	char	   *name;
-
-	if (RelationGetRelid(tracked) == RelationGetRelid(relation))
-		return attnum;
-	name = get_attname(RelationGetRelid(tracked), attnum, false);
-	attnum = get_attnum(RelationGetRelid(relation), name);
-	if (attnum == InvalidAttrNumber)
-		elog(ERROR, "relation \"%s\" lacks column \"%s\"",
-			 RelationGetRelationName(relation), name);
-	return attnum;
 }
 
 static char *

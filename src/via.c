@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "family.h"
 #include "lookup_role.h"
 #include "via.h"
 
@@ -23,8 +24,6 @@
 #define VIA_UNNAMED		"?column?"
 
 static void via_check_relations(InvalVia *via);
-static AttrNumber via_map_column(AttrNumber attnum, Relation tracked,
-								 Relation relation);
 
 /*
  * Binds a via query to a table.  "tracked" is the table that the rule is on,
@@ -42,7 +41,7 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 	via->nparams = analyzed->nparams;
 	via->attnums = MemoryContextAlloc(cxt, Max(via->nparams, 1) * sizeof(AttrNumber));
 	for (i = 0; i < via->nparams; i++)
-		via->attnums[i] = via_map_column(analyzed->attnums[i], tracked, relation);
+		via->attnums[i] = inval_family_column(analyzed->attnums[i], tracked, relation);
 	via->lookup = inval_lookup_create(analyzed->text, analyzed->nparams,
 									  analyzed->types, INVAL_LOOKUP_VIA,
 									  RelationGetRelid(tracked), cxt);
@@ -88,24 +87,6 @@ via_check_relations(InvalVia *via)
 					 errmsg("via query cannot read temporary table \"%s\"",
 							get_rel_name(lfirst_oid(lc)))));
 	}
-}
-
-/*
- * A column of the tracked table in a partition or child of it.
- */
-static AttrNumber
-via_map_column(AttrNumber attnum, Relation tracked, Relation relation)
-{
-	char	   *name;
-
-	if (RelationGetRelid(tracked) == RelationGetRelid(relation))
-		return attnum;
-	name = get_attname(RelationGetRelid(tracked), attnum, false);
-	attnum = get_attnum(RelationGetRelid(relation), name);
-	if (attnum == InvalidAttrNumber)
-		elog(ERROR, "relation \"%s\" lacks column \"%s\"",
-			 RelationGetRelationName(relation), name);
-	return attnum;
 }
 
 /*

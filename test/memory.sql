@@ -7,6 +7,23 @@ do $$ begin for i in 1..50 loop begin insert into vg values (1000+i,'ex'||i,now(
 set inval.pending_memory='64kB'
 insert into vg select g, repeat('long',500)||g, now(), array[g,2], '\x0102', g*1.5 from generate_series(2001,2600) g
 truncate vg
+create table vp(id int primary key, team int, name text)
+create table vc(id int primary key, p int references vp on delete cascade deferrable initially deferred, tags text[])
+select inval_set_var('v', 'one', 'two')
+select inval_track('vc', key=>'c:{p.team}:{tags[]}:{$v}')
+select inval_track('vp', key=>'v:{id|md5}', via=>'SELECT id FROM vc WHERE p = {id}')
+begin
+insert into vc select g, g%20, array['a','b',g::text] from generate_series(1,500) g
+savepoint a
+insert into vc select g, g%20, null from generate_series(501,600) g
+rollback to a
+insert into vp select g, g, 'n'||g from generate_series(0,19) g
+commit
+update vp set team = team+1
+delete from vp where id < 5
+truncate vp, vc
+select inval_untrack('vc')
+select count(*) from inval_coverage('team')
 select inval_touch(repeat('k',50000))
 select count(*) from inval_queue
 select inval_drain('2s')
@@ -17,3 +34,4 @@ select inval_track('vg', key=>'{nope}')
 do $$ begin if (select sum(delivered_at_commit) from inval_stats) > 0 then raise warning 'memory test: done'; end if; end $$
 select inval_untrack('vg')
 drop table vg
+select inval_untrack('vp')
