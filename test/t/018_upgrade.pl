@@ -23,12 +23,13 @@ sub upgrade
 {
 	my ($old, $new) = @_;
 	my $work = PostgreSQL::Test::Utils::tempdir_short();
+	my ($from, $to) = map { Cwd::abs_path($_->data_dir) } $old, $new;
 
 	chdir $work or die "could not change to $work: $!";
 	my $done = command_ok(
 		[ 'pg_upgrade', '--no-sync',
 			'-b', $bindir, '-B', $bindir,
-			'-d', $old->data_dir, '-D', $new->data_dir,
+			'-d', $from, '-D', $to,
 			'-p', $old->port, '-P', $new->port,
 			'-s', $work, '--link' ],
 		'pg_upgrade');
