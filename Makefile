@@ -2,6 +2,7 @@
 #
 #   make demo     install what is missing, build, and watch the main job run
 #   make test     install what is missing, build, and run every test
+#   make bench    install what is missing, build, and measure for an hour
 #   make install  build and install into the PostgreSQL that pg_config names
 
 MODULE_big = inval
@@ -97,13 +98,17 @@ endif
 # PGXS does not track what includes what.
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
 
-.PHONY: test demo lint print-REGRESS
+.PHONY: test demo bench lint print-REGRESS
 
 test:
 	test/run
 
 demo:
 	demo/run
+
+# BENCH has the options of bench/run: make bench BENCH=--quick
+bench:
+	bench/run $(BENCH)
 
 # Warnings of two compilers and two analysers; quiet when all is well.
 lint:

@@ -1,0 +1,319 @@
+"""Writes the report of a run: tables, plots, targets.
+
+usage: report.py RESULTS [DOCUMENT]
+
+RESULTS is a directory with what main.py left.  The report goes there, as
+performance.md and plots beside it, and between the markers of the document if
+one is named, with the plots in a directory named as it is.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+
+import plots
+from samples import Samples
+from targets import read_targets
+
+BEGIN = "<!-- begin: written by bench/run -->"
+END = "<!-- end: written by bench/run -->"
+
+
+class Report:
+    def __init__(self, results):
+        self.results = results
+        self.samples = Samples(os.path.join(results, "samples.csv")).load()
+        with open(os.path.join(results, "facts.json"), encoding="utf-8") as file:
+            self.facts = json.load(file)
+        self.variants = list(self.facts["variants"])
+        self.lines = []
+
+    # --- Writing ---
+
+    def add(self, *lines):
+        self.lines.extend(lines)
+
+    def heading(self, text):
+        self.add("", "### " + text, "")
+
+    def table(self, header, rows):
+        self.add("| " + " | ".join(header) + " |",
+                 "|" + "---|" * len(header))
+        for row in rows:
+            self.add("| " + " | ".join(row) + " |")
+
+    def plot(self, name, text):
+        self.add("", f"![{text}](performance/{name}.svg)")
+
+    # --- Numbers as text ---
+
+    def spread(self, spread, digits=2):
+        """The median, and in small print between what the rounds were."""
+        if spread is None:
+            return ""
+        text = number(spread.median, digits)
+        if spread.count > 1:
+            text += (f" <sub>{number(spread.low, digits)}–"
+                     f"{number(spread.high, digits)}</sub>")
+        return text
+
+    def ratio(self, workload, case, variant, metric, digits=2):
+        return self.spread(self.samples.ratio(
+            workload, case, variant, metric, base_of(variant)), digits)
+
+    def value(self, workload, case, variant, metric, digits=2):
+        return self.spread(self.samples.spread(
+            workload, case, variant, metric), digits)
+
+    # --- Sections ---
+
+    def introduction(self):
+        facts = self.facts
+        self.add(f"Measured on {facts['date']} by `make bench` in"
+                 f" {facts['minutes']} minutes. Numbers are medians over rounds;"
+                 " the small print says between which values the rounds were. A"
+                 " ratio compares measurements of the same round."
+                 + ("" if facts["full"] else
+                    " **This was not a full run: the figures mean little.**"), "")
+        self.table(["machine", ""], facts["machine"].items())
+
+    def targets(self):
+        self.heading("Targets")
+        rows = []
+        for target in read_targets():
+            spread = target.measured(self.samples)
+            if spread is None:
+                continue
+            bound = ("≥ " if target.at_least else "≤ ") + number(target.bound)
+            rows.append([target.text, target.variant, bound, self.spread(spread, 3),
+                         "yes" if target.is_met(spread) else "**no**"])
+        self.table(["what", "variant", "target", "measured", "met"], rows)
+
+    def throughput(self):
+        for script, title in (("update", "Single-row update"),
+                              ("standard", "pgbench's standard script")):
+            cases = [case for case in self.samples.cases("throughput")
+                     if case.startswith(script + "/")]
+            if not cases:
+                continue
+            self.heading(f"{title}: transactions per second, as ratios")
+            rows = []
+            for variant in self.variants:
+                if variant in ("none", "client-floor"):
+                    show = self.value
+                    name = f"{variant} (per second)"
+                    digits = 0
+                else:
+                    show, name, digits = self.ratio, variant, 2
+                rows.append([name] + [
+                    show("throughput", case, variant, "tps", digits)
+                    for case in cases])
+            self.table(["clients, commits"] + [case_title(c) for c in cases], rows)
+            share = [value for case in cases for value in self.samples.rounds(
+                "throughput", case, "inval-commit", "at_commit_percent").values()]
+            if share:
+                self.add("", "Keys that inval-commit delivered at commit, the"
+                         f" least of all slices: {number(min(share), 1)} %.")
+            self.plot(f"throughput-{script}", title)
+
+    def untouched(self):
+        if not self.samples.has("untouched"):
+            return
+        self.heading("A transaction that touches no tracked table: tps, as ratios")
+        cases = self.samples.cases("untouched")
+        rows = [[variant] + [self.ratio("untouched", case, variant, "tps", 3)
+                             for case in cases]
+                for variant in self.variants
+                if self.samples.spread("untouched", cases[0], variant, "tps")
+                and variant != "none"]
+        self.table(["clients, commits"] +
+                   [case_title("update/" + case) for case in cases], rows)
+
+    def bulk(self):
+        settings = self.facts["settings"]
+        for workload, rows in (("bulk", settings["bulk_rows"]),
+                               ("bulk-small", settings["bulk_small_rows"])):
+            cases = self.samples.cases(workload)
+            if not cases:
+                continue
+            self.heading(f"One statement, {rows:,} rows: time, as ratios")
+            self.add("With 1,000 keys, and with as many keys as rows.", "")
+            self.bulk_table(workload, cases, "seconds", "s")
+            self.plot(workload, f"One statement, {rows:,} rows")
+            self.add("", "WAL, bytes per row:", "")
+            self.bulk_values(workload, cases, "wal_per_row", 0)
+            self.add("", "Seconds until all was delivered, after the statement"
+                     " had returned:", "")
+            self.bulk_values(workload, cases, "delivered_seconds", 2)
+
+    def bulk_table(self, workload, cases, metric, unit):
+        rows = []
+        for variant in self.measured(workload, cases[0], metric):
+            if variant == "none":
+                rows.append([f"none ({unit})"] + [
+                    self.value(workload, case, variant, metric)
+                    for case in cases])
+            else:
+                rows.append([variant] + [
+                    self.ratio(workload, case, variant, metric)
+                    for case in cases])
+        self.table([""] + [bulk_title(case) for case in cases], rows)
+
+    def bulk_values(self, workload, cases, metric, digits):
+        rows = [[variant] + [self.value(workload, case, variant, metric, digits)
+                             for case in cases]
+                for variant in self.measured(workload, cases[0], metric)]
+        self.table([""] + [bulk_title(case) for case in cases], rows)
+
+    def measured(self, workload, case, metric):
+        return [variant for variant in self.variants
+                if self.samples.rounds(workload, case, variant, metric)]
+
+    def freshness(self):
+        if not self.samples.has("freshness"):
+            return
+        self.heading("Freshness: microseconds until the key is gone")
+        for case in self.samples.cases("freshness"):
+            self.add(f"{'Synchronous' if case == 'sync' else 'Asynchronous'}"
+                     " commits:", "")
+            metrics = [("before_p50_us", 0), ("before_p99_us", 0),
+                       ("after_p50_us", 0), ("after_p99_us", 0),
+                       ("stale_percent", 1)]
+            rows = []
+            for variant in self.measured("freshness", case, "reads"):
+                reads = self.samples.rounds("freshness", case, variant, "reads")
+                rows.append([variant] + [
+                    self.value("freshness", case, variant, metric, digits)
+                    for metric, digits in metrics] + [f"{sum(reads.values()):,.0f}"])
+            self.table(["", "from before COMMIT, p50", "p99",
+                        "from its return, p50", "p99", "stale reads, %", "reads"],
+                       rows)
+            self.add("")
+        self.add("A stale read is one that another client sends the moment COMMIT"
+                 " has returned, and that still sees the old value.")
+        self.plot("freshness", "Time from just before COMMIT to the key being gone")
+
+    def wal(self):
+        if not self.samples.has("wal"):
+            return
+        self.heading("WAL, bytes per transaction")
+        self.add("Deliveries included, full-page images not.", "")
+        cases = self.samples.cases("wal")
+        self.table(["", "single-row update", "standard script"], [
+            [variant] + [self.value("wal", case, variant, "bytes", 0)
+                         for case in cases]
+            for variant in self.measured("wal", cases[0], "bytes")])
+
+    def memory(self):
+        if not self.samples.has("memory"):
+            return
+        rows = self.facts["settings"]["bulk_rows"]
+        self.heading(f"Memory of a transaction with {rows:,} keys, MB")
+        cases = self.samples.cases("memory")
+        self.table(["", "short keys", "keys of 400 bytes"], [
+            [variant] + [self.value("memory", case, variant, "peak_mb", 1)
+                         for case in cases]
+            for variant in self.measured("memory", cases[0], "peak_mb")])
+
+    def drain(self):
+        if not self.samples.has("drain"):
+            return
+        keys = self.facts["settings"]["backlog"]
+        self.heading(f"After an outage: a backlog of {keys:,} keys")
+        metrics = [("keys_per_second", "keys per second", 0),
+                   ("seconds_to_first", "seconds until the first key was gone", 2),
+                   ("seconds_to_last", "seconds until the last key was gone", 2),
+                   ("worker_mb", "memory of the worker, MB", 1),
+                   ("redis_p50_ms", "Redis to another client, p50, ms", 2),
+                   ("redis_p99_ms", "p99, ms", 2), ("redis_max_ms", "max, ms", 2)]
+        self.table(["", "inval"], [
+            [title, self.value("drain", "backlog", "inval-commit", metric, digits)]
+            for metric, title, digits in metrics])
+        self.plot("drain", "Keys left after an outage")
+
+    def health(self):
+        if not self.samples.has("health"):
+            return
+        seconds = self.facts["settings"]["health_seconds"]
+        self.heading(f"Updates with an old snapshot open for {seconds} seconds,"
+                     " autovacuum off")
+        metrics = [("tps_first", 0), ("tps_last", 0), ("last_over_first", 3),
+                   ("outbox_mb_median", 1), ("outbox_mb_max", 1),
+                   ("outbox_mb_at_end", 1)]
+        self.table(["", "tps, first minute", "tps, last minute", "ratio",
+                    "outbox, MB, median", "largest", "at the end"], [
+            [variant] + [self.value("health", "snapshot", variant, metric, digits)
+                         for metric, digits in metrics]
+            for variant in self.measured("health", "snapshot", "tps_first")])
+        self.plot("health", "Updates with an old snapshot open")
+
+    def setups(self):
+        self.heading("How each was set up")
+        self.add("Every variant has a PostgreSQL cluster of its own, a copy of the"
+                 " same one, all with 384 MB of shared buffers, fsync on, autovacuum"
+                 " off and a vacuum before each slice instead; all share one Redis"
+                 " and all speak over Unix sockets. The scripts are in"
+                 " `bench/variants`.", "")
+        self.table(["variant", "is"], self.facts["variants"].items())
+
+    def text(self):
+        self.introduction()
+        for section in (self.targets, self.throughput, self.untouched, self.bulk,
+                        self.freshness, self.wal, self.memory, self.drain,
+                        self.health, self.setups):
+            section()
+        return "\n".join(self.lines) + "\n"
+
+
+def number(value, digits=2):
+    if digits == 0 or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}f}"
+
+
+def base_of(variant):
+    return "client-floor" if variant == "client" else "none"
+
+
+def case_title(case):
+    _, clients, synchrony = case.split("/")
+    return f"{clients}, {synchrony}"
+
+
+def bulk_title(case):
+    statement, keys = case.split("/")
+    return f"{statement.upper()}, {'1,000 keys' if keys == '1000' else 'all keys'}"
+
+
+def merge(document, text):
+    """Puts the text between the document's markers."""
+    with open(document, encoding="utf-8") as file:
+        old = file.read()
+    pattern = re.escape(BEGIN) + ".*?" + re.escape(END)
+    if not re.search(pattern, old, re.DOTALL):
+        sys.exit(f"report.py: no markers in {document}")
+    new = re.sub(pattern, lambda _: f"{BEGIN}\n{text}{END}", old, flags=re.DOTALL)
+    with open(document, "w", encoding="utf-8") as file:
+        file.write(new)
+
+
+def main():
+    results = sys.argv[1]
+    report = Report(results)
+    text = report.text()
+    plot_directory = os.path.join(results, "performance")
+    plots.draw(report, plot_directory)
+    with open(os.path.join(results, "performance.md"), "w",
+              encoding="utf-8") as file:
+        file.write(text)
+    if len(sys.argv) > 2:
+        document = sys.argv[2]
+        merge(document, text)
+        shutil.copytree(plot_directory, os.path.splitext(document)[0],
+                        dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+-- The program of "client" without the UNLINK.

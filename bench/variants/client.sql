@@ -1,0 +1,3 @@
+-- No trigger: the application (a program in C, bench/client/load.c) sends UNLINK after each COMMIT and waits for the
+-- answer. It is compared with the same program without the UNLINK. It sees only what this application writes, and a
+-- crash between COMMIT and UNLINK loses the invalidation.

@@ -1,0 +1,1 @@
+-- No tracking at all: what everything is compared with.
