@@ -54,6 +54,7 @@ def rows_needed(bench, variant, seconds):
 def measure(bench, variant):
     cluster = variant.cluster
     seconds = bench.settings.health_seconds
+    bench.say(f"health: {variant.name}, {seconds} seconds")
     rows = rows_needed(bench, variant, seconds)
     cluster.sql(TABLE.format(rows=rows))
     variant.track("item_once", "id")

@@ -76,7 +76,8 @@ class Report:
                  " the small print says between which values the rounds were. A"
                  " ratio compares measurements of the same round."
                  + ("" if facts["full"] else
-                    " **This was not a full run: the figures mean little.**"), "")
+                    " **This was not a full run: the figures mean little, and"
+                    " sizes may be smaller than the targets say.**"), "")
         self.table(["machine", ""], facts["machine"].items())
 
     def targets(self):
