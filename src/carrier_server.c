@@ -4,19 +4,14 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/regproc.h"
 
@@ -182,23 +177,7 @@ server_relation(const InvalStored *stored)
 static Oid
 server_tied_relation(Oid server)
 {
-	Oid			relation = InvalidOid;
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(ForeignServerRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(server));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-		if (((Form_pg_depend) GETSTRUCT(tuple))->refclassid == RelationRelationId)
-			relation = ((Form_pg_depend) GETSTRUCT(tuple))->refobjid;
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return relation;
+	return inval_catalog_depends_on(ForeignServerRelationId, server, DEPENDENCY_AUTO);
 }
 
 /*

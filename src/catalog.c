@@ -13,7 +13,12 @@
 #include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/objectaddress.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_rewrite.h"
+#include "catalog/pg_trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "parser/parse_func.h"
@@ -166,6 +171,64 @@ inval_catalog_relation_name(Oid relid)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 									  get_rel_name(relid));
+}
+
+/*
+ * The relation that a trigger is on, or that a rewrite rule or a policy
+ * belongs to; invalid if the object is gone.
+ */
+Oid
+inval_catalog_relation_of(Oid class, Oid object)
+{
+	Oid			index = class == TriggerRelationId ? TriggerOidIndexId :
+		class == RewriteRelationId ? RewriteOidIndexId : PolicyOidIndexId;
+	Relation	table = table_open(class, AccessShareLock);
+	Oid			relation = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	StaticAssertStmt(Anum_pg_trigger_oid == 1 && Anum_pg_rewrite_oid == 1 &&
+					 Anum_pg_policy_oid == 1, "OIDs come first");
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(object));
+	scan = systable_beginscan(table, index, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+		relation = class == TriggerRelationId ? ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid :
+			class == RewriteRelationId ? ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class :
+			((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
+	systable_endscan(scan);
+	table_close(table, AccessShareLock);
+	return relation;
+}
+
+/*
+ * The relation that an object depends on in a certain way, or invalid.
+ */
+Oid
+inval_catalog_depends_on(Oid class, Oid object, char deptype)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	Oid			relation = InvalidOid;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->refclassid == RelationRelationId && form->deptype == deptype)
+			relation = form->refobjid;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return relation;
 }
 
 /*

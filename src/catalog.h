@@ -31,6 +31,8 @@ extern void inval_catalog_run(const char *command);
 extern bool inval_catalog_is_running(void);
 extern bool inval_catalog_is_outbox(Oid relid);
 extern char *inval_catalog_relation_name(Oid relid);
+extern Oid	inval_catalog_relation_of(Oid class, Oid object);
+extern Oid	inval_catalog_depends_on(Oid class, Oid object, char deptype);
 extern void inval_catalog_depend_on_extension(Oid class, Oid object);
 pg_noreturn extern void inval_catalog_refuse_refresh(void);
 

@@ -9,10 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_trigger.h"
@@ -43,7 +39,6 @@ static bool ddl_calls_ours(const CreateTrigStmt *statement);
 pg_noreturn static void ddl_refuse_name(const char *name);
 static void ddl_after_each(CommandTag tag);
 static void ddl_after_object(Oid class, Oid object, CommandTag tag);
-static Oid	ddl_relation_of_trigger(Oid trigger);
 
 PG_FUNCTION_INFO_V1(inval_on_ddl_start);
 PG_FUNCTION_INFO_V1(inval_on_ddl_end);
@@ -324,7 +319,7 @@ ddl_after_object(Oid class, Oid object, CommandTag tag)
 	{
 		inval_carrier_renumber(object);
 		if (!inval_ddl_is_restoring())
-			inval_ddl_equip(ddl_relation_of_trigger(object));
+			inval_ddl_equip(inval_catalog_relation_of(class, object));
 	}
 	if (class != RelationRelationId)
 		return;
@@ -336,28 +331,4 @@ ddl_after_object(Oid class, Oid object, CommandTag tag)
 	inval_ddl_equip(object);
 	if (tag != CMDTAG_REFRESH_MATERIALIZED_VIEW)
 		inval_guard_check(object);
-}
-
-/*
- * The relation that a trigger is on; invalid if somebody else's event trigger
- * has dropped it again.
- */
-static Oid
-ddl_relation_of_trigger(Oid trigger)
-{
-	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
-	Oid			relation = InvalidOid;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(trigger));
-	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		relation = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
-	systable_endscan(scan);
-	table_close(triggers, AccessShareLock);
-	return relation;
 }

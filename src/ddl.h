@@ -21,7 +21,6 @@ extern bool inval_ddl_is_restoring(void);
 extern void inval_ddl_drop_init(void);
 extern void inval_ddl_after_drop(InvalDdlFrame *frame, Node *statement);
 
-extern Oid	inval_ddl_relation_of(Oid class, Oid object);
 
 /* ddl_keep.c */
 extern void inval_ddl_keep_rules(InvalDdlFrame *frame, Node *statement);

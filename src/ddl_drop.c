@@ -19,18 +19,13 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
-#include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
-#include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_policy.h"
 #include "catalog/pg_proc.h"
@@ -39,7 +34,6 @@
 #include "executor/spi.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -77,7 +71,6 @@ static bool drop_concerns(const InvalOldRule *old, Oid class, Oid object);
 static void drop_scan_relation(void *arg, Relation relation);
 static void drop_scan(InvalDdlFrame *frame, Oid relid, int32 id);
 static bool drop_wants_rule(const InvalDefinition *definition, void *arg);
-static Oid	drop_toast_owner(Oid toast);
 static List *drop_column_owners(List **columns, bool *triggers);
 static bool drop_names_column(InvalDdlFrame *frame, const InvalDefinition *definition,
 							  List *columns);
@@ -231,7 +224,7 @@ drop_relation(InvalDdlFrame *frame, Oid relid)
 static void
 drop_toast(InvalDdlFrame *frame, Oid toast)
 {
-	Oid			owner = drop_toast_owner(toast);
+	Oid			owner = inval_catalog_depends_on(RelationRelationId, toast, DEPENDENCY_INTERNAL);
 
 	drop_scan_lookups(frame, RelationRelationId, owner);
 	drop_scan_leaf(frame, owner);
@@ -309,37 +302,10 @@ drop_concerns(const InvalOldRule *old, Oid class, Oid object)
 			return list_member_oid(old->functions, object);
 		case RewriteRelationId:
 		case PolicyRelationId:
-			return list_member_oid(old->reads, inval_ddl_relation_of(class, object));
+			return list_member_oid(old->reads, inval_catalog_relation_of(class, object));
 		default:
 			return false;
 	}
-}
-
-/*
- * The relation that a rewrite rule or a policy belongs to.
- */
-Oid
-inval_ddl_relation_of(Oid class, Oid object)
-{
-	bool		is_rewrite = class == RewriteRelationId;
-	Relation	table = table_open(class, AccessShareLock);
-	Oid			relation = InvalidOid;
-	ScanKeyData key;
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	StaticAssertStmt(Anum_pg_rewrite_oid == Anum_pg_policy_oid, "OIDs come first");
-	ScanKeyInit(&key, Anum_pg_rewrite_oid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	scan = systable_beginscan(table, is_rewrite ? RewriteOidIndexId : PolicyOidIndexId,
-							  true, NULL, 1, &key);
-	tuple = systable_getnext(scan);
-	if (HeapTupleIsValid(tuple))
-		relation = is_rewrite ? ((Form_pg_rewrite) GETSTRUCT(tuple))->ev_class :
-			((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
-	systable_endscan(scan);
-	table_close(table, AccessShareLock);
-	return relation;
 }
 
 /*
@@ -403,35 +369,6 @@ drop_wants_rule(const InvalDefinition *definition, void *arg)
 			return false;
 	}
 	return inval_ddl_rule_works(definition, NULL);
-}
-
-/*
- * The table that a toast table belongs to.
- */
-static Oid
-drop_toast_owner(Oid toast)
-{
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	Oid			owner = InvalidOid;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
-
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(toast));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->refclassid == RelationRelationId && form->deptype == DEPENDENCY_INTERNAL)
-			owner = form->refobjid;
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-	return owner;
 }
 
 /*

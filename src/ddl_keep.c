@@ -32,6 +32,7 @@
 #include "utils/resowner.h"
 
 #include "carrier.h"
+#include "catalog.h"
 #include "ddl.h"
 #include "family.h"
 
@@ -302,8 +303,8 @@ keep_add_name(KeepTargets *targets, Oid relid)
 
 		if (form->classid == RewriteRelationId)
 			views = list_append_unique_oid(views,
-										   inval_ddl_relation_of(RewriteRelationId,
-																 form->objid));
+										   inval_catalog_relation_of(RewriteRelationId,
+																	 form->objid));
 	}
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
