@@ -6,9 +6,10 @@
  * set becomes outbox rows, the connection is made, the commands are formatted.
  * After it (COMMIT): send, wait until the deadline, note the outcome in shared
  * memory.  At that point the change is visible to everybody, so no reader can
- * fetch the old value from the database any more; the row locks are still
- * held, so the deadline bounds how long others wait for us; interrupts are
- * held; and an error would be a PANIC, so nothing here can raise one.
+ * fetch the old value from the database any more; interrupts are held; and an
+ * error would be a PANIC, so nothing here can raise one.  We send when COMMIT
+ * is called, with the transaction's locks still held, and wait when they have
+ * been released, so that nobody waits for us but our client.
  *
  * Whatever goes wrong means "the worker will".
  */
@@ -17,6 +18,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "catalog.h"
 #include "commit.h"
@@ -45,6 +47,8 @@ typedef struct CommitPlan
 	bool		has_commit_lane;	/* some of them in the commit lane */
 	bool		has_worker_lane;	/* some for the worker, from the start */
 	bool		ready;			/* the shipment can be sent */
+	bool		on_its_way;		/* it is being sent */
+	uint64		committed_at;	/* as inval_clock_us gives it */
 	FullTransactionId xid;
 	uint64		budget_us;		/* what is left of the commit timeout */
 	InvalTarget *target;
@@ -69,7 +73,10 @@ static void commit_sweep(void);
 static Size commit_split(const char *entries, Size length);
 static void commit_prepare_two_phase(void);
 static void commit_log_shadow(const char *entries, Size length);
-static void commit_deliver(void);
+static void commit_release_callback(ResourceReleasePhase phase, bool isCommit,
+									bool isTopLevel, void *arg);
+static void commit_send(void);
+static void commit_finish(void);
 static void commit_end(void);
 
 /*
@@ -81,6 +88,7 @@ inval_commit_init(void)
 {
 	RegisterXactCallback(commit_xact_callback, NULL);
 	RegisterSubXactCallback(commit_subxact_callback, NULL);
+	RegisterResourceReleaseCallback(commit_release_callback, NULL);
 }
 
 /*
@@ -149,8 +157,9 @@ commit_xact_callback(XactEvent event, void *arg)
 			break;
 		case XACT_EVENT_COMMIT:
 			if (plan.made)
-				commit_deliver();
-			commit_end();
+				commit_send();
+			if (!plan.on_its_way)
+				commit_end();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
 			inval_deferred_run();
@@ -215,6 +224,7 @@ commit_prepare(void)
 	Size		worker_length;
 	Size		shadow_length;
 	Size		now_length = 0;
+	InvalOutboxUse use = INVAL_OUTBOX_MORE;
 	const char *entries = inval_pending_entries(INVAL_LANE_COMMIT, &length);
 	const char *worker = inval_pending_entries(INVAL_LANE_WORKER, &worker_length);
 	const char *shadow = inval_pending_entries(INVAL_LANE_SHADOW, &shadow_length);
@@ -238,10 +248,14 @@ commit_prepare(void)
 		plan.xid = GetTopFullTransactionId();
 		if (inval_commit_timeout > 0)
 			now_length = commit_split(entries, length);
-		inval_outbox_write(entries, now_length, INVAL_LANE_COMMIT, false);
+		/* All that is owed, if it goes by one lane and none went before. */
+		if (!inval_pending_did_spill() &&
+			(now_length > 0) + (now_length < length) + (worker_length > 0) == 1)
+			use = INVAL_OUTBOX_ALL;
+		inval_outbox_write(entries, now_length, INVAL_LANE_COMMIT, use);
 		inval_outbox_write(entries + now_length, length - now_length,
-						   INVAL_LANE_WORKER, false);
-		inval_outbox_write(worker, worker_length, INVAL_LANE_WORKER, false);
+						   INVAL_LANE_WORKER, use);
+		inval_outbox_write(worker, worker_length, INVAL_LANE_WORKER, use);
 		plan.has_commit_lane = now_length > 0;
 		plan.has_worker_lane |= worker_length > 0 || now_length < length;
 	}
@@ -372,7 +386,7 @@ commit_prepare_two_phase(void)
 	for (i = 0; i < (int) lengthof(lanes); i++)
 	{
 		entries = inval_pending_entries(lanes[i], &length);
-		inval_outbox_write(entries, length, INVAL_LANE_WORKER, true);
+		inval_outbox_write(entries, length, INVAL_LANE_WORKER, INVAL_OUTBOX_LASTING);
 		inval_stats_count_queued(entries, length, false);
 	}
 	entries = inval_pending_entries(INVAL_LANE_SHADOW, &length);
@@ -409,17 +423,51 @@ commit_log_shadow(const char *entries, Size length)
 }
 
 /*
- * COMMIT: nothing here can fail.
+ * COMMIT: nothing here can fail.  Sends what can be sent without waiting.
  */
 static void
-commit_deliver(void)
+commit_send(void)
+{
+	plan.committed_at = inval_clock_us();
+	if (!plan.ready)
+	{
+		commit_finish();
+		return;
+	}
+	plan.on_its_way = true;
+	inval_shipment_start(&plan.shipment, plan.target);
+}
+
+/*
+ * The transaction's locks are released now: nobody else waits while we wait
+ * for the replies.  Nothing here can fail either.
+ */
+static void
+commit_release_callback(ResourceReleasePhase phase, bool isCommit,
+						bool isTopLevel, void *arg)
+{
+	(void) isCommit;
+	(void) isTopLevel;
+	(void) arg;
+	if (phase != RESOURCE_RELEASE_AFTER_LOCKS || !plan.on_its_way)
+		return;
+	plan.on_its_way = false;
+	commit_finish();
+	commit_end();
+}
+
+/*
+ * Waits for the replies, if anything was sent, and notes what became of it.
+ */
+static void
+commit_finish(void)
 {
 	bool		delivered = false;
-	uint64		start = inval_clock_us();
+	uint64		deadline = plan.committed_at + plan.budget_us;
 
 	if (plan.ready)
-		delivered = inval_shipment_send(&plan.shipment, plan.target,
-										start + plan.budget_us, INVAL_WAIT_HELD);
+		delivered = inval_shipment_finish(&plan.shipment, plan.target, deadline,
+										  INVAL_WAIT_HELD);
 	if (plan.has_commit_lane)
 	{
 		/* What counts is the server that the worker would deliver to. */
@@ -427,7 +475,7 @@ commit_deliver(void)
 		inval_ledger_note(plan.xid, delivered ? INVAL_LEDGER_CONFIRMED :
 						  INVAL_LEDGER_LEFT);
 	}
-	inval_stats_commit(delivered, plan.ready, inval_clock_us() - start);
+	inval_stats_commit(delivered, plan.ready, inval_clock_us() - plan.committed_at);
 	if (plan.has_worker_lane || (plan.has_commit_lane && !delivered))
 	{
 		inval_outbox_announce();

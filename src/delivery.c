@@ -76,17 +76,37 @@ bool
 inval_shipment_send(InvalShipment *shipment, InvalTarget *target,
 					uint64 deadline, InvalWait wait)
 {
-	uint64		start = inval_clock_us();
-	InvalCommands *commands = &shipment->commands;
-	bool		done;
+	inval_shipment_start(shipment, target);
+	return inval_shipment_finish(shipment, target, deadline, wait);
+}
 
-	done = inval_redis_exchange(target->connection, commands->bytes.data,
-								commands->bytes.len, commands->count,
-								deadline, wait, delivery_handle_reply, shipment);
+/*
+ * The first half: what can be sent without waiting.  Cannot fail.
+ */
+void
+inval_shipment_start(InvalShipment *shipment, InvalTarget *target)
+{
+	InvalCommands *commands = &shipment->commands;
+
+	shipment->started = inval_clock_us();
+	inval_redis_start(target->connection, commands->bytes.data, commands->bytes.len,
+					  commands->count, delivery_handle_reply, shipment);
+}
+
+/*
+ * The second half: the rest, and the replies.
+ */
+bool
+inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
+					  uint64 deadline, InvalWait wait)
+{
+	bool		done = inval_redis_finish(target->connection, deadline, wait);
+
 	if (shipment->target_refuses)
 		inval_target_failed(target, shipment->error);
 	else if (done)
-		inval_target_succeeded(target, shipment->confirmed, inval_clock_us() - start);
+		inval_target_succeeded(target, shipment->confirmed,
+							   inval_clock_us() - shipment->started);
 	else
 	{
 		bool		busy = inval_redis_made_progress(target->connection) &&

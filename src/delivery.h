@@ -27,6 +27,7 @@ typedef struct InvalShipment
 	int			confirmed;		/* how many entries are */
 	int			next_command;	/* whose reply comes next */
 	int			next_entry;		/* the first that it stands for */
+	uint64		started;		/* when sending began, as inval_clock_us */
 	bool		target_refuses; /* a reply said so of the target as a whole */
 	char		error[INVAL_ERROR_LEN]; /* the first */
 } InvalShipment;
@@ -35,6 +36,9 @@ extern void inval_shipment_init(InvalShipment *shipment, bool detailed);
 extern void inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry);
 extern void inval_shipment_add_alone(InvalShipment *shipment, const InvalEntry *entry);
 extern void inval_shipment_seal(InvalShipment *shipment);
+extern void inval_shipment_start(InvalShipment *shipment, InvalTarget *target);
+extern bool inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
+								  uint64 deadline, InvalWait wait);
 extern bool inval_shipment_send(InvalShipment *shipment, InvalTarget *target,
 								uint64 deadline, InvalWait wait);
 extern bool inval_delivery_ping(InvalTarget *target, uint64 deadline);

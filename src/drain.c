@@ -33,11 +33,19 @@
  */
 #define RIPENING_MS			1000
 
+/* A row of a batch */
+typedef struct DrainRow
+{
+	InvalOutboxRow row;
+	int			number;			/* of its first entry in the batch */
+	bool		settled;		/* confirmed, and noted so */
+} DrainRow;
+
 /* One batch, while it is gathered and worked on */
 typedef struct DrainBatch
 {
 	InvalDrain *drain;
-	InvalOutboxRow *rows;
+	DrainRow   *rows;
 	int			nrows;
 	int			max_rows;
 	int			entries;
@@ -58,6 +66,10 @@ static bool drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch,
 									 InvalShipment *shipment);
 static void drain_settle(InvalDrain *drain, DrainBatch *batch,
 						 InvalShipment *shipment);
+static bool drain_note_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
+						   uint64 horizon, uint64 *confirmed);
+static void drain_settle_rows(InvalDrain *drain, DrainBatch *batch,
+							  InvalShipment *shipment);
 static void drain_settle_row(Relation relation, const InvalOutboxRow *row,
 							 const InvalOutcome *outcomes, char **errors,
 							 uint64 *confirmed);
@@ -205,7 +217,7 @@ static bool
 drain_gather_row(InvalOutboxRow *row, void *arg)
 {
 	DrainBatch *batch = arg;
-	InvalOutboxRow *copy;
+	DrainRow   *copy;
 	char	   *pack;
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 
@@ -235,14 +247,16 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	{
 		batch->max_rows = Max(64, batch->max_rows * 2);
 		batch->rows = batch->rows == NULL ?
-			palloc(batch->max_rows * sizeof(InvalOutboxRow)) :
-			repalloc(batch->rows, batch->max_rows * sizeof(InvalOutboxRow));
+			palloc(batch->max_rows * sizeof(DrainRow)) :
+			repalloc(batch->rows, batch->max_rows * sizeof(DrainRow));
 	}
 	pack = palloc(row->pack_length);
 	memcpy(pack, row->pack, row->pack_length);
 	copy = &batch->rows[batch->nrows++];
-	*copy = *row;
-	copy->pack = pack;
+	copy->row = *row;
+	copy->row.pack = pack;
+	copy->number = batch->entries;
+	copy->settled = false;
 	batch->entries += row->entries;
 	batch->bytes += row->pack_length;
 	return true;
@@ -257,7 +271,7 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 static bool
 drain_is_ripe(const InvalOutboxRow *row, TimestampTz now)
 {
-	if (row->lane != INVAL_LANE_COMMIT_LETTER ||
+	if (row->lane != INVAL_LANE_COMMIT ||
 		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
 		inval_ledger_predates(row->xid))
 		return true;
@@ -290,7 +304,7 @@ drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 
 	inval_shipment_init(shipment, true);
 	for (i = 0; i < batch->nrows; i++)
-		drain_add_row(shipment, &batch->rows[i]);
+		drain_add_row(shipment, &batch->rows[i].row);
 	inval_shipment_seal(shipment);
 	if (inval_shipment_send(shipment, drain->target,
 							inval_clock_us() + (uint64) inval_reply_timeout * 1000,
@@ -316,7 +330,7 @@ drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *sh
 	inval_shipment_init(&alone, true);
 	for (i = 0; i < batch->nrows; i++)
 	{
-		const InvalOutboxRow *row = &batch->rows[i];
+		const InvalOutboxRow *row = &batch->rows[i].row;
 		const char *place = row->pack;
 		InvalEntry	entry;
 		int			e;
@@ -346,22 +360,72 @@ drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *sh
 }
 
 /*
- * Removes what was confirmed from the outbox, and counts.
+ * Sees that what was confirmed is owed no more, and counts.  Most transactions
+ * have queued one row: for those a note in the ledger is enough, which writes
+ * no WAL.
  */
 static void
 drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	uint64		horizon = inval_ledger_horizon();
+	int			left = batch->nrows;
+	int			i;
+
+	for (i = 0; i < batch->nrows; i++)
+	{
+		DrainRow   *row = &batch->rows[i];
+		const InvalOutcome *outcomes = shipment->outcomes + row->number;
+
+		drain_count(&row->row, outcomes, now);
+		row->settled = drain_note_row(&row->row, outcomes, horizon,
+									  &drain->confirmed);
+		if (row->settled)
+			left--;
+	}
+	if (left > 0)
+		drain_settle_rows(drain, batch, shipment);
+}
+
+/*
+ * Notes a row as confirmed in the ledger, if that is where such is noted, it
+ * is, and the ledger will remember.
+ */
+static bool
+drain_note_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
+			   uint64 horizon, uint64 *confirmed)
+{
+	int			i;
+
+	if (!row->sole || U64FromFullTransactionId(row->xid) < horizon)
+		return false;
+	for (i = 0; i < row->entries; i++)
+		if (outcomes[i] != INVAL_OUTCOME_CONFIRMED)
+			return false;
+	if (inval_ledger_note(row->xid, INVAL_LEDGER_CONFIRMED))
+		*confirmed += row->entries;
+	inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	return true;
+}
+
+/*
+ * Removes the other rows from the outbox.
+ */
+static void
+drain_settle_rows(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+{
 	Relation	relation = NULL;
 	int			table = -1;
-	int			number = 0;
 	int			i;
 
 	drain_start_transaction(drain);
 	for (i = 0; i < batch->nrows; i++)
 	{
-		InvalOutboxRow *row = &batch->rows[i];
+		InvalOutboxRow *row = &batch->rows[i].row;
+		int			number = batch->rows[i].number;
 
+		if (batch->rows[i].settled)
+			continue;
 		if (row->table != table)
 		{
 			if (relation != NULL)
@@ -373,8 +437,6 @@ drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 		}
 		drain_settle_row(relation, row, shipment->outcomes + number,
 						 shipment->errors + number, &drain->confirmed);
-		drain_count(row, shipment->outcomes + number, now);
-		number += row->entries;
 	}
 	if (relation != NULL)
 		relation_close(relation, NoLock);
@@ -439,7 +501,8 @@ drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes, char **
 		single.pack_length = (Size) (place - single.pack);
 		single.first = row->first + i;
 		single.entries = 1;
-		single.lane = INVAL_LANE_WORKER_LETTER;
+		single.lane = INVAL_LANE_WORKER;
+		single.sole = false;
 		inval_outbox_write_row(&single);
 		if (outcomes[i] == INVAL_OUTCOME_REFUSED)
 			inval_refusal_note(inval_outbox_entry_id(single.xid, single.first),

@@ -14,7 +14,7 @@ typedef enum InvalAction
 	INVAL_ACTION_DELETE = 0
 } InvalAction;
 
-/* How an invalidation travels.  The letters are stored in the outbox. */
+/* How an invalidation travels */
 typedef enum InvalLane
 {
 	INVAL_LANE_COMMIT,			/* sent by the commit callback */
@@ -22,9 +22,6 @@ typedef enum InvalLane
 	INVAL_LANE_SHADOW,			/* counted only, neither stored nor sent */
 	INVAL_LANES
 } InvalLane;
-
-#define INVAL_LANE_COMMIT_LETTER	'c'
-#define INVAL_LANE_WORKER_LETTER	'w'
 
 /* The pointers point into somebody else's bytes and are not terminated. */
 typedef struct InvalEntry

@@ -57,10 +57,11 @@ ledger_word_of(uint64 xid, uint32 *turn)
 }
 
 /*
- * Notes how the delivery of a transaction's commit lane ended.  Cannot fail;
- * may be called after the commit record, once inval_ledger_attach was.
+ * Notes how the delivery of a transaction's commit lane, or of the one row that
+ * it has queued, ended.  Returns whether that is news.  Cannot fail; may be
+ * called after the commit record, once inval_ledger_attach was.
  */
-void
+bool
 inval_ledger_note(FullTransactionId fxid, InvalLedgerState state)
 {
 	uint64		xid = U64FromFullTransactionId(fxid);
@@ -76,14 +77,14 @@ inval_ledger_note(FullTransactionId fxid, InvalLedgerState state)
 		uint32		bits = (uint32) seen;
 
 		if (seen_turn > turn)
-			return;				/* too old to be remembered */
+			return false;		/* too old to be remembered */
 		if (seen_turn < turn)
 			bits = 0;
 		bits &= ~((uint32) 3 << shift);
 		bits |= (uint32) state << shift;
 		if (pg_atomic_compare_exchange_u64(word, &seen,
 										   ((uint64) turn << 32) | bits))
-			return;
+			return (uint32) seen != bits || seen_turn < turn;
 	}
 }
 
@@ -111,6 +112,18 @@ inval_ledger_predates(FullTransactionId xid)
 	if (inval_shared()->ledger_start == 0)
 		return true;
 	return U64FromFullTransactionId(xid) < inval_shared()->ledger_start;
+}
+
+/*
+ * The oldest transaction that the ledger will remember for a good while yet.
+ */
+uint64
+inval_ledger_horizon(void)
+{
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	uint64		half = inval_ledger_range() / 2;
+
+	return next > half ? next - half : 0;
 }
 
 /*

@@ -15,9 +15,10 @@ typedef enum InvalLedgerState
 } InvalLedgerState;
 
 extern void inval_ledger_attach(void);
-extern void inval_ledger_note(FullTransactionId xid, InvalLedgerState state);
+extern bool inval_ledger_note(FullTransactionId xid, InvalLedgerState state);
 extern InvalLedgerState inval_ledger_look(FullTransactionId xid);
 extern uint64 inval_ledger_range(void);
+extern uint64 inval_ledger_horizon(void);
 extern bool inval_ledger_predates(FullTransactionId xid);
 
 #endif							/* INVAL_LEDGER_H */

@@ -52,15 +52,16 @@ static BlockNumber written[INVAL_OUTBOX_TABLES];
 static Relation outbox_open_for_write(bool lasting, int *table);
 static BlockNumber outbox_insert(Relation relation, const InvalOutboxRow *row,
 						  BulkInsertState bulk);
+static char outbox_letter(const InvalOutboxRow *row);
 static Size outbox_slice(const char *entries, Size length, int32 *count);
 
 /*
  * Queues entries (packed as entry.h has them) as part of the current
- * transaction.  "lasting" says that the transaction's lock may be held for
- * long from here.  Leaves a RowExclusiveLock until the transaction ends.
+ * transaction.  Leaves a RowExclusiveLock until the transaction ends.
  */
 void
-inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lasting)
+inval_outbox_write(const char *entries, Size length, InvalLane lane,
+				   InvalOutboxUse use)
 {
 	InvalOutboxRow row = {0};
 	Relation	relation;
@@ -73,8 +74,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 		return;
 
 	row.xid = GetTopFullTransactionId();
-	row.lane = lane == INVAL_LANE_COMMIT ?
-		INVAL_LANE_COMMIT_LETTER : INVAL_LANE_WORKER_LETTER;
+	row.lane = lane;
 	row.queued_at = GetCurrentTimestamp();
 	if (!FullTransactionIdEquals(row.xid, numbered_xid))
 	{
@@ -84,13 +84,13 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 			written[i] = InvalidBlockNumber;
 	}
 
-	/* PRE_COMMIT has none, and a table that can be toasted wants one. */
-	if (!ActiveSnapshotSet())
+	/* PRE_COMMIT has none, and what is toasted wants one. */
+	if (length > PACK_MAX && !ActiveSnapshotSet())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pushed = true;
 	}
-	relation = outbox_open_for_write(lasting, &table);
+	relation = outbox_open_for_write(use == INVAL_OUTBOX_LASTING, &table);
 	if (length > BULK_ROWS * PACK_MAX)
 		bulk = GetBulkInsertState();
 	while (length > 0)
@@ -100,6 +100,8 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane, bool lastin
 		row.pack = entries;
 		row.pack_length = outbox_slice(entries, length, &row.entries);
 		row.first = next_number;
+		row.sole = use == INVAL_OUTBOX_ALL && row.pack_length == length &&
+			next_number == 0;
 		block = outbox_insert(relation, &row, bulk);
 		written[table] = Min(written[table], block);
 		next_number += row.entries;
@@ -211,6 +213,14 @@ outbox_slice(const char *entries, Size length, int32 *count)
 	return (Size) (place - entries);
 }
 
+static char
+outbox_letter(const InvalOutboxRow *row)
+{
+	if (row->lane == INVAL_LANE_COMMIT)
+		return row->sole ? OUTBOX_LETTER_COMMIT_ALL : OUTBOX_LETTER_COMMIT;
+	return row->sole ? OUTBOX_LETTER_WORKER_ALL : OUTBOX_LETTER_WORKER;
+}
+
 /*
  * Inserts a row; returns the block it went to.
  */
@@ -230,7 +240,7 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	values[OUTBOX_XID] = FullTransactionIdGetDatum(row->xid);
 	values[OUTBOX_FIRST] = Int64GetDatum(row->first);
 	values[OUTBOX_TARGET] = Int32GetDatum(row->target);
-	values[OUTBOX_LANE] = CharGetDatum(row->lane);
+	values[OUTBOX_LANE] = CharGetDatum(outbox_letter(row));
 	values[OUTBOX_ENTRIES] = Int32GetDatum(row->entries);
 	values[OUTBOX_QUEUED_AT] = TimestampTzGetDatum(row->queued_at);
 	values[OUTBOX_PACK] = PointerGetDatum(pack);

@@ -20,7 +20,8 @@ typedef struct InvalOutboxRow
 	FullTransactionId xid;
 	int64		first;			/* number of its first entry in the transaction */
 	int32		target;			/* 0: the target "default" */
-	char		lane;
+	InvalLane	lane;
+	bool		sole;			/* all that its transaction has queued */
 	int32		entries;
 	TimestampTz queued_at;
 	const char *pack;			/* the entries, as entry.h has them */
@@ -42,9 +43,17 @@ typedef enum InvalOutboxState
 	INVAL_OUTBOX_OWES			/* it still has what is not confirmed */
 } InvalOutboxState;
 
+/* What the writer of entries knows of them */
+typedef enum InvalOutboxUse
+{
+	INVAL_OUTBOX_MORE,			/* may not be all that the transaction queues */
+	INVAL_OUTBOX_ALL,			/* is all of it */
+	INVAL_OUTBOX_LASTING		/* its locks may be held for long from here */
+} InvalOutboxUse;
+
 /* Writing; outbox.c */
 extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
-							   bool lasting);
+							   InvalOutboxUse use);
 extern void inval_outbox_write_row(const InvalOutboxRow *row);
 extern bool inval_outbox_is_mine(int table);
 extern void inval_outbox_announce(void);	/* cannot fail */

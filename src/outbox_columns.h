@@ -18,4 +18,13 @@ enum
 	OUTBOX_COLUMNS
 };
 
+/*
+ * What the column "lane" says: who sends the row's entries, and, by a capital
+ * letter, that they are all that the transaction has queued.
+ */
+#define OUTBOX_LETTER_COMMIT		'c'
+#define OUTBOX_LETTER_COMMIT_ALL	'C'
+#define OUTBOX_LETTER_WORKER		'w'
+#define OUTBOX_LETTER_WORKER_ALL	'W'
+
 #endif							/* INVAL_OUTBOX_COLUMNS_H */

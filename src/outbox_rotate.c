@@ -150,6 +150,7 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	bool		nulls[OUTBOX_COLUMNS];
 	Datum		stored;
 	struct varlena *pack;
+	char		letter;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	row->table = table;
@@ -157,7 +158,11 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	row->xid = DatumGetFullTransactionId(values[OUTBOX_XID]);
 	row->first = DatumGetInt64(values[OUTBOX_FIRST]);
 	row->target = DatumGetInt32(values[OUTBOX_TARGET]);
-	row->lane = DatumGetChar(values[OUTBOX_LANE]);
+	letter = DatumGetChar(values[OUTBOX_LANE]);
+	row->lane = letter == OUTBOX_LETTER_COMMIT || letter == OUTBOX_LETTER_COMMIT_ALL ?
+		INVAL_LANE_COMMIT : INVAL_LANE_WORKER;
+	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
+		letter == OUTBOX_LETTER_WORKER_ALL;
 	row->entries = DatumGetInt32(values[OUTBOX_ENTRIES]);
 	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
 	stored = nulls[OUTBOX_PACK] ? values[OUTBOX_BIG] : values[OUTBOX_PACK];
@@ -168,12 +173,13 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 }
 
 /*
- * Whether a committed row is not yet confirmed.
+ * Whether a committed row is not yet confirmed.  What the ledger says is of a
+ * transaction's commit lane, or of the one row that it has queued.
  */
 bool
 inval_outbox_is_owed(const InvalOutboxRow *row)
 {
-	return row->lane != INVAL_LANE_COMMIT_LETTER ||
+	return (row->lane != INVAL_LANE_COMMIT && !row->sole) ||
 		inval_ledger_look(row->xid) != INVAL_LEDGER_CONFIRMED;
 }
 

@@ -116,7 +116,7 @@ inval_pending_add(InvalLane lane, const InvalEntry *entry)
 		if (lane != INVAL_LANE_SHADOW)
 		{
 			inval_entry_write(bytes, entry);
-			inval_outbox_write(bytes, size, INVAL_LANE_WORKER, false);
+			inval_outbox_write(bytes, size, INVAL_LANE_WORKER, INVAL_OUTBOX_MORE);
 		}
 		pfree(bytes);
 		return true;
@@ -368,7 +368,7 @@ pending_spill(InvalLane lane)
 	inval_stats_count_queued(set->log + start, set->length - start, false);
 	if (lane != INVAL_LANE_SHADOW)
 		inval_outbox_write(set->log + start, set->length - start,
-						   INVAL_LANE_WORKER, true);
+						   INVAL_LANE_WORKER, INVAL_OUTBOX_LASTING);
 	pending_truncate(set, start);
 	spilled = true;
 }

@@ -22,6 +22,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,37 +43,45 @@
 
 #define READ_SIZE	16384
 
+/*
+ * In a commit a reply on the same machine is back sooner than a process goes to
+ * sleep and is woken.  So it is first looked for that long, in us, giving way to
+ * whoever wants the processor; where that was in vain, not again for a while.
+ */
+#define SPIN_US		100
+#define SPIN_PAUSE	100
+
+/* A connection that was of use less than this ago is taken to be alive. */
+#define FRESH_US	1000
+
 struct InvalConnection
 {
 	redisContext *context;
 	redisReader *reader;
 	bool		failed;			/* or an exchange is under way */
 	bool		progress;		/* the last exchange got a reply */
+	uint64		last_use;		/* when the last exchange ended well */
+	int			no_spin;		/* exchanges before spinning is tried again */
 	char		error[INVAL_REPLY_TEXT_LEN];
 	InvalReply	reply;			/* the one that is being parsed */
-};
 
-/* State of one exchange */
-typedef struct Exchange
-{
-	InvalConnection *connection;
+	/* The exchange that is under way */
 	const char *commands;
 	Size		length;
 	Size		sent;
 	int			replies;		/* that are still to come */
-	uint64		deadline;
-	InvalWait	wait;
 	InvalReplyHandler handle;
 	void	   *arg;
-} Exchange;
+};
 
 static bool redis_open(InvalConnection *connection, const InvalUrl *url);
 static bool redis_finish_connect(InvalConnection *connection, uint64 deadline);
 static bool redis_log_in(InvalConnection *connection, const InvalUrl *url,
 						 uint64 deadline);
 static void redis_log_in_reply(const InvalReply *reply, void *arg);
-static bool redis_send(Exchange *exchange, bool *moved);
-static bool redis_receive(Exchange *exchange, bool *moved);
+static bool redis_send(InvalConnection *connection);
+static bool redis_receive(InvalConnection *connection);
+static bool redis_spin(InvalConnection *connection, uint64 deadline);
 static bool redis_wait(InvalConnection *connection, bool for_write,
 					   uint64 deadline, InvalWait wait);
 static bool redis_wait_held(int fd, bool for_write, int timeout);
@@ -212,6 +221,8 @@ inval_redis_is_usable(InvalConnection *connection)
 
 	if (connection->failed)
 		return false;
+	if (inval_clock_us() - connection->last_use < FRESH_US)
+		return true;
 	ready.fd = connection->context->fd;
 	ready.events = POLLIN;
 	ready.revents = 0;
@@ -253,80 +264,113 @@ inval_redis_made_progress(InvalConnection *connection)
 
 /*
  * Sends commands and reads that many replies, each given to the handler, until
- * the deadline.  Sending and receiving are interleaved, so that neither side
- * waits for the other with full buffers.  Returns false if the connection
- * failed; it can then only be closed.  With INVAL_WAIT_HELD it raises no
- * error and serves no interrupt.
+ * the deadline.  Returns false if the connection failed; it can then only be
+ * closed.  With INVAL_WAIT_HELD it raises no error and serves no interrupt.
  */
 bool
 inval_redis_exchange(InvalConnection *connection, const char *commands, Size length,
 					 int replies, uint64 deadline, InvalWait wait,
 					 InvalReplyHandler handle, void *arg)
 {
-	Exchange	exchange = {
-		.connection = connection,
-		.commands = commands,
-		.length = length,
-		.replies = replies,
-		.deadline = deadline,
-		.wait = wait,
-		.handle = handle,
-		.arg = arg
-	};
+	inval_redis_start(connection, commands, length, replies, handle, arg);
+	return inval_redis_finish(connection, deadline, wait);
+}
 
+/*
+ * The first half of an exchange: sends what can be sent without waiting.  The
+ * commands must stay where they are until inval_redis_finish.  Cannot fail;
+ * what goes wrong is reported there.
+ */
+void
+inval_redis_start(InvalConnection *connection, const char *commands, Size length,
+				  int replies, InvalReplyHandler handle, void *arg)
+{
+	connection->progress = false;
+	connection->commands = commands;
+	connection->length = length;
+	connection->sent = 0;
+	connection->replies = replies;
+	connection->handle = handle;
+	connection->arg = arg;
 	if (connection->failed)
-		return false;
+		return;
 	/* Stays set if an interrupt takes us out of here. */
 	connection->failed = true;
-	connection->progress = false;
 	strlcpy(connection->error, "interrupted", sizeof(connection->error));
+	if (!redis_send(connection))
+		connection->length = 0;
+}
 
-	while (exchange.replies > 0)
+/*
+ * The second half: sends the rest and reads the replies.  The two are
+ * interleaved, so that neither side waits for the other with full buffers.
+ */
+bool
+inval_redis_finish(InvalConnection *connection, uint64 deadline, InvalWait wait)
+{
+	if (connection->length == 0)
+		return false;			/* sending failed */
+	if (wait == INVAL_WAIT_HELD && connection->sent == connection->length &&
+		!redis_spin(connection, deadline))
+		return false;
+	while (connection->replies > 0)
 	{
-		bool		moved = false;
-
-		if (!redis_send(&exchange, &moved) || !redis_receive(&exchange, &moved))
+		if (!redis_wait(connection, connection->sent < connection->length,
+						deadline, wait) ||
+			!redis_send(connection) || !redis_receive(connection))
 			return false;
-		if (exchange.replies == 0)
-			break;
-		if (!moved)
-		{
-			if (!redis_wait(connection, exchange.sent < length, deadline, wait))
-				return false;
-		}
-		else if (inval_clock_us() >= deadline)
-			return redis_fail(connection, "no answer in time");
 	}
 	connection->failed = false;
 	connection->error[0] = '\0';
+	connection->last_use = inval_clock_us();
+	return true;
+}
+
+/*
+ * Looks for replies without going to sleep.  Returns false if the connection
+ * failed.
+ */
+static bool
+redis_spin(InvalConnection *connection, uint64 deadline)
+{
+	uint64		end = Min(inval_clock_us() + SPIN_US, deadline);
+
+	if (connection->no_spin > 0)
+	{
+		connection->no_spin--;
+		return true;
+	}
+	do
+	{
+		(void) sched_yield();
+		if (!redis_receive(connection))
+			return false;
+		if (connection->replies == 0)
+			return true;
+	} while (inval_clock_us() < end);
+	connection->no_spin = SPIN_PAUSE;
 	return true;
 }
 
 static bool
-redis_send(Exchange *exchange, bool *moved)
+redis_send(InvalConnection *connection)
 {
-	int			fd = exchange->connection->context->fd;
 	ssize_t		n;
 
-	if (exchange->sent == exchange->length)
+	if (connection->sent == connection->length)
 		return true;
-	n = send(fd, exchange->commands + exchange->sent,
-			 exchange->length - exchange->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+	n = send(connection->context->fd, connection->commands + connection->sent,
+			 connection->length - connection->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n > 0)
-	{
-		exchange->sent += (Size) n;
-		*moved = exchange->sent < exchange->length;
-		return true;
-	}
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-		return true;
-	return redis_fail(exchange->connection, strerror(errno));
+		connection->sent += (Size) n;
+	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+		return redis_fail(connection, strerror(errno));
+	return true;
 }
 
 static bool
-redis_receive(Exchange *exchange, bool *moved)
+redis_receive(InvalConnection *connection)
 {
-	InvalConnection *connection = exchange->connection;
 	redisReader *reader = connection->reader;
 	char		buffer[READ_SIZE];
 	ssize_t		n;
@@ -340,11 +384,10 @@ redis_receive(Exchange *exchange, bool *moved)
 			return true;
 		return redis_fail(connection, strerror(errno));
 	}
-	*moved = true;
 
 	if (redisReaderFeed(reader, buffer, (size_t) n) != REDIS_OK)
 		return redis_fail(connection, reader->errstr);
-	while (exchange->replies > 0)
+	while (connection->replies > 0)
 	{
 		void	   *reply = NULL;
 
@@ -353,10 +396,10 @@ redis_receive(Exchange *exchange, bool *moved)
 		if (reply == NULL)
 			break;
 		connection->progress = true;
-		exchange->replies--;
-		exchange->handle(&connection->reply, exchange->arg);
+		connection->replies--;
+		connection->handle(&connection->reply, connection->arg);
 	}
-	if (exchange->replies == 0 && reader->pos < reader->len)
+	if (connection->replies == 0 && reader->pos < reader->len)
 		return redis_fail(connection, "server sent more replies than it was asked for");
 	return true;
 }

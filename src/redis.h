@@ -44,6 +44,11 @@ extern bool inval_redis_exchange(InvalConnection *connection,
 								 const char *commands, Size length, int replies,
 								 uint64 deadline, InvalWait wait,
 								 InvalReplyHandler handle, void *arg);
+extern void inval_redis_start(InvalConnection *connection,
+							  const char *commands, Size length, int replies,
+							  InvalReplyHandler handle, void *arg);
+extern bool inval_redis_finish(InvalConnection *connection, uint64 deadline,
+							   InvalWait wait);
 extern const char *inval_redis_error(InvalConnection *connection);
 extern bool inval_redis_made_progress(InvalConnection *connection);
 

@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	2
+#define SHARED_LAYOUT	3
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -158,6 +158,7 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		pg_atomic_init_u32(&db->current_fast, 0);
 		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
 		pg_atomic_init_u32(&db->work, 0);
+		pg_atomic_init_u32(&db->idle, 0);
 		pg_atomic_init_u32(&db->unswept, 0);
 		pg_atomic_init_u64(&db->swept_xid, 0);
 		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
@@ -369,6 +370,10 @@ inval_shared_forget_database(Oid database)
  * Tells the worker of a database that something waits for it.  Cannot fail;
  * may be called after the commit record.  A latch that is no longer the
  * worker's is set in vain, which every latch owner must expect.
+ *
+ * Waking costs a system call, so a worker that is about to look anyway is not
+ * woken.  It says that it is idle before its last look at "work", and we look
+ * at "idle" after setting "work": one of us sees the other.
  */
 void
 inval_shared_wake_worker(InvalDatabase *db)
@@ -376,6 +381,10 @@ inval_shared_wake_worker(InvalDatabase *db)
 	Latch	   *latch;
 
 	pg_atomic_write_u32(&db->work, 1);
+	pg_memory_barrier();
+	if (db->worker_pid != 0 && pg_atomic_read_u32(&db->idle) == 0)
+		return;
+	pg_atomic_write_u32(&db->idle, 0);
 	SpinLockAcquire(&db->mutex);
 	latch = db->worker_latch;
 	SpinLockRelease(&db->mutex);

@@ -34,6 +34,7 @@ typedef struct InvalDatabase
 	pg_atomic_uint32 current_fast;	/* outbox table that commits write to */
 	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
+	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
 	pg_atomic_uint32 unswept;	/* commits since the outbox was swept, and */
 	pg_atomic_uint64 swept_xid; /* the next xid then; without a worker only */
 	pg_atomic_uint32 low_block[INVAL_OUTBOX_TABLES];	/* first block with rows

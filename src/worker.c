@@ -39,9 +39,19 @@
 /* A table of the outbox that has grown beyond this is retired early. */
 #define ROTATE_BLOCKS	128
 
+/* How often that is looked at, in ms */
+#define SIZE_INTERVAL	100
+
+/*
+ * After a delivery, the pause before the next look, in ms: under load it makes
+ * one batch of many transactions, and nobody needs to wake us.
+ */
+#define PAUSE_AFTER_DELIVERY	1
+
 static InvalDatabase *database;
 static InvalTarget *target;
 static TimestampTz next_sweep;	/* of the tables that may be emptied */
+static TimestampTz next_size;	/* look at the size of the tables */
 static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
 
@@ -50,7 +60,8 @@ static void worker_exit(int code, Datum arg);
 static bool worker_has_extension(void);
 static void worker_leave(void);
 static void worker_reload(void);
-static void worker_deliver(void);
+static bool worker_deliver(void);
+static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
 static void worker_sweep(void);
 static void worker_sweep_table(int table);
@@ -68,6 +79,8 @@ inval_worker_main(Datum database_oid)
 
 	for (;;)
 	{
+		bool		delivered;
+
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -77,15 +90,35 @@ inval_worker_main(Datum database_oid)
 
 		pg_atomic_write_u32(&database->work, 0);
 		inval_target_log_change(target);
-		worker_deliver();
+		delivered = worker_deliver();
 		inval_target_log_change(target);
 		worker_sweep();
 		pgstat_report_stat(false);
-
-		if (pg_atomic_read_u32(&database->work) == 0 || !inval_target_is_open(target))
-			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 worker_timeout(), PG_WAIT_EXTENSION);
+		worker_wait(delivered);
 	}
+}
+
+/*
+ * Waits for the next turn.
+ */
+static void
+worker_wait(bool delivered)
+{
+	long		timeout = PAUSE_AFTER_DELIVERY;
+
+	if (!delivered)
+	{
+		/* See inval_shared_wake_worker. */
+		pg_atomic_write_u32(&database->idle, 1);
+		pg_memory_barrier();
+		timeout = worker_timeout();
+		if (pg_atomic_read_u32(&database->work) != 0 && inval_target_is_open(target))
+			timeout = 0;
+	}
+	if (timeout > 0)
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 timeout, PG_WAIT_EXTENSION);
+	pg_atomic_write_u32(&database->idle, 0);
 }
 
 static void
@@ -131,6 +164,7 @@ worker_exit(int code, Datum arg)
 	{
 		database->worker_pid = 0;
 		database->worker_latch = NULL;
+		pg_atomic_write_u32(&database->idle, 0);
 	}
 	SpinLockRelease(&database->mutex);
 }
@@ -167,21 +201,22 @@ worker_reload(void)
 }
 
 /*
- * Delivers until nothing is left that can be delivered now.
+ * Delivers what is left and can be delivered now.  Returns whether there was
+ * any.
  */
-static void
+static bool
 worker_deliver(void)
 {
 	InvalDrain	drain;
 	InvalDrainResult result;
 	bool		probing = false;
 	bool		whole;
-	uint64		before;
+	bool		delivered;
 
 	if (!worker_reach_target(&probing))
 	{
 		next_look = 0;
-		return;
+		return false;
 	}
 	whole = probing || GetCurrentTimestamp() >= next_look;
 	if (whole)
@@ -189,25 +224,22 @@ worker_deliver(void)
 												inval_sweep_interval);
 
 	inval_drain_begin(&drain, target, true);
+	inval_drain_rewind(&drain, whole);
 	do
 	{
-		before = drain.confirmed;
-		inval_drain_rewind(&drain, whole);
-		whole = false;
-		do
-		{
-			CHECK_FOR_INTERRUPTS();
-			result = inval_drain_batch(&drain);
-		} while (result == INVAL_DRAIN_MORE &&
-				 pg_atomic_read_u32(&target->health->paused) == 0);
-	} while (result == INVAL_DRAIN_PASSED && drain.confirmed > before);
+		CHECK_FOR_INTERRUPTS();
+		result = inval_drain_batch(&drain);
+	} while (result == INVAL_DRAIN_MORE &&
+			 pg_atomic_read_u32(&target->health->paused) == 0);
 	if (result != INVAL_DRAIN_PASSED)
 		next_look = 0;
 
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
 		inval_target_succeeded(target, 0, 0);
+	delivered = drain.confirmed > 0;
 	inval_drain_end(&drain);
+	return delivered;
 }
 
 /*
@@ -242,6 +274,9 @@ worker_sweep(void)
 	{
 		bool		grown = false;
 
+		if (now < next_size)
+			return;
+		next_size = TimestampTzPlusMilliseconds(now, SIZE_INTERVAL);
 		worker_begin();
 		for (table = 0; table < INVAL_OUTBOX_TABLES && !grown; table++)
 			grown = inval_outbox_is_current(table) &&
@@ -315,7 +350,8 @@ worker_move_owed(InvalOutboxRow *row, void *arg)
 	{
 		InvalOutboxRow moved = *row;
 
-		moved.lane = INVAL_LANE_WORKER_LETTER;
+		moved.lane = INVAL_LANE_WORKER;
+		moved.sole = false;
 		inval_outbox_write_row(&moved);
 	}
 	return true;
