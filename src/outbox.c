@@ -248,6 +248,11 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	nulls[OUTBOX_PACK] = big;
 	nulls[OUTBOX_BIG] = !big;
 
+	/* What is usual is left out: a commit waits for each page of WAL. */
+	nulls[OUTBOX_FIRST] = row->first == OUTBOX_USUAL_FIRST;
+	nulls[OUTBOX_TARGET] = row->target == OUTBOX_USUAL_TARGET;
+	nulls[OUTBOX_ENTRIES] = row->entries == OUTBOX_USUAL_ENTRIES;
+
 	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
 	heap_insert(relation, tuple, GetCurrentCommandId(true),
 				HEAP_INSERT_NO_LOGICAL, bulk);

@@ -18,6 +18,11 @@ enum
 	OUTBOX_COLUMNS
 };
 
+/* What a NULL in these columns stands for */
+#define OUTBOX_USUAL_FIRST		0
+#define OUTBOX_USUAL_TARGET		0
+#define OUTBOX_USUAL_ENTRIES	1
+
 /*
  * What the column "lane" says: who sends the row's entries, and, by a capital
  * letter, that they are all that the transaction has queued.

@@ -156,14 +156,17 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	row->table = table;
 	row->tid = tuple->t_self;
 	row->xid = DatumGetFullTransactionId(values[OUTBOX_XID]);
-	row->first = DatumGetInt64(values[OUTBOX_FIRST]);
-	row->target = DatumGetInt32(values[OUTBOX_TARGET]);
+	row->first = nulls[OUTBOX_FIRST] ? OUTBOX_USUAL_FIRST :
+		DatumGetInt64(values[OUTBOX_FIRST]);
+	row->target = nulls[OUTBOX_TARGET] ? OUTBOX_USUAL_TARGET :
+		DatumGetInt32(values[OUTBOX_TARGET]);
 	letter = DatumGetChar(values[OUTBOX_LANE]);
 	row->lane = letter == OUTBOX_LETTER_COMMIT || letter == OUTBOX_LETTER_COMMIT_ALL ?
 		INVAL_LANE_COMMIT : INVAL_LANE_WORKER;
 	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
 		letter == OUTBOX_LETTER_WORKER_ALL;
-	row->entries = DatumGetInt32(values[OUTBOX_ENTRIES]);
+	row->entries = nulls[OUTBOX_ENTRIES] ? OUTBOX_USUAL_ENTRIES :
+		DatumGetInt32(values[OUTBOX_ENTRIES]);
 	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
 	stored = nulls[OUTBOX_PACK] ? values[OUTBOX_BIG] : values[OUTBOX_PACK];
 	pack = PG_DETOAST_DATUM_PACKED(stored);

@@ -22,6 +22,7 @@
 
 static HTAB *tallies = NULL;
 static InvalTally *active = NULL;
+static InvalTally *last = NULL; /* the one that was asked for last */
 
 static void stats_mark_level(InvalTally *tally);
 static int	stats_lag_bucket(uint64 lag_us);
@@ -44,11 +45,16 @@ inval_stats_tally(uint32 rule)
 		ctl.entrysize = sizeof(InvalTally);
 		tallies = hash_create("inval tallies", 32, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
-	tally = hash_search(tallies, &rule, HASH_ENTER, &found);
-	if (!found)
+	tally = last;
+	if (tally == NULL || tally->rule != rule)
 	{
-		memset(tally, 0, sizeof(*tally));
-		tally->rule = rule;
+		tally = hash_search(tallies, &rule, HASH_ENTER, &found);
+		if (!found)
+		{
+			memset(tally, 0, sizeof(*tally));
+			tally->rule = rule;
+		}
+		last = tally;
 	}
 	if (!tally->active)
 	{
@@ -160,6 +166,14 @@ inval_stats_prepare(void)
 		tally->slot = inval_stats_slot(tally->rule, "default");
 }
 
+/* Sessions share these: leave them alone where nothing changes. */
+static inline void
+stats_add(pg_atomic_uint64 *counter, uint64 count)
+{
+	if (count > 0)
+		pg_atomic_fetch_add_u64(counter, (int64) count);
+}
+
 /*
  * Adds the tallies to the shared counters.  "tried": the commit lane was sent;
  * "delivered": and confirmed, lag_us after the commit.
@@ -175,10 +189,10 @@ inval_stats_commit(bool delivered, bool tried, uint64 lag_us)
 
 		if (slot == NULL)
 			continue;
-		pg_atomic_fetch_add_u64(&slot->rows_seen, tally->counts.rows);
-		pg_atomic_fetch_add_u64(&slot->keys_queued, tally->counts.queued);
-		pg_atomic_fetch_add_u64(&slot->keys_coalesced, tally->counts.coalesced);
-		pg_atomic_fetch_add_u64(&slot->skipped, tally->counts.skipped);
+		stats_add(&slot->rows_seen, tally->counts.rows);
+		stats_add(&slot->keys_queued, tally->counts.queued);
+		stats_add(&slot->keys_coalesced, tally->counts.coalesced);
+		stats_add(&slot->skipped, tally->counts.skipped);
 		if (tally->counts.at_commit == 0)
 			continue;
 		if (delivered)
