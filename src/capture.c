@@ -36,6 +36,8 @@ static bool capture_changes(InvalRule *rule, TupleDesc desc,
 							TupleTableSlot *old_row, TupleTableSlot *new_row);
 static void capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
 						 TupleTableSlot *row, InvalRowAge age);
+static void capture_update(InvalRule *rule, InvalTally *tally, Relation relation,
+						   TupleTableSlot *old_row, TupleTableSlot *new_row);
 static void capture_look_up(Capture *capture, TupleTableSlot *row);
 static bool capture_is_own(TupleTableSlot *row);
 static void capture_entry(const InvalEntry *entry, void *arg);
@@ -74,10 +76,8 @@ inval_capture_row(PG_FUNCTION_ARGS)
 						 TRIGGER_FIRED_BY_INSERT(event) ? INVAL_ROW_NEW : INVAL_ROW_OLD);
 		else if (capture_changes(rule, RelationGetDescr(relation),
 								 trigdata->tg_trigslot, trigdata->tg_newslot))
-		{
-			capture_rule(rule, tally, relation, trigdata->tg_trigslot, INVAL_ROW_OLD);
-			capture_rule(rule, tally, relation, trigdata->tg_newslot, INVAL_ROW_NEW);
-		}
+			capture_update(rule, tally, relation, trigdata->tg_trigslot,
+						   trigdata->tg_newslot);
 	}
 	return PointerGetDatum(NULL);
 }
@@ -209,6 +209,27 @@ capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
 	else if (capture.missing && !capture_is_own(row))
 		capture_missing(&capture);
 	else if (!capture.found)
+		tally->counts.skipped++;
+}
+
+/*
+ * Queues what the old row owes and what the new one does.  Mostly the columns
+ * of the key have not changed, and they owe the same.
+ */
+static void
+capture_update(InvalRule *rule, InvalTally *tally, Relation relation,
+			   TupleTableSlot *old_row, TupleTableSlot *new_row)
+{
+	uint64		skipped = tally->counts.skipped;
+
+	capture_rule(rule, tally, relation, old_row, INVAL_ROW_OLD);
+	if (!rule->plain || !inval_render_is_same(rule->key, old_row, new_row) ||
+		(rule->field != NULL &&
+		 !inval_render_is_same(rule->field, old_row, new_row)))
+		capture_rule(rule, tally, relation, new_row, INVAL_ROW_NEW);
+	else if (tally->counts.skipped == skipped)
+		tally->counts.coalesced++;
+	else
 		tally->counts.skipped++;
 }
 

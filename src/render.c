@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -231,6 +232,37 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 			inval_value_append(out, &segment->value, value);
 		}
 		render_filters(out, start, segment);
+	}
+	return true;
+}
+
+/*
+ * Whether two rows give the same text, as far as their columns tell without
+ * rendering.  Not for manifold templates.
+ */
+bool
+inval_render_is_same(InvalBoundTemplate *template, TupleTableSlot *a, TupleTableSlot *b)
+{
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+	{
+		AttrNumber	attnum = template->segments[i].attnum;
+		Form_pg_attribute attribute;
+		bool		a_null;
+		bool		b_null;
+		Datum		a_value;
+		Datum		b_value;
+
+		if (attnum == 0)
+			continue;
+		attribute = TupleDescAttr(a->tts_tupleDescriptor, attnum - 1);
+		a_value = slot_getattr(a, attnum, &a_null);
+		b_value = slot_getattr(b, attnum, &b_null);
+		if (a_null != b_null ||
+			(!a_null && !datum_image_eq(a_value, b_value, attribute->attbyval,
+										attribute->attlen)))
+			return false;
 	}
 	return true;
 }

@@ -65,6 +65,8 @@ extern InvalBoundTemplate *inval_render_bind(List *segments,
 											 MemoryContext cxt);
 extern bool inval_render(StringInfo out, InvalBoundTemplate *template,
 						 TupleTableSlot *row);
+extern bool inval_render_is_same(InvalBoundTemplate *template, TupleTableSlot *a,
+								 TupleTableSlot *b);
 extern InvalRenderResult inval_render_each(StringInfo out, InvalBoundTemplate *template,
 										   TupleTableSlot *row, InvalState state,
 										   InvalRenderCallback callback, void *arg);
