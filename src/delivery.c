@@ -111,11 +111,15 @@ inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
 	{
 		bool		busy = inval_redis_made_progress(target->connection) &&
 			inval_clock_us() >= deadline;
+		bool		closed = inval_redis_was_closed(target->connection);
 
 		strlcpy(shipment->error, inval_redis_error(target->connection),
 				sizeof(shipment->error));
-		/* Out of time in the midst of a large set is no outage. */
-		if (busy)
+		/*
+		 * Out of time in the midst of a large set is no outage, nor is a
+		 * connection that the server had closed before.
+		 */
+		if (busy || closed)
 			inval_target_disconnect(target);
 		else
 			inval_target_failed(target, shipment->error);

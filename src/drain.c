@@ -27,12 +27,6 @@
 /* Bytes of entries in one batch */
 #define BATCH_MAX_BYTES		(8 * 1024 * 1024)
 
-/*
- * A transaction of the commit lane that became visible less than this ago may
- * be about to note that its keys are confirmed; added to the commit timeout.
- */
-#define RIPENING_MS			1000
-
 /* A row of a batch */
 typedef struct DrainRow
 {
@@ -59,7 +53,6 @@ static void drain_commit_transaction(InvalDrain *drain);
 static void drain_gather(InvalDrain *drain, DrainBatch *batch);
 static BlockNumber drain_first_block(InvalDrain *drain);
 static bool drain_gather_row(InvalOutboxRow *row, void *arg);
-static bool drain_is_ripe(const InvalOutboxRow *row, TimestampTz now);
 static void drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row);
 static bool drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment);
 static bool drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch,
@@ -222,7 +215,7 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 
 	if (ItemPointerCompare(&row->tid, &batch->drain->resume) < 0 ||
-		!inval_outbox_is_owed(row) || !drain_is_ripe(row, batch->now) ||
+		!inval_outbox_is_owed(row) || !inval_outbox_is_ripe(row, batch->now) ||
 		!inval_refusal_is_due(id, batch->now))
 		return true;
 	if (!inval_outbox_is_readable(row))
@@ -260,23 +253,6 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	batch->entries += row->entries;
 	batch->bytes += row->pack_length;
 	return true;
-}
-
-/*
- * Whether nobody is just about to deliver the row: a visible row of the commit
- * lane belongs to a transaction that is in its commit callback, unless it said
- * that it leaves the keys to us, or is from before the server started, or has
- * been silent for longer than its callback can take.
- */
-static bool
-drain_is_ripe(const InvalOutboxRow *row, TimestampTz now)
-{
-	if (row->lane != INVAL_LANE_COMMIT ||
-		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
-		inval_ledger_predates(row->xid))
-		return true;
-	return TimestampDifferenceExceeds(row->queued_at, now,
-									  inval_commit_timeout + RIPENING_MS);
 }
 
 static void
@@ -362,13 +338,15 @@ drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *sh
 /*
  * Sees that what was confirmed is owed no more, and counts.  Most transactions
  * have queued one row: for those a note in the ledger is enough, which writes
- * no WAL.
+ * no WAL.  Only the worker does so, which empties the tables before the ledger
+ * forgets; and not for what is older than the worker, which may be another
+ * database's, copied from a template.
  */
 static void
 drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	uint64		horizon = inval_ledger_horizon();
+	uint64		horizon = Max(drain->note_from, inval_ledger_horizon());
 	int			left = batch->nrows;
 	int			i;
 
@@ -378,8 +356,8 @@ drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 		const InvalOutcome *outcomes = shipment->outcomes + row->number;
 
 		drain_count(&row->row, outcomes, now);
-		row->settled = drain_note_row(&row->row, outcomes, horizon,
-									  &drain->confirmed);
+		row->settled = drain->note_from != 0 &&
+			drain_note_row(&row->row, outcomes, horizon, &drain->confirmed);
 		if (row->settled)
 			left--;
 	}

@@ -39,6 +39,13 @@
  */
 #define PACK_MAX	8000
 
+/* Where the server checks its assertions, it wants one for smaller ones too. */
+#ifdef USE_ASSERT_CHECKING
+#define SNAPSHOT_ALWAYS		true
+#else
+#define SNAPSHOT_ALWAYS		false
+#endif
+
 /* From this many rows on, extend the table by a strategy for bulk writes. */
 #define BULK_ROWS	16
 
@@ -85,7 +92,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	}
 
 	/* PRE_COMMIT has none, and what is toasted wants one. */
-	if (length > PACK_MAX && !ActiveSnapshotSet())
+	if ((length > PACK_MAX || SNAPSHOT_ALWAYS) && !ActiveSnapshotSet())
 	{
 		PushActiveSnapshot(GetTransactionSnapshot());
 		pushed = true;

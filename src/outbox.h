@@ -39,7 +39,8 @@ typedef bool (*InvalOutboxVisitor) (InvalOutboxRow *row, void *arg);
 typedef enum InvalOutboxState
 {
 	INVAL_OUTBOX_EMPTY,			/* it is empty, now or before */
-	INVAL_OUTBOX_IN_USE,		/* a writer or a reader holds a lock on it */
+	INVAL_OUTBOX_IN_USE,		/* a writer or a reader holds a lock on it, or a
+								 * commit is waiting for replies */
 	INVAL_OUTBOX_OWES			/* it still has what is not confirmed */
 } InvalOutboxState;
 
@@ -63,6 +64,7 @@ extern void inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_is_owed(const InvalOutboxRow *row);
+extern bool inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now);
 extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
 extern Relation inval_outbox_open(int table, int lockmode);

@@ -39,6 +39,21 @@
 #include "ledger.h"
 #include "outbox.h"
 #include "outbox_columns.h"
+#include "settings.h"
+
+/*
+ * A transaction of the commit lane that became visible less than this ago may
+ * be about to note that its keys are confirmed; added to the commit timeout.
+ */
+#define RIPENING_MS		1000
+
+/* What a look at a table has found */
+typedef struct OutboxLook
+{
+	TimestampTz now;
+	bool		owed;
+	bool		under_way;		/* somebody waits for replies about a row of it */
+} OutboxLook;
 
 static struct varlena *outbox_read(HeapTuple tuple, TupleDesc desc, int table,
 								   InvalOutboxRow *row);
@@ -187,6 +202,23 @@ inval_outbox_is_owed(const InvalOutboxRow *row)
 }
 
 /*
+ * Whether nobody is just about to deliver the row: a visible row of the commit
+ * lane belongs to a transaction that is in its commit callback, unless it said
+ * that it leaves the keys to us, or is from before the server started, or has
+ * been silent for longer than its callback can take.
+ */
+bool
+inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
+{
+	if (row->lane != INVAL_LANE_COMMIT ||
+		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
+		inval_ledger_predates(row->xid))
+		return true;
+	return TimestampDifferenceExceeds(row->queued_at, now,
+									  inval_commit_timeout + RIPENING_MS);
+}
+
+/*
  * Whether a row's entries are what this version of inval can read.
  */
 bool
@@ -251,10 +283,16 @@ inval_outbox_blocks(int table)
 static bool
 outbox_visit_owed(InvalOutboxRow *row, void *arg)
 {
-	bool	   *owed = arg;
+	OutboxLook *look = arg;
 
-	*owed = inval_outbox_is_owed(row);
-	return !*owed;
+	if (!inval_outbox_is_owed(row))
+		return true;
+	/* Locks are released before replies are waited for. */
+	if (!inval_outbox_is_ripe(row, look->now))
+		look->under_way = true;
+	else
+		look->owed = true;
+	return !look->under_way;
 }
 
 /*
@@ -267,7 +305,7 @@ outbox_try_empty(int table, bool may_keep_locks)
 {
 	Oid			relid = inval_catalog(false)->outbox[table];
 	Relation	relation;
-	bool		owed = false;
+	OutboxLook	look = {.now = GetCurrentTimestamp()};
 	Snapshot	snapshot;
 
 	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
@@ -286,12 +324,13 @@ outbox_try_empty(int table, bool may_keep_locks)
 	}
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	outbox_scan_relation(relation, snapshot, table, 0, outbox_visit_owed, &owed);
+	outbox_scan_relation(relation, snapshot, table, 0, outbox_visit_owed, &look);
 	UnregisterSnapshot(snapshot);
-	if (owed || RelationGetNumberOfBlocks(relation) == 0)
+	if (look.owed || look.under_way || RelationGetNumberOfBlocks(relation) == 0)
 	{
 		relation_close(relation, AccessExclusiveLock);
-		return owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
+		return look.under_way ? INVAL_OUTBOX_IN_USE :
+			look.owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
 	}
 
 	return outbox_truncate(relation, may_keep_locks);

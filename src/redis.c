@@ -60,6 +60,8 @@ struct InvalConnection
 	redisReader *reader;
 	bool		failed;			/* or an exchange is under way */
 	bool		progress;		/* the last exchange got a reply */
+	bool		unchecked;		/* it was not asked whether it is alive */
+	bool		hung_up;		/* the server closed it */
 	uint64		last_use;		/* when the last exchange ended well */
 	int			no_spin;		/* exchanges before spinning is tried again */
 	char		error[INVAL_REPLY_TEXT_LEN];
@@ -221,7 +223,8 @@ inval_redis_is_usable(InvalConnection *connection)
 
 	if (connection->failed)
 		return false;
-	if (inval_clock_us() - connection->last_use < FRESH_US)
+	connection->unchecked = inval_clock_us() - connection->last_use < FRESH_US;
+	if (connection->unchecked)
 		return true;
 	ready.fd = connection->context->fd;
 	ready.events = POLLIN;
@@ -263,6 +266,16 @@ inval_redis_made_progress(InvalConnection *connection)
 }
 
 /*
+ * Whether the server had closed the connection before the last exchange, which
+ * nobody had looked for: another connection may do.
+ */
+bool
+inval_redis_was_closed(InvalConnection *connection)
+{
+	return connection->unchecked && connection->hung_up && !connection->progress;
+}
+
+/*
  * Sends commands and reads that many replies, each given to the handler, until
  * the deadline.  Returns false if the connection failed; it can then only be
  * closed.  With INVAL_WAIT_HELD it raises no error and serves no interrupt.
@@ -286,6 +299,7 @@ inval_redis_start(InvalConnection *connection, const char *commands, Size length
 				  int replies, InvalReplyHandler handle, void *arg)
 {
 	connection->progress = false;
+	connection->hung_up = false;
 	connection->commands = commands;
 	connection->length = length;
 	connection->sent = 0;
@@ -293,7 +307,10 @@ inval_redis_start(InvalConnection *connection, const char *commands, Size length
 	connection->handle = handle;
 	connection->arg = arg;
 	if (connection->failed)
+	{
+		connection->length = 0;
 		return;
+	}
 	/* Stays set if an interrupt takes us out of here. */
 	connection->failed = true;
 	strlcpy(connection->error, "interrupted", sizeof(connection->error));
@@ -364,7 +381,10 @@ redis_send(InvalConnection *connection)
 	if (n > 0)
 		connection->sent += (Size) n;
 	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+	{
+		connection->hung_up = errno == EPIPE || errno == ECONNRESET;
 		return redis_fail(connection, strerror(errno));
+	}
 	return true;
 }
 
@@ -376,6 +396,7 @@ redis_receive(InvalConnection *connection)
 	ssize_t		n;
 
 	n = recv(connection->context->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+	connection->hung_up = n == 0 || (n < 0 && errno == ECONNRESET);
 	if (n == 0)
 		return redis_fail(connection, "server closed the connection");
 	if (n < 0)
@@ -417,8 +438,10 @@ redis_wait(InvalConnection *connection, bool for_write, uint64 deadline, InvalWa
 		uint64		now = inval_clock_us();
 		int			timeout;
 
+		/* What came while we did something else is not late. */
 		if (now >= deadline)
-			return redis_fail(connection, "no answer in time");
+			return (!for_write && redis_wait_held(fd, false, 0)) ||
+				redis_fail(connection, "no answer in time");
 		timeout = (int) Min((deadline - now + 999) / 1000, 60000);
 		if (wait == INVAL_WAIT_INTERRUPTIBLE)
 			redis_wait_interruptible(fd, for_write, timeout);

@@ -50,6 +50,7 @@ extern void inval_redis_start(InvalConnection *connection,
 extern bool inval_redis_finish(InvalConnection *connection, uint64 deadline,
 							   InvalWait wait);
 extern const char *inval_redis_error(InvalConnection *connection);
+extern bool inval_redis_was_closed(InvalConnection *connection);
 extern bool inval_redis_made_progress(InvalConnection *connection);
 
 #endif							/* INVAL_REDIS_H */

@@ -26,8 +26,7 @@ static char *redis_url_kept = NULL;
 #define REDIS_URL_KEPT		"(not shown)"
 
 /*
- * The longest that a COMMIT may wait for its keys to be confirmed.  It is also
- * the longest that other sessions may wait for the locks of that transaction.
+ * The longest that a COMMIT may wait for its keys to be confirmed.
  */
 int			inval_commit_timeout = 100;
 

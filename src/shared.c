@@ -384,7 +384,6 @@ inval_shared_wake_worker(InvalDatabase *db)
 	pg_memory_barrier();
 	if (db->worker_pid != 0 && pg_atomic_read_u32(&db->idle) == 0)
 		return;
-	pg_atomic_write_u32(&db->idle, 0);
 	SpinLockAcquire(&db->mutex);
 	latch = db->worker_latch;
 	SpinLockRelease(&db->mutex);

@@ -50,6 +50,7 @@
 
 static InvalDatabase *database;
 static InvalTarget *target;
+static uint64 first_xid;		/* transactions from here on are younger than we */
 static TimestampTz next_sweep;	/* of the tables that may be emptied */
 static TimestampTz next_size;	/* look at the size of the tables */
 static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
@@ -138,6 +139,7 @@ worker_start(Oid database_oid)
 	if (!worker_has_extension())
 		worker_leave();
 	inval_ledger_attach();
+	first_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
 	database = inval_shared_database();
 	SpinLockAcquire(&database->mutex);
 	if (database->worker_pid == 0)
@@ -224,6 +226,7 @@ worker_deliver(void)
 												inval_sweep_interval);
 
 	inval_drain_begin(&drain, target, true);
+	drain.note_from = first_xid;
 	inval_drain_rewind(&drain, whole);
 	do
 	{
@@ -233,6 +236,9 @@ worker_deliver(void)
 			 pg_atomic_read_u32(&target->health->paused) == 0);
 	if (result != INVAL_DRAIN_PASSED)
 		next_look = 0;
+	/* A connection that was closed meanwhile is no reason to wait. */
+	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
+		pg_atomic_write_u32(&database->work, 1);
 
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
@@ -346,7 +352,9 @@ worker_sum_owed(InvalOutboxRow *row, void *arg)
 static bool
 worker_move_owed(InvalOutboxRow *row, void *arg)
 {
-	if (inval_outbox_is_owed(row) && inval_outbox_delete(arg, row))
+	if (inval_outbox_is_owed(row) &&
+		inval_outbox_is_ripe(row, GetCurrentTimestamp()) &&
+		inval_outbox_delete(arg, row))
 	{
 		InvalOutboxRow moved = *row;
 
