@@ -30,6 +30,15 @@
 /* Smaller tails are not worth a row in the outbox. */
 #define SPILL_MINIMUM		8000
 
+/*
+ * From this many entries on, a table without duplicates is not worth the misses
+ * of the processor's cache that each look into it takes.
+ */
+#define KEEP_LOOKING		32768
+
+/* How many of the entries it was asked for must be in it to be worth them. */
+#define WORTH_LOOKING		(1.0 / 16)
+
 /* Kept from one transaction to the next; larger ones are given back. */
 #define KEEP_LOG			(32 * 1024)
 #define KEEP_POSITIONS		1024
@@ -75,6 +84,7 @@ struct PendingSet
 	PendingMark *marks;
 	int			nmarks;
 	int			max_marks;
+	uint32		duplicates;		/* found since the table was last empty */
 };
 
 static PendingSet sets[INVAL_LANES];
@@ -86,6 +96,7 @@ static void pending_begin(void);
 static void pending_mark_level(PendingSet *set);
 static void pending_make_room(InvalLane lane, Size size);
 static Size pending_growth(const PendingSet *set, Size size);
+static bool pending_is_worth_it(InvalLane lane);
 static Size pending_memory(void);
 static void pending_spill(InvalLane lane);
 static void pending_truncate(PendingSet *set, Size length);
@@ -129,7 +140,9 @@ inval_pending_add(InvalLane lane, const InvalEntry *entry)
 	inval_entry_write(set->log + set->length, entry);
 	positions_insert_hash(set->positions, (uint32) set->length,
 						  pending_hash(entry), &found);
-	if (!found)
+	if (found)
+		set->duplicates++;
+	else
 		set->length += size;
 	return !found;
 }
@@ -230,6 +243,7 @@ inval_pending_reset(void)
 
 		set->nmarks = 0;
 		set->length = 0;
+		set->duplicates = 0;
 		if (set->capacity > KEEP_LOG ||
 			(set->positions && set->positions->size > KEEP_POSITIONS))
 			keep = false;
@@ -295,7 +309,8 @@ pending_make_room(InvalLane lane, Size size)
 	growth = pending_growth(set, size);
 	if (growth == 0)
 		return;
-	if (pending_memory() + growth > (Size) inval_pending_memory * 1024)
+	if (pending_memory() + growth > (Size) inval_pending_memory * 1024 ||
+		!pending_is_worth_it(lane))
 		pending_spill(lane);
 
 	if (set->length + size > set->capacity)
@@ -329,6 +344,21 @@ pending_growth(const PendingSet *set, Size size)
 	if (set->positions->members + 1 >= set->positions->grow_threshold)
 		growth += set->positions->size * 2 * sizeof(PositionEntry);
 	return growth;
+}
+
+/*
+ * Whether a set that has to grow is worth it.  What goes to the outbox early is
+ * the worker's, so not as long as all of it could be delivered at commit.
+ */
+static bool
+pending_is_worth_it(InvalLane lane)
+{
+	PendingSet *set = &sets[lane];
+	uint32		entries = set->positions->members;
+
+	return entries < KEEP_LOOKING ||
+		(lane == INVAL_LANE_COMMIT && entries <= (uint32) inval_commit_max_keys) ||
+		set->duplicates > (entries + set->duplicates) * WORTH_LOOKING;
 }
 
 static Size
@@ -380,7 +410,10 @@ static void
 pending_truncate(PendingSet *set, Size length)
 {
 	if (length == 0)
+	{
 		positions_reset(set->positions);
+		set->duplicates = 0;
+	}
 	else
 	{
 		const char *place = set->log + length;

@@ -231,7 +231,8 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 			}
 			inval_value_append(out, &segment->value, value);
 		}
-		render_filters(out, start, segment);
+		if (segment->nfilters > 0)
+			render_filters(out, start, segment);
 	}
 	return true;
 }

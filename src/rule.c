@@ -26,6 +26,7 @@
 #include "rule.h"
 
 static HTAB *relation_rules = NULL;
+static InvalRelationRules *last_rules = NULL;	/* asked for last; never removed */
 static HTAB *sources = NULL;	/* what rules of other relations depend on */
 
 static void rules_begin(void);
@@ -50,9 +51,13 @@ inval_rules_of(Relation relation)
 	InvalRelationRules *entry;
 	bool		found;
 
+	/* Rows come in runs. */
+	if (likely(last_rules != NULL && last_rules->relid == relid && last_rules->valid))
+		return last_rules;
 	if (unlikely(relation_rules == NULL))
 		rules_begin();
 	entry = hash_search(relation_rules, &relid, HASH_ENTER, &found);
+	last_rules = entry;
 	if (likely(found && entry->valid))
 		return entry;
 	if (!found)
