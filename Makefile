@@ -20,6 +20,7 @@ OBJS = \
 	src/catalog.o \
 	src/command.o \
 	src/commit.o \
+	src/commit_plan.o \
 	src/command_guard.o \
 	src/ddl.o \
 	src/ddl_alter.o \
@@ -62,8 +63,11 @@ OBJS = \
 	src/stats.o \
 	src/stats_view.o \
 	src/store.o \
+	src/store_secret.o \
 	src/store_wrapper.o \
 	src/target.o \
+	src/target_set.o \
+	src/targets.o \
 	src/template.o \
 	src/track.o \
 	src/track_options.o \

@@ -500,6 +500,19 @@ REVOKE ALL ON FUNCTION inval_drain(interval) FROM PUBLIC;
 COMMENT ON FUNCTION inval_drain(interval) IS
 	'Delivers what is queued, in this session. Returns how many invalidations were confirmed';
 
+CREATE FUNCTION inval_add_target(name text, url text, max_rate integer DEFAULT NULL,
+	region text DEFAULT NULL, namespace text DEFAULT NULL) RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_add_target(text, text, integer, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_add_target(text, text, integer, text, text) IS
+	'Makes a target that rules can name, or changes it: its URL, keys per second, region, and the prefix of all its keys';
+
+CREATE FUNCTION inval_drop_target(name text) RETURNS boolean
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_drop_target(text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_drop_target(text) IS
+	'Drops a target that no rule names, and what is queued for it. Returns whether there was one';
+
 CREATE FUNCTION inval_pause(target text DEFAULT 'default') RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_pause(text) FROM PUBLIC;
@@ -566,7 +579,8 @@ CREATE FUNCTION inval_target_status_rows(
 	OUT round_trip_ms double precision, OUT queue_depth bigint,
 	OUT oldest_age interval, OUT keys_per_second double precision,
 	OUT worker_pid integer, OUT attempts integer, OUT next_attempt timestamptz,
-	OUT last_error text)
+	OUT last_error text, OUT region text, OUT namespace text,
+	OUT max_rate integer)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_target_status_rows() FROM PUBLIC;
@@ -589,6 +603,9 @@ COMMENT ON COLUMN inval_target_status.worker_pid IS 'Process that delivers for t
 COMMENT ON COLUMN inval_target_status.attempts IS 'Failed tries since it was last up';
 COMMENT ON COLUMN inval_target_status.next_attempt IS 'When it is tried again';
 COMMENT ON COLUMN inval_target_status.last_error IS 'Why the last try failed';
+COMMENT ON COLUMN inval_target_status.region IS 'Where it is, as inval_add_target was told';
+COMMENT ON COLUMN inval_target_status.namespace IS 'What its keys start with; nothing else is ever sent to it';
+COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may be sent at most';
 
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without

@@ -269,7 +269,7 @@ SELECT outcome(
 	$$inval_track('doc', 'team_id', stream => 's')$$,
 	$$inval_track('doc', 'team_id', fence => true)$$,
 	$$inval_track('doc', 'team_id', fence => NULL)$$,
-	$$inval_track('doc', 'team_id', repeat_after => '1 minute')$$,
+	$$inval_track('doc', 'team_id', repeat_after => '2 hours')$$,
 	$$inval_track('doc', 'team_id', refill => 'SELECT 1')$$);
 
 -- The other functions

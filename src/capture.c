@@ -24,7 +24,6 @@
 typedef struct Capture
 {
 	InvalRule  *rule;
-	InvalTally *tally;
 	bool		found;			/* an entry at least */
 	bool		missing_now;	/* a foreign key leads nowhere */
 	bool		missing;		/* nor did it before this transaction */
@@ -34,14 +33,15 @@ static void capture_check_trigger(FunctionCallInfo fcinfo, const char *function,
 								  bool truncate);
 static bool capture_changes(InvalRule *rule, TupleDesc desc,
 							TupleTableSlot *old_row, TupleTableSlot *new_row);
-static void capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
+static void capture_rule(InvalRule *rule, Relation relation,
 						 TupleTableSlot *row, InvalRowAge age);
-static void capture_update(InvalRule *rule, InvalTally *tally, Relation relation,
+static void capture_update(InvalRule *rule, Relation relation,
 						   TupleTableSlot *old_row, TupleTableSlot *new_row);
 static void capture_look_up(Capture *capture, TupleTableSlot *row);
 static bool capture_is_own(TupleTableSlot *row);
 static void capture_entry(const InvalEntry *entry, void *arg);
 static void capture_missing(Capture *capture);
+static void capture_outside(InvalRule *rule, InvalTarget *target);
 static void capture_error_context(void *arg);
 
 PG_FUNCTION_INFO_V1(inval_capture_row);
@@ -68,15 +68,14 @@ inval_capture_row(PG_FUNCTION_ARGS)
 	for (i = 0; i < rules->nrules; i++)
 	{
 		InvalRule  *rule = &rules->rules[i];
-		InvalTally *tally = inval_stats_tally(rule->id);
 
-		tally->counts.rows++;
+		inval_capture_count_row(rule);
 		if (!TRIGGER_FIRED_BY_UPDATE(event))
-			capture_rule(rule, tally, relation, trigdata->tg_trigslot,
+			capture_rule(rule, relation, trigdata->tg_trigslot,
 						 TRIGGER_FIRED_BY_INSERT(event) ? INVAL_ROW_NEW : INVAL_ROW_OLD);
 		else if (capture_changes(rule, RelationGetDescr(relation),
 								 trigdata->tg_trigslot, trigdata->tg_newslot))
-			capture_update(rule, tally, relation, trigdata->tg_trigslot,
+			capture_update(rule, relation, trigdata->tg_trigslot,
 						   trigdata->tg_newslot);
 	}
 	return PointerGetDatum(NULL);
@@ -111,10 +110,8 @@ inval_capture_apply(InvalRelationRules *rules, Relation relation,
 	inval_commit_begin();
 	for (i = 0; i < rules->nrules; i++)
 	{
-		InvalTally *tally = inval_stats_tally(rules->rules[i].id);
-
-		tally->counts.rows++;
-		capture_rule(&rules->rules[i], tally, relation, row, age);
+		inval_capture_count_row(&rules->rules[i]);
+		capture_rule(&rules->rules[i], relation, row, age);
 	}
 }
 
@@ -125,7 +122,7 @@ inval_capture_apply(InvalRelationRules *rules, Relation relation,
 void
 inval_capture_late(InvalRule *rule, TupleTableSlot *row)
 {
-	Capture		capture = {.rule = rule, .tally = inval_stats_tally(rule->id)};
+	Capture		capture = {.rule = rule};
 
 	capture_look_up(&capture, row);
 	if (capture.missing)
@@ -189,10 +186,10 @@ capture_changes(InvalRule *rule, TupleDesc desc,
  * Queues what a row owes under a rule.
  */
 static void
-capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
+capture_rule(InvalRule *rule, Relation relation,
 			 TupleTableSlot *row, InvalRowAge age)
 {
-	Capture		capture = {.rule = rule, .tally = tally};
+	Capture		capture = {.rule = rule};
 	InvalEntry	entry;
 
 	if (likely(rule->plain))
@@ -200,7 +197,7 @@ capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
 		if (inval_derive_plain(rule, row, &entry))
 			capture_entry(&entry, &capture);
 		else
-			tally->counts.skipped++;
+			inval_capture_count_skipped(rule);
 		return;
 	}
 	capture_look_up(&capture, row);
@@ -209,7 +206,7 @@ capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
 	else if (capture.missing && !capture_is_own(row))
 		capture_missing(&capture);
 	else if (!capture.found)
-		tally->counts.skipped++;
+		inval_capture_count_skipped(rule);
 }
 
 /*
@@ -217,20 +214,29 @@ capture_rule(InvalRule *rule, InvalTally *tally, Relation relation,
  * of the key have not changed, and they owe the same.
  */
 static void
-capture_update(InvalRule *rule, InvalTally *tally, Relation relation,
+capture_update(InvalRule *rule, Relation relation,
 			   TupleTableSlot *old_row, TupleTableSlot *new_row)
 {
-	uint64		skipped = tally->counts.skipped;
+	uint64		skipped = inval_stats_tally(rule->id, rule->targets[0]->number)->counts.skipped;
+	int			i;
 
-	capture_rule(rule, tally, relation, old_row, INVAL_ROW_OLD);
+	capture_rule(rule, relation, old_row, INVAL_ROW_OLD);
 	if (!rule->plain || !inval_render_is_same(rule->key, old_row, new_row) ||
 		(rule->field != NULL &&
 		 !inval_render_is_same(rule->field, old_row, new_row)))
-		capture_rule(rule, tally, relation, new_row, INVAL_ROW_NEW);
-	else if (tally->counts.skipped == skipped)
-		tally->counts.coalesced++;
-	else
-		tally->counts.skipped++;
+	{
+		capture_rule(rule, relation, new_row, INVAL_ROW_NEW);
+		return;
+	}
+	for (i = 0; i < rule->ntargets; i++)
+	{
+		InvalTally *tally = inval_stats_tally(rule->id, rule->targets[i]->number);
+
+		if (tally->counts.skipped == skipped)
+			tally->counts.coalesced++;
+		else
+			tally->counts.skipped++;
+	}
 }
 
 /*
@@ -284,8 +290,75 @@ capture_entry(const InvalEntry *entry, void *arg)
 	Capture    *capture = arg;
 
 	capture->found = true;
-	if (!inval_commit_queue(capture->rule->lane, entry))
-		capture->tally->counts.coalesced++;
+	inval_capture_queue(capture->rule, entry);
+}
+
+/*
+ * Queues what a rule owes to its targets, as far as it lies within their
+ * namespaces.
+ */
+void
+inval_capture_queue(InvalRule *rule, const InvalEntry *entry)
+{
+	int			i;
+
+	for (i = 0; i < rule->ntargets; i++)
+	{
+		InvalTarget *target = rule->targets[i];
+
+		if (!inval_target_may_have(target, entry))
+		{
+			capture_outside(rule, target);
+			continue;
+		}
+		if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
+			inval_commit_queue_repeat(target->number, rule->repeat_ms, entry);
+		if (!inval_commit_queue(rule->lane, target->number, entry))
+			inval_stats_tally(rule->id, target->number)->counts.coalesced++;
+	}
+}
+
+/*
+ * A key that must not be sent to the target.  Said once in a transaction,
+ * counted each time; the key is data and is not shown.
+ */
+static void
+capture_outside(InvalRule *rule, InvalTarget *target)
+{
+	inval_stats_tally(rule->id, target->number)->counts.skipped++;
+	if (rule->warned_outside == GetCurrentTransactionStartTimestamp())
+		return;
+	rule->warned_outside = GetCurrentTransactionStartTimestamp();
+	ereport(WARNING,
+			(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+			 errmsg("inval rule %u skips keys outside the namespace of target \"%s\"",
+					rule->id, target->name),
+			 errdetail("Keys of this target must start with \"%s\".", target->namespace),
+			 errhint("inval_stats.skipped counts them.")));
+}
+
+/*
+ * Counts a row that a rule looks at, for each of its targets.
+ */
+void
+inval_capture_count_row(const InvalRule *rule)
+{
+	int			i;
+
+	for (i = 0; i < rule->ntargets; i++)
+		inval_stats_tally(rule->id, rule->targets[i]->number)->counts.rows++;
+}
+
+/*
+ * The same for one that gives no key.
+ */
+void
+inval_capture_count_skipped(const InvalRule *rule)
+{
+	int			i;
+
+	for (i = 0; i < rule->ntargets; i++)
+		inval_stats_tally(rule->id, rule->targets[i]->number)->counts.skipped++;
 }
 
 /*
@@ -295,7 +368,7 @@ capture_entry(const InvalEntry *entry, void *arg)
 static void
 capture_missing(Capture *capture)
 {
-	capture->tally->counts.skipped++;
+	inval_capture_count_skipped(capture->rule);
 	if (capture->rule->warned == GetCurrentTransactionStartTimestamp())
 		return;
 	capture->rule->warned = GetCurrentTransactionStartTimestamp();

@@ -181,7 +181,6 @@ guard_end_worker(const char *name, bool copy)
 {
 	InvalShared *shared = inval_shared();
 	Oid			database = get_database_oid(name, true);
-	pid_t		pid = 0;
 	uint32		i;
 
 	if (!OidIsValid(database) || !guard_may(database, copy))
@@ -194,11 +193,16 @@ guard_end_worker(const char *name, bool copy)
 		if (slot->database != database)
 			continue;
 		slot->hold_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_MS);
-		pid = slot->worker_pid;
 	}
 	SpinLockRelease(&shared->mutex);
-	if (pid != 0)
-		(void) kill(pid, SIGTERM);
+	for (i = 0; i < shared->targets; i++)
+	{
+		InvalTargetHealth *target = &inval_shared_targets()[i];
+		pid_t		pid = target->worker_pid;
+
+		if (target->database == database && pid != 0)
+			(void) kill(pid, SIGTERM);
+	}
 }
 
 static void

@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "capture.h"
 #include "carrier.h"
 #include "commit.h"
 #include "ddl.h"
@@ -35,7 +36,7 @@
 typedef struct RefreshKey
 {
 	uint64		hash[2];		/* hash key; of the bytes */
-	InvalLane	lane;
+	InvalRule  *rule;			/* good until the transaction ends */
 	uint64		sum[2];			/* of the rows' hashes, and of their number */
 	Size		size;
 	char	   *entry;			/* as entry.c writes it */
@@ -49,7 +50,7 @@ typedef struct InvalRefresh
 	bool		too_many;		/* from now on keys are queued at once */
 	bool		after;			/* the rows are those of after */
 	uint64		row_hash;
-	InvalLane	lane;
+	InvalRule  *rule;
 } InvalRefresh;
 
 static void refresh_read(InvalRefresh *refresh);
@@ -153,15 +154,12 @@ refresh_row(InvalRefresh *refresh, InvalRelationRules *rules, TupleTableSlot *ro
 	refresh->row_hash = refresh_hash_row(row);
 	for (i = 0; i < rules->nrules; i++)
 	{
-		InvalTally *tally;
-
-		refresh->lane = rules->rules[i].lane;
+		refresh->rule = &rules->rules[i];
 		inval_commit_begin();
-		tally = inval_stats_tally(rules->rules[i].id);
-		tally->counts.rows++;
+		inval_capture_count_row(refresh->rule);
 		if (inval_derive_each(&rules->rules[i], row, INVAL_STATE_NOW,
 							  refresh_entry, refresh) != INVAL_RENDER_DONE)
-			tally->counts.skipped++;
+			inval_capture_count_skipped(refresh->rule);
 	}
 }
 
@@ -218,7 +216,7 @@ refresh_entry(const InvalEntry *entry, void *arg)
 	}
 	if (refresh->too_many)
 	{
-		(void) inval_commit_queue(refresh->lane, entry);
+		inval_capture_queue(refresh->rule, entry);
 		return;
 	}
 
@@ -228,7 +226,7 @@ refresh_entry(const InvalEntry *entry, void *arg)
 	key = hash_search(refresh->keys, hash, HASH_ENTER, &found);
 	if (!found)
 	{
-		key->lane = refresh->lane;
+		key->rule = refresh->rule;
 		key->sum[0] = key->sum[1] = 0;
 		key->size = size;
 		key->entry = MemoryContextAlloc(refresh->context, size);
@@ -257,6 +255,6 @@ refresh_queue(InvalRefresh *refresh, bool all)
 		if (!all && key->sum[0] == 0 && key->sum[1] == 0)
 			continue;
 		(void) inval_entry_read(key->entry, key->entry + key->size, &entry);
-		(void) inval_commit_queue(key->lane, &entry);
+		inval_capture_queue(key->rule, &entry);
 	}
 }

@@ -8,10 +8,14 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/timestamp.h"
 
 #include "definition.h"
 
@@ -87,6 +91,26 @@ int32
 inval_definition_id(const InvalDefinition *definition)
 {
 	return definition->options[RULE_ID] ? pg_strtoint32(definition->options[RULE_ID]) : 0;
+}
+
+/*
+ * An option that is an interval, in milliseconds, a month being 30 days; 0 if it
+ * is not given.  INT_MAX stands for all that is longer.
+ */
+int
+inval_definition_ms(const InvalDefinition *definition, InvalRuleOption option)
+{
+	const char *text = inval_definition_get(definition, option);
+	Interval   *interval;
+	double		ms;
+
+	if (text == NULL)
+		return 0;
+	interval = DatumGetIntervalP(OidInputFunctionCall(F_INTERVAL_IN, pstrdup(text),
+													  InvalidOid, -1));
+	ms = (double) interval->time / 1000 +
+		((double) interval->month * DAYS_PER_MONTH + interval->day) * SECS_PER_DAY * 1000.0;
+	return ms >= INT_MAX ? INT_MAX : ms < 0 ? -1 : (int) ceil(ms);
 }
 
 /*

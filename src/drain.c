@@ -12,6 +12,9 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -23,6 +26,9 @@
 #include "refusal.h"
 #include "settings.h"
 #include "stats.h"
+
+/* Where a target has a rate, its batches are so small. */
+#define BATCHES_PER_SECOND	20
 
 /* Bytes of entries in one batch */
 #define BATCH_MAX_BYTES		(8 * 1024 * 1024)
@@ -48,11 +54,14 @@ typedef struct DrainBatch
 	TimestampTz now;
 } DrainBatch;
 
+static void drain_pace(InvalDrain *drain, int entries);
+static int	drain_batch_keys(const InvalTarget *target);
 static void drain_start_transaction(InvalDrain *drain);
 static void drain_commit_transaction(InvalDrain *drain);
 static void drain_gather(InvalDrain *drain, DrainBatch *batch);
 static BlockNumber drain_first_block(InvalDrain *drain);
 static bool drain_gather_row(InvalOutboxRow *row, void *arg);
+static bool drain_is_due(DrainBatch *batch, const InvalOutboxRow *row);
 static void drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row);
 static bool drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment);
 static bool drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch,
@@ -68,8 +77,8 @@ static void drain_settle_row(Relation relation, const InvalOutboxRow *row,
 							 uint64 *confirmed);
 static void drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
 							char **errors);
-static void drain_count(const InvalOutboxRow *row, const InvalOutcome *outcomes,
-						TimestampTz now);
+static void drain_count(const InvalDrain *drain, const InvalOutboxRow *row,
+						const InvalOutcome *outcomes, TimestampTz now);
 
 /*
  * Prepares for passes; each begins with inval_drain_rewind.  "own_transactions"
@@ -99,6 +108,7 @@ inval_drain_rewind(InvalDrain *drain, bool whole)
 	drain->block = InvalidBlockNumber;
 	ItemPointerSet(&drain->resume, 0, 0);
 	drain->found = 0;
+	drain->next_due = 0;
 }
 
 void
@@ -118,6 +128,7 @@ inval_drain_batch(InvalDrain *drain)
 	InvalShipment shipment;
 	bool		sent = true;
 
+	drain_pace(drain, 0);
 	MemoryContextReset(drain->context);
 	old = MemoryContextSwitchTo(drain->context);
 
@@ -125,6 +136,7 @@ inval_drain_batch(InvalDrain *drain)
 	if (batch.nrows > 0)
 	{
 		sent = drain_send(drain, &batch, &shipment);
+		drain_pace(drain, batch.entries);
 		drain_settle(drain, &batch, &shipment);
 		drain->found += batch.entries;
 	}
@@ -133,6 +145,47 @@ inval_drain_batch(InvalDrain *drain)
 	if (!sent)
 		return INVAL_DRAIN_FAILED;
 	return drain->table < INVAL_OUTBOX_TABLES ? INVAL_DRAIN_MORE : INVAL_DRAIN_PASSED;
+}
+
+/*
+ * Keeps to the target's rate: after a batch, notes when the next one may begin;
+ * with no entries, waits until then.  Batches are small enough that a second is
+ * made of many.
+ */
+static void
+drain_pace(InvalDrain *drain, int entries)
+{
+	InvalTarget *target = drain->target;
+	uint64		now = inval_clock_us();
+
+	if (target->max_rate == 0)
+		return;
+	if (entries > 0)
+	{
+		target->next_batch = Max(target->next_batch, now) +
+			(uint64) entries * 1000000 / (uint64) target->max_rate;
+		return;
+	}
+	while (now < target->next_batch)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 (long) ((target->next_batch - now + 999) / 1000),
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		now = inval_clock_us();
+	}
+}
+
+/*
+ * How many entries make a batch.
+ */
+static int
+drain_batch_keys(const InvalTarget *target)
+{
+	if (target->max_rate == 0)
+		return inval_batch_keys;
+	return Min(inval_batch_keys, Max(target->max_rate / BATCHES_PER_SECOND, 1));
 }
 
 static void
@@ -197,12 +250,12 @@ drain_gather(InvalDrain *drain, DrainBatch *batch)
 static BlockNumber
 drain_first_block(InvalDrain *drain)
 {
-	InvalDatabase *db = inval_shared_database();
 	BlockNumber low;
 
 	if (!drain->own_transactions)
 		return 0;				/* the announcements are the worker's */
-	low = pg_atomic_exchange_u32(&db->low_block[drain->table], InvalidBlockNumber);
+	low = pg_atomic_exchange_u32(&drain->target->health->low_block[drain->table],
+							 InvalidBlockNumber);
 	return drain->whole ? 0 : low;
 }
 
@@ -214,8 +267,10 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	char	   *pack;
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 
-	if (ItemPointerCompare(&row->tid, &batch->drain->resume) < 0 ||
-		!inval_outbox_is_owed(row) || !inval_outbox_is_ripe(row, batch->now) ||
+	if (row->target != batch->drain->target->number ||
+		ItemPointerCompare(&row->tid, &batch->drain->resume) < 0 ||
+		!inval_outbox_is_owed(row) || !drain_is_due(batch, row) ||
+		!inval_outbox_is_ripe(row, batch->now) ||
 		!inval_refusal_is_due(id, batch->now))
 		return true;
 	if (!inval_outbox_is_readable(row))
@@ -226,7 +281,7 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	}
 
 	if (batch->nrows > 0 &&
-		(batch->entries + row->entries > inval_batch_keys ||
+		(batch->entries + row->entries > drain_batch_keys(batch->drain->target) ||
 		 batch->bytes + row->pack_length > BATCH_MAX_BYTES))
 	{
 		/* The next batch begins here. */
@@ -253,6 +308,21 @@ drain_gather_row(InvalOutboxRow *row, void *arg)
 	batch->entries += row->entries;
 	batch->bytes += row->pack_length;
 	return true;
+}
+
+/*
+ * Whether a repetition is due; all else is.
+ */
+static bool
+drain_is_due(DrainBatch *batch, const InvalOutboxRow *row)
+{
+	InvalDrain *drain = batch->drain;
+
+	if (row->lane != INVAL_LANE_REPEAT || row->queued_at <= batch->now)
+		return true;
+	if (drain->next_due == 0 || row->queued_at < drain->next_due)
+		drain->next_due = row->queued_at;
+	return false;
 }
 
 static void
@@ -355,7 +425,7 @@ drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 		DrainRow   *row = &batch->rows[i];
 		const InvalOutcome *outcomes = shipment->outcomes + row->number;
 
-		drain_count(&row->row, outcomes, now);
+		drain_count(drain, &row->row, outcomes, now);
 		row->settled = drain->note_from != 0 &&
 			drain_note_row(&row->row, outcomes, horizon, &drain->confirmed);
 		if (row->settled)
@@ -492,7 +562,8 @@ drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes, char **
  * Adds a row's outcomes to the counters of its rules.
  */
 static void
-drain_count(const InvalOutboxRow *row, const InvalOutcome *outcomes, TimestampTz now)
+drain_count(const InvalDrain *drain, const InvalOutboxRow *row,
+			const InvalOutcome *outcomes, TimestampTz now)
 {
 	uint64		lag_us = (uint64) Max(now - row->queued_at, 0);
 	const char *place = row->pack;
@@ -511,7 +582,7 @@ drain_count(const InvalOutboxRow *row, const InvalOutcome *outcomes, TimestampTz
 			inval_stats_delivered(slot, run, lag_us, true);
 			run = 0;
 			rule = entry.rule;
-			slot = inval_stats_slot(rule, INVAL_DEFAULT_TARGET);
+			slot = inval_stats_slot(rule, drain->target->name);
 		}
 		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
 			run++;

@@ -25,6 +25,8 @@ typedef struct InvalDrain
 	int			table;			/* where the pass goes on */
 	BlockNumber block;
 	ItemPointerData resume;		/* rows before it were looked at */
+	TimestampTz next_due;		/* the first repetition that is not due yet; 0:
+								 * none was met in this pass */
 	uint64		note_from;		/* oldest transaction to be noted in the ledger;
 								 * 0: none is */
 	uint64		found;			/* entries met in this pass */

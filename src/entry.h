@@ -19,8 +19,8 @@ typedef enum InvalLane
 {
 	INVAL_LANE_COMMIT,			/* sent by the commit callback */
 	INVAL_LANE_WORKER,			/* sent by the worker */
-	INVAL_LANE_SHADOW,			/* counted only, neither stored nor sent */
-	INVAL_LANES
+	INVAL_LANE_REPEAT,			/* sent by the worker once more, later */
+	INVAL_LANE_SHADOW			/* counted only, neither stored nor sent */
 } InvalLane;
 
 /* The pointers point into somebody else's bytes and are not terminated. */

@@ -1,6 +1,7 @@
 /*
  * launcher.c
- *		Starts one worker for each database that has the extension.
+ *		Starts one worker for each database that has the extension, and one for
+ *		each further target in it.
  *
  * Which databases have it cannot be seen from outside, so when the server has
  * started each database is visited once, by a worker that leaves again if
@@ -39,6 +40,7 @@
 #include "launcher.h"
 #include "settings.h"
 #include "shared.h"
+#include "target.h"
 
 /* A worker that died is started again after this time. */
 #define RESTART_PAUSE_MS	1000
@@ -46,27 +48,36 @@
 /* How often the list of databases is read without being asked to. */
 #define RESCAN_MS			60000
 
-typedef struct LauncherDatabase
+/* A worker that runs, or might: one for each target of a database */
+typedef struct LauncherKey
 {
-	Oid			database;		/* hash key */
+	Oid			database;
+	int32		target;			/* its number; 0: "default", always wanted */
+} LauncherKey;
+
+typedef struct LauncherWorker
+{
+	LauncherKey key;
 	bool		exists;			/* at the last look at pg_database */
 	bool		visited;		/* a worker was there since the server started */
 	BackgroundWorkerHandle *handle; /* NULL: none is running */
 	TimestampTz not_before;		/* of the next start */
-} LauncherDatabase;
+} LauncherWorker;
 
-static HTAB *launcher_databases = NULL;
+static HTAB *launcher_workers = NULL;
 static bool launcher_full = false;
 
 static void launcher_start(void);
 static void launcher_exit(int code, Datum arg);
 static bool launcher_meets_new_database(void);
+static LauncherWorker *launcher_enter(LauncherKey key);
 static void launcher_read_databases(void);
 static long launcher_tend(void);
 static List *launcher_take_stock(int *running);
-static bool launcher_wants_worker(LauncherDatabase *db);
-static bool launcher_database_exists(LauncherDatabase *db);
-static bool launcher_start_worker(LauncherDatabase *db);
+static void launcher_note_targets(void);
+static bool launcher_wants_worker(LauncherWorker *db);
+static bool launcher_database_exists(LauncherWorker *db);
+static bool launcher_start_worker(LauncherWorker *db);
 static void launcher_request_callback(XactEvent event, void *arg);
 
 static bool request_pending = false;
@@ -164,9 +175,9 @@ launcher_start(void)
 {
 	HASHCTL		ctl = {0};
 
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(LauncherDatabase);
-	launcher_databases = hash_create("inval databases", 64, &ctl,
+	ctl.keysize = sizeof(LauncherKey);
+	ctl.entrysize = sizeof(LauncherWorker);
+	launcher_workers = hash_create("inval workers", 64, &ctl,
 									 HASH_ELEM | HASH_BLOBS);
 	inval_shared()->launcher_latch = MyLatch;
 	before_shmem_exit(launcher_exit, (Datum) 0);
@@ -193,16 +204,33 @@ launcher_meets_new_database(void)
 	for (i = 0; i < shared->databases; i++)
 	{
 		/* Read without the mutex: at worst we look once too often. */
-		Oid			database = inval_shared_databases()[i].database;
-		LauncherDatabase *db;
+		LauncherKey key = {inval_shared_databases()[i].database, 0};
+		LauncherWorker *db;
 
-		if (!OidIsValid(database))
+		if (!OidIsValid(key.database))
 			continue;
-		db = hash_search(launcher_databases, &database, HASH_FIND, NULL);
+		db = hash_search(launcher_workers, &key, HASH_FIND, NULL);
 		if (db == NULL || !db->exists)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * What is known of a worker, made on first use.
+ */
+static LauncherWorker *
+launcher_enter(LauncherKey key)
+{
+	bool		found;
+	LauncherWorker *worker = hash_search(launcher_workers, &key, HASH_ENTER, &found);
+
+	if (!found)
+	{
+		memset(worker, 0, sizeof(*worker));
+		worker->key = key;
+	}
+	return worker;
 }
 
 /*
@@ -216,11 +244,11 @@ launcher_read_databases(void)
 	TableScanDesc scan;
 	HeapTuple	tuple;
 	HASH_SEQ_STATUS status;
-	LauncherDatabase *db;
+	LauncherWorker *db;
 
-	hash_seq_init(&status, launcher_databases);
+	hash_seq_init(&status, launcher_workers);
 	while ((db = hash_seq_search(&status)) != NULL)
-		db->exists = false;
+		db->exists = db->exists && db->key.target != 0;
 
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
@@ -230,28 +258,22 @@ launcher_read_databases(void)
 	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
 	{
 		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-		bool		found;
+		LauncherKey key = {form->oid, 0};
 
-		if (!form->datallowconn)
-			continue;
-		db = hash_search(launcher_databases, &form->oid, HASH_ENTER, &found);
-		if (!found)
-		{
-			memset(db, 0, sizeof(*db));
-			db->database = form->oid;
-		}
-		db->exists = true;
+		if (form->datallowconn)
+			launcher_enter(key)->exists = true;
 	}
 	table_endscan(scan);
 	table_close(relation, AccessShareLock);
 	CommitTransactionCommand();
 
-	hash_seq_init(&status, launcher_databases);
+	hash_seq_init(&status, launcher_workers);
 	while ((db = hash_seq_search(&status)) != NULL)
 		if (!db->exists && db->handle == NULL)
 		{
-			inval_shared_forget_database(db->database);
-			(void) hash_search(launcher_databases, &db->database, HASH_REMOVE, NULL);
+			if (db->key.target == 0)
+				inval_shared_forget_database(db->key.database);
+			(void) hash_search(launcher_workers, &db->key, HASH_REMOVE, NULL);
 		}
 }
 
@@ -270,7 +292,7 @@ launcher_tend(void)
 
 	foreach(lc, wanted)
 	{
-		LauncherDatabase *db = lfirst(lc);
+		LauncherWorker *db = lfirst(lc);
 
 		if (now < db->not_before)
 			timeout = Min(timeout, TimestampDifferenceMilliseconds(now, db->not_before) + 1);
@@ -285,7 +307,7 @@ launcher_tend(void)
 		{
 			if (!launcher_full)
 				ereport(LOG,
-						(errmsg("inval has no worker for every database that wants one"),
+						(errmsg("inval has no worker for every database and target that wants one"),
 						 errhint("Raise inval.workers or max_worker_processes.")));
 			launcher_full = true;
 			timeout = Min(timeout, RESTART_PAUSE_MS);
@@ -296,17 +318,43 @@ launcher_tend(void)
 }
 
 /*
- * Lists the databases that want a worker, and counts those that have one.
+ * Learns from shared memory which targets want a worker of their own.
+ */
+static void
+launcher_note_targets(void)
+{
+	InvalShared *shared = inval_shared();
+	HASH_SEQ_STATUS status;
+	LauncherWorker *worker;
+	uint32		i;
+
+	hash_seq_init(&status, launcher_workers);
+	while ((worker = hash_seq_search(&status)) != NULL)
+		if (worker->key.target != 0)
+			worker->exists = false;
+	for (i = 0; i < shared->targets; i++)
+	{
+		InvalTargetHealth *target = &inval_shared_targets()[i];
+		LauncherKey key = {target->database, inval_target_number(target->name)};
+
+		if (OidIsValid(key.database) && key.target != 0 && target->wanted)
+			launcher_enter(key)->exists = true;
+	}
+}
+
+/*
+ * Lists the workers that are wanted, and counts those that run.
  */
 static List *
 launcher_take_stock(int *running)
 {
 	HASH_SEQ_STATUS status;
-	LauncherDatabase *db;
+	LauncherWorker *db;
 	List	   *wanted = NIL;
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-	hash_seq_init(&status, launcher_databases);
+	launcher_note_targets();
+	hash_seq_init(&status, launcher_workers);
 	while ((db = hash_seq_search(&status)) != NULL)
 	{
 		pid_t		pid;
@@ -341,10 +389,10 @@ launcher_take_stock(int *running)
  * (command_guard.c), the start is put off.
  */
 static bool
-launcher_wants_worker(LauncherDatabase *db)
+launcher_wants_worker(LauncherWorker *db)
 {
 	InvalShared *shared = inval_shared();
-	bool		wanted = !db->visited;
+	bool		wanted = db->key.target != 0 || !db->visited;
 	bool		has_one = false;
 	uint32		i;
 
@@ -353,12 +401,19 @@ launcher_wants_worker(LauncherDatabase *db)
 	{
 		InvalDatabase *slot = &inval_shared_databases()[i];
 
-		if (slot->database != db->database)
+		if (slot->database != db->key.database)
 			continue;
 		wanted = true;
-		/* It may be one that a launcher before this one has started. */
-		has_one = slot->worker_pid != 0;
 		db->not_before = Max(db->not_before, slot->hold_until);
+	}
+	/* It may be one that a launcher before this one has started. */
+	for (i = 0; i < shared->targets; i++)
+	{
+		InvalTargetHealth *slot = &inval_shared_targets()[i];
+
+		if (slot->database == db->key.database && slot->worker_pid != 0 &&
+			inval_target_number(slot->name) == db->key.target)
+			has_one = true;
 	}
 	SpinLockRelease(&shared->mutex);
 	return wanted && !has_one;
@@ -368,32 +423,36 @@ launcher_wants_worker(LauncherDatabase *db)
  * Whether a database is still there, so that no worker is started in vain.
  */
 static bool
-launcher_database_exists(LauncherDatabase *db)
+launcher_database_exists(LauncherWorker *db)
 {
 	SetCurrentStatementStartTimestamp();
 	StartTransactionCommand();
-	db->exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(db->database));
+	db->exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(db->key.database));
 	CommitTransactionCommand();
 	return db->exists;
 }
 
 static bool
-launcher_start_worker(LauncherDatabase *db)
+launcher_start_worker(LauncherWorker *db)
 {
 	BackgroundWorker worker = {0};
 	MemoryContext old;
 	bool		started;
 
+	StaticAssertStmt(sizeof(db->key.target) <= BGW_EXTRALEN, "no room for the target");
+
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;	/* that is for us to do */
 	worker.bgw_notify_pid = MyProcPid;
-	worker.bgw_main_arg = ObjectIdGetDatum(db->database);
+	worker.bgw_main_arg = ObjectIdGetDatum(db->key.database);
 	strlcpy(worker.bgw_library_name, "inval", sizeof(worker.bgw_library_name));
 	strlcpy(worker.bgw_function_name, "inval_worker_main",
 			sizeof(worker.bgw_function_name));
+	memcpy(worker.bgw_extra, &db->key.target, sizeof(db->key.target));
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name),
-			 "inval worker for database %u", db->database);
+			 db->key.target == 0 ? "inval worker for database %u" :
+			 "inval worker for database %u, target %d", db->key.database, db->key.target);
 	strlcpy(worker.bgw_type, "inval worker", sizeof(worker.bgw_type));
 
 	old = MemoryContextSwitchTo(TopMemoryContext);

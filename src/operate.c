@@ -1,6 +1,6 @@
 /*
  * operate.c
- *		SQL functions to operate inval: drain, pause, resume, start a worker.
+ *		SQL functions to operate inval: drain, start a worker.
  */
 #include "postgres.h"
 
@@ -26,13 +26,12 @@
 #define DRAIN_PAUSE_MS		20
 
 static uint64 operate_timeout_us(Interval *timeout);
+static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
+								   bool *in_time);
 static bool operate_drain_pass(InvalDrain *drain, uint64 deadline);
 static void operate_wait(int milliseconds);
-static void operate_set_paused(char *target, bool paused);
 
 PG_FUNCTION_INFO_V1(inval_drain);
-PG_FUNCTION_INFO_V1(inval_pause);
-PG_FUNCTION_INFO_V1(inval_resume);
 PG_FUNCTION_INFO_V1(inval_start_worker);
 
 /*
@@ -48,38 +47,55 @@ inval_drain(PG_FUNCTION_ARGS)
 	uint64		deadline = inval_clock_us() +
 		operate_timeout_us(PG_GETARG_INTERVAL_P(0));
 	InvalTarget *target;
-	InvalDrain	drain;
+	uint64		confirmed = 0;
+	bool		in_time = true;
 
 	PreventCommandIfReadOnly("inval_drain()");
 	PreventCommandDuringRecovery("inval_drain()");
 	(void) inval_catalog(false);
 	inval_ledger_attach();
 	target = inval_target_default();
+	if (target->health->worker_pid == 0)
+		inval_outbox_sweep(false);
+	for (; target != NULL; target = target->next)
+		if (!target->dropped)
+			confirmed += operate_drain_target(target, deadline, &in_time);
+	if (!in_time)
+		ereport(WARNING,
+				(errmsg("the queue is not empty yet"),
+				 errdetail("The timeout has passed."),
+				 errhint("See inval_target_status for the state of the target.")));
+	PG_RETURN_INT64((int64) confirmed);
+}
+
+/*
+ * Delivers what is queued for a target.  Returns how many were confirmed; clears
+ * *in_time if that is not all.
+ */
+static uint64
+operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
+{
+	InvalDrain	drain;
+
 	if (pg_atomic_read_u32(&target->health->paused) != 0)
 	{
 		ereport(NOTICE,
 				(errmsg("target \"%s\" is paused", target->name),
 				 errhint("Resume it by inval_resume.")));
-		PG_RETURN_INT64(0);
+		return 0;
 	}
-
-	if (inval_shared_database()->worker_pid == 0)
-		inval_outbox_sweep(false);
 	inval_drain_begin(&drain, target, false);
 	while (!operate_drain_pass(&drain, deadline))
 	{
 		if (inval_clock_us() >= deadline)
 		{
-			ereport(WARNING,
-					(errmsg("the queue is not empty yet"),
-					 errdetail("The timeout has passed."),
-					 errhint("See inval_target_status for the state of the target.")));
+			*in_time = false;
 			break;
 		}
 		operate_wait(DRAIN_PAUSE_MS);
 	}
 	inval_drain_end(&drain);
-	PG_RETURN_INT64((int64) drain.confirmed);
+	return drain.confirmed;
 }
 
 /*
@@ -128,36 +144,6 @@ operate_timeout_us(Interval *timeout)
 				 errmsg("timeout must not be negative")));
 	/* A year is as good as forever, and far from overflow. */
 	return (uint64) (Min(seconds, 365.0 * SECS_PER_DAY) * USECS_PER_SEC);
-}
-
-Datum
-inval_pause(PG_FUNCTION_ARGS)
-{
-	operate_set_paused(text_to_cstring(PG_GETARG_TEXT_PP(0)), true);
-	PG_RETURN_VOID();
-}
-
-Datum
-inval_resume(PG_FUNCTION_ARGS)
-{
-	operate_set_paused(text_to_cstring(PG_GETARG_TEXT_PP(0)), false);
-	PG_RETURN_VOID();
-}
-
-/*
- * Takes effect at once, in all sessions, whether or not the caller commits.
- */
-static void
-operate_set_paused(char *target, bool paused)
-{
-	if (!inval_target_exists(target))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("target \"%s\" does not exist", target),
-				 errhint("This version of inval has the target \"default\", which inval.redis_url sets.")));
-	pg_atomic_write_u32(&inval_target_health(target)->paused, paused ? 1 : 0);
-	if (!paused)
-		inval_shared_wake_worker(inval_shared_database());
 }
 
 /*

@@ -64,11 +64,11 @@ static Size outbox_slice(const char *entries, Size length, int32 *count);
 
 /*
  * Queues entries (packed as entry.h has them) as part of the current
- * transaction.  Leaves a RowExclusiveLock until the transaction ends.
+ * transaction; those of the lane "repeat" are due after_ms later.  Leaves a RowExclusiveLock until the transaction ends.
  */
 void
 inval_outbox_write(const char *entries, Size length, InvalLane lane,
-				   InvalOutboxUse use)
+				   int32 target, int after_ms, InvalOutboxUse use)
 {
 	InvalOutboxRow row = {0};
 	Relation	relation;
@@ -82,7 +82,8 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 
 	row.xid = GetTopFullTransactionId();
 	row.lane = lane;
-	row.queued_at = GetCurrentTimestamp();
+	row.target = target;
+	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
 	if (!FullTransactionIdEquals(row.xid, numbered_xid))
 	{
 		numbered_xid = row.xid;
@@ -135,21 +136,20 @@ inval_outbox_is_mine(int table)
 }
 
 /*
- * Tells the worker from where on it finds what this transaction wrote.  Called
- * when that is visible, so that who looks from there on sees it.
+ * Tells the worker of a target from where on it finds what this transaction
+ * wrote.  Called when that is visible, so that who looks from there on sees it.
  */
 void
-inval_outbox_announce(void)
+inval_outbox_announce(InvalTargetHealth *target)
 {
-	InvalDatabase *db = inval_shared_database();
 	int			i;
 
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 	{
-		uint32		low = pg_atomic_read_u32(&db->low_block[i]);
+		uint32		low = pg_atomic_read_u32(&target->low_block[i]);
 
 		while (written[i] < low &&
-			   !pg_atomic_compare_exchange_u32(&db->low_block[i], &low, written[i]))
+			   !pg_atomic_compare_exchange_u32(&target->low_block[i], &low, written[i]))
 			;
 	}
 }
@@ -223,6 +223,8 @@ outbox_slice(const char *entries, Size length, int32 *count)
 static char
 outbox_letter(const InvalOutboxRow *row)
 {
+	if (row->lane == INVAL_LANE_REPEAT)
+		return OUTBOX_LETTER_REPEAT;
 	if (row->lane == INVAL_LANE_COMMIT)
 		return row->sole ? OUTBOX_LETTER_COMMIT_ALL : OUTBOX_LETTER_COMMIT;
 	return row->sole ? OUTBOX_LETTER_WORKER_ALL : OUTBOX_LETTER_WORKER;

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "entry.h"
+#include "shared.h"
 
 /* One row: entries of one transaction for one target */
 typedef struct InvalOutboxRow
@@ -23,7 +24,7 @@ typedef struct InvalOutboxRow
 	InvalLane	lane;
 	bool		sole;			/* all that its transaction has queued */
 	int32		entries;
-	TimestampTz queued_at;
+	TimestampTz queued_at;		/* lane "repeat": when it is due */
 	const char *pack;			/* the entries, as entry.h has them */
 	Size		pack_length;
 } InvalOutboxRow;
@@ -54,10 +55,10 @@ typedef enum InvalOutboxUse
 
 /* Writing; outbox.c */
 extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
-							   InvalOutboxUse use);
+							   int32 target, int after_ms, InvalOutboxUse use);
 extern void inval_outbox_write_row(const InvalOutboxRow *row);
 extern bool inval_outbox_is_mine(int table);
-extern void inval_outbox_announce(void);	/* cannot fail */
+extern void inval_outbox_announce(InvalTargetHealth *target);	/* cannot fail */
 
 /* Reading and removing; outbox_rotate.c */
 extern void inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg);

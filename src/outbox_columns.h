@@ -31,5 +31,6 @@ enum
 #define OUTBOX_LETTER_COMMIT_ALL	'C'
 #define OUTBOX_LETTER_WORKER		'w'
 #define OUTBOX_LETTER_WORKER_ALL	'W'
+#define OUTBOX_LETTER_REPEAT		'r'
 
 #endif							/* INVAL_OUTBOX_COLUMNS_H */

@@ -28,6 +28,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
@@ -40,6 +41,7 @@
 #include "outbox.h"
 #include "outbox_columns.h"
 #include "settings.h"
+#include "target.h"
 
 /*
  * A transaction of the commit lane that became visible less than this ago may
@@ -177,7 +179,8 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 		DatumGetInt32(values[OUTBOX_TARGET]);
 	letter = DatumGetChar(values[OUTBOX_LANE]);
 	row->lane = letter == OUTBOX_LETTER_COMMIT || letter == OUTBOX_LETTER_COMMIT_ALL ?
-		INVAL_LANE_COMMIT : INVAL_LANE_WORKER;
+		INVAL_LANE_COMMIT :
+		letter == OUTBOX_LETTER_REPEAT ? INVAL_LANE_REPEAT : INVAL_LANE_WORKER;
 	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
 		letter == OUTBOX_LETTER_WORKER_ALL;
 	row->entries = nulls[OUTBOX_ENTRIES] ? OUTBOX_USUAL_ENTRIES :
@@ -197,8 +200,16 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 bool
 inval_outbox_is_owed(const InvalOutboxRow *row)
 {
-	return (row->lane != INVAL_LANE_COMMIT && !row->sole) ||
-		inval_ledger_look(row->xid) != INVAL_LEDGER_CONFIRMED;
+	if ((row->lane == INVAL_LANE_COMMIT || row->sole) &&
+		inval_ledger_look(row->xid) == INVAL_LEDGER_CONFIRMED)
+		return false;
+	if (likely(inval_target_by_number(row->target) != NULL))
+		return true;
+
+	/* Nobody is owed what was queued for a target that was dropped. */
+	AcceptInvalidationMessages();
+	inval_targets_refresh();
+	return inval_target_by_number(row->target) != NULL;
 }
 
 /*

@@ -2,7 +2,7 @@
  * pending.c
  *		The set of invalidations that this transaction owes.
  *
- * For each lane there is a log of entries in the order they were added, in the
+ * For each lane and target there is a log of entries in the order they were added, in the
  * format of the outbox, and a hash table of positions in it that removes
  * duplicates.  Subtransactions nest, so what a subtransaction (with those
  * inside it) has added is always the tail of the log: rolling back to a
@@ -77,6 +77,9 @@ typedef struct PendingMark
 
 struct PendingSet
 {
+	InvalLane	lane;
+	int32		target;
+	int			after_ms;		/* see InvalOwed */
 	char	   *log;
 	Size		length;
 	Size		capacity;
@@ -87,35 +90,40 @@ struct PendingSet
 	uint32		duplicates;		/* found since the table was last empty */
 };
 
-static PendingSet sets[INVAL_LANES];
+/* Each is allocated by itself, because its table points to it. */
+static PendingSet **sets = NULL;
+static int	nsets = 0;
+static int	max_sets = 0;
+static PendingSet *last_set = NULL;	/* that something was added to */
+
 static MemoryContext pending_context = NULL;
 static bool flushed = false;	/* the outbox has it all */
 static bool spilled = false;	/* the outbox may have some already */
 
-static void pending_begin(void);
+static InvalLane pending_early_lane(InvalLane lane);
+static PendingSet *pending_find(InvalLane lane, int32 target, int after_ms);
 static void pending_mark_level(PendingSet *set);
-static void pending_make_room(InvalLane lane, Size size);
+static void pending_make_room(PendingSet *set, Size size);
 static Size pending_growth(const PendingSet *set, Size size);
-static bool pending_is_worth_it(InvalLane lane);
+static bool pending_is_worth_it(const PendingSet *set);
 static Size pending_memory(void);
-static void pending_spill(InvalLane lane);
+static void pending_spill(PendingSet *set);
 static void pending_truncate(PendingSet *set, Size length);
 static uint32 pending_hash(const InvalEntry *entry);
 static InvalEntry pending_read(const PendingSet *set, uint32 position);
 
 /*
- * Adds an invalidation to the set.  Returns false if the lane has it already
- * (the rule is not part of what makes two of them the same).  May write to the
- * outbox, hence raise any error of a table insert.
+ * Adds an invalidation for a target, by its number.  Returns false if the lane
+ * has it already (the rule is not part of what makes two of them the same).  May
+ * write to the outbox, hence raise any error of a table insert.
  */
 bool
-inval_pending_add(InvalLane lane, const InvalEntry *entry)
+inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *entry)
 {
-	PendingSet *set = &sets[lane];
+	PendingSet *set;
 	Size		size = inval_entry_size(entry);
 	bool		found;
 
-	pending_begin();
 	if (unlikely(flushed))
 	{
 		/*
@@ -127,13 +135,15 @@ inval_pending_add(InvalLane lane, const InvalEntry *entry)
 		if (lane != INVAL_LANE_SHADOW)
 		{
 			inval_entry_write(bytes, entry);
-			inval_outbox_write(bytes, size, INVAL_LANE_WORKER, INVAL_OUTBOX_MORE);
+			inval_outbox_write(bytes, size, pending_early_lane(lane), target, after_ms,
+							   INVAL_OUTBOX_MORE);
 		}
 		pfree(bytes);
 		return true;
 	}
 
-	pending_make_room(lane, size);
+	set = pending_find(lane, target, after_ms);
+	pending_make_room(set, size);
 	pending_mark_level(set);
 
 	/* Written behind the end of the log first, kept if it is new. */
@@ -148,14 +158,24 @@ inval_pending_add(InvalLane lane, const InvalEntry *entry)
 }
 
 /*
- * The entries of a lane, one after the other, in the order they were added.
- * Valid until the set changes.
+ * How many sets there are; some may be empty.
  */
-const char *
-inval_pending_entries(InvalLane lane, Size *length)
+int
+inval_pending_sets(void)
 {
-	*length = sets[lane].length;
-	return sets[lane].log;
+	return nsets;
+}
+
+/*
+ * A set: its entries in the order they were added.  Valid until it changes.
+ */
+InvalOwed
+inval_pending_set(int i)
+{
+	InvalOwed	owed = {sets[i]->lane, sets[i]->target, sets[i]->after_ms,
+	sets[i]->log, sets[i]->length};
+
+	return owed;
 }
 
 /*
@@ -189,11 +209,11 @@ void
 inval_pending_subcommit(void)
 {
 	int			level = GetCurrentTransactionNestLevel();
-	int			lane;
+	int			i;
 
-	for (lane = 0; lane < INVAL_LANES; lane++)
+	for (i = 0; i < nsets; i++)
 	{
-		PendingSet *set = &sets[lane];
+		PendingSet *set = sets[i];
 		PendingMark *top = set->nmarks > 0 ? &set->marks[set->nmarks - 1] : NULL;
 
 		if (top == NULL || top->level < level)
@@ -213,11 +233,11 @@ void
 inval_pending_subabort(void)
 {
 	int			level = GetCurrentTransactionNestLevel();
-	int			lane;
+	int			i;
 
-	for (lane = 0; lane < INVAL_LANES; lane++)
+	for (i = 0; i < nsets; i++)
 	{
-		PendingSet *set = &sets[lane];
+		PendingSet *set = sets[i];
 
 		while (set->nmarks > 0 && set->marks[set->nmarks - 1].level >= level)
 			pending_truncate(set, set->marks[--set->nmarks].length);
@@ -231,15 +251,15 @@ void
 inval_pending_reset(void)
 {
 	bool		keep = true;
-	int			lane;
+	int			i;
 
 	flushed = false;
 	spilled = false;
 	if (pending_context == NULL)
 		return;
-	for (lane = 0; lane < INVAL_LANES; lane++)
+	for (i = 0; i < nsets; i++)
 	{
-		PendingSet *set = &sets[lane];
+		PendingSet *set = sets[i];
 
 		set->nmarks = 0;
 		set->length = 0;
@@ -250,22 +270,61 @@ inval_pending_reset(void)
 	}
 	if (!keep)
 	{
-		memset(sets, 0, sizeof(sets));
+		sets = NULL;
+		nsets = max_sets = 0;
+		last_set = NULL;
 		MemoryContextReset(pending_context);
 		return;
 	}
-	for (lane = 0; lane < INVAL_LANES; lane++)
-		if (sets[lane].positions && sets[lane].positions->members > 0)
-			positions_reset(sets[lane].positions);
+	for (i = 0; i < nsets; i++)
+		if (sets[i]->positions && sets[i]->positions->members > 0)
+			positions_reset(sets[i]->positions);
 }
 
-static void
-pending_begin(void)
+/*
+ * What goes to the outbox early, or late, is the worker's.
+ */
+static InvalLane
+pending_early_lane(InvalLane lane)
 {
-	if (likely(pending_context != NULL))
-		return;
-	pending_context = AllocSetContextCreate(TopMemoryContext, "inval pending",
-											ALLOCSET_DEFAULT_SIZES);
+	return lane == INVAL_LANE_REPEAT ? lane : INVAL_LANE_WORKER;
+}
+
+/*
+ * The set of a lane and a target, made on first use.
+ */
+static PendingSet *
+pending_find(InvalLane lane, int32 target, int after_ms)
+{
+	int			i;
+
+	if (likely(last_set != NULL && last_set->lane == lane && last_set->target == target &&
+			   last_set->after_ms == after_ms))
+		return last_set;
+	for (i = 0; i < nsets; i++)
+		if (sets[i]->lane == lane && sets[i]->target == target &&
+			sets[i]->after_ms == after_ms)
+			return last_set = sets[i];
+
+	if (pending_context == NULL)
+		pending_context = AllocSetContextCreate(TopMemoryContext, "inval pending",
+												ALLOCSET_DEFAULT_SIZES);
+	if (nsets == max_sets)
+	{
+		int			max = Max(4, max_sets * 2);
+
+		if (sets == NULL)
+			sets = MemoryContextAlloc(pending_context, max * sizeof(PendingSet *));
+		else
+			sets = repalloc(sets, max * sizeof(PendingSet *));
+		max_sets = max;
+	}
+	last_set = MemoryContextAllocZero(pending_context, sizeof(PendingSet));
+	last_set->lane = lane;
+	last_set->target = target;
+	last_set->after_ms = after_ms;
+	sets[nsets++] = last_set;
+	return last_set;
 }
 
 /*
@@ -298,9 +357,8 @@ pending_mark_level(PendingSet *set)
  * Makes sure that an entry of "size" bytes fits, and one more position.
  */
 static void
-pending_make_room(InvalLane lane, Size size)
+pending_make_room(PendingSet *set, Size size)
 {
-	PendingSet *set = &sets[lane];
 	Size		growth;
 
 	if (set->positions == NULL)
@@ -310,8 +368,8 @@ pending_make_room(InvalLane lane, Size size)
 	if (growth == 0)
 		return;
 	if (pending_memory() + growth > (Size) inval_pending_memory * 1024 ||
-		!pending_is_worth_it(lane))
-		pending_spill(lane);
+		!pending_is_worth_it(set))
+		pending_spill(set);
 
 	if (set->length + size > set->capacity)
 	{
@@ -351,13 +409,12 @@ pending_growth(const PendingSet *set, Size size)
  * the worker's, so not as long as all of it could be delivered at commit.
  */
 static bool
-pending_is_worth_it(InvalLane lane)
+pending_is_worth_it(const PendingSet *set)
 {
-	PendingSet *set = &sets[lane];
 	uint32		entries = set->positions->members;
 
 	return entries < KEEP_LOOKING ||
-		(lane == INVAL_LANE_COMMIT && entries <= (uint32) inval_commit_max_keys) ||
+		(set->lane == INVAL_LANE_COMMIT && entries <= (uint32) inval_commit_max_keys) ||
 		set->duplicates > (entries + set->duplicates) * WORTH_LOOKING;
 }
 
@@ -365,13 +422,13 @@ static Size
 pending_memory(void)
 {
 	Size		memory = 0;
-	int			lane;
+	int			i;
 
-	for (lane = 0; lane < INVAL_LANES; lane++)
+	for (i = 0; i < nsets; i++)
 	{
-		memory += sets[lane].capacity;
-		if (sets[lane].positions != NULL)
-			memory += sets[lane].positions->size * sizeof(PositionEntry);
+		memory += sets[i]->capacity;
+		if (sets[i]->positions != NULL)
+			memory += sets[i]->positions->size * sizeof(PositionEntry);
 	}
 	return memory;
 }
@@ -380,9 +437,8 @@ pending_memory(void)
  * Moves what the current level has added to the outbox, if it is worth a row.
  */
 static void
-pending_spill(InvalLane lane)
+pending_spill(PendingSet *set)
 {
-	PendingSet *set = &sets[lane];
 	int			level = GetCurrentTransactionNestLevel();
 	Size		start = 0;
 
@@ -395,10 +451,12 @@ pending_spill(InvalLane lane)
 	if (set->length - start < SPILL_MINIMUM)
 		return;
 
-	inval_stats_count_queued(set->log + start, set->length - start, false);
-	if (lane != INVAL_LANE_SHADOW)
+	if (set->lane != INVAL_LANE_REPEAT)
+		inval_stats_count_queued(set->target, set->log + start, set->length - start, false);
+	if (set->lane != INVAL_LANE_SHADOW)
 		inval_outbox_write(set->log + start, set->length - start,
-						   INVAL_LANE_WORKER, INVAL_OUTBOX_LASTING);
+						   pending_early_lane(set->lane), set->target, set->after_ms,
+						   INVAL_OUTBOX_LASTING);
 	pending_truncate(set, start);
 	spilled = true;
 }

@@ -7,8 +7,20 @@
 
 #include "entry.h"
 
-extern bool inval_pending_add(InvalLane lane, const InvalEntry *entry);
-extern const char *inval_pending_entries(InvalLane lane, Size *length);
+/* What is owed to one target by one lane */
+typedef struct InvalOwed
+{
+	InvalLane	lane;
+	int32		target;			/* its number */
+	int			after_ms;		/* lane "repeat": how much later */
+	const char *entries;		/* one after the other, as entry.h has them */
+	Size		length;
+} InvalOwed;
+
+extern bool inval_pending_add(InvalLane lane, int32 target, int after_ms,
+							  const InvalEntry *entry);
+extern int	inval_pending_sets(void);
+extern InvalOwed inval_pending_set(int i);
 extern bool inval_pending_did_spill(void);
 extern bool inval_pending_is_flushed(void);
 

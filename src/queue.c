@@ -26,12 +26,14 @@
 typedef struct QueueScan
 {
 	ReturnSetInfo *result;
+	const InvalTarget *target;	/* what the fields below are about */
 	bool		down;			/* the target is, hence: */
 	uint32		attempts;
 	TimestampTz next_try;
 	char		error[INVAL_ERROR_LEN];
 } QueueScan;
 
+static void queue_look_at(QueueScan *scan, const InvalTarget *target);
 static bool queue_visit_row(InvalOutboxRow *row, void *arg);
 static void queue_put_entry(QueueScan *scan, const InvalOutboxRow *row,
 							int64 number, const InvalEntry *entry);
@@ -48,20 +50,32 @@ Datum
 inval_queue_rows(PG_FUNCTION_ARGS)
 {
 	QueueScan	scan = {0};
-	InvalTargetHealth *health = inval_target_health(INVAL_DEFAULT_TARGET);
 
 	InitMaterializedSRF(fcinfo, 0);
 	scan.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	inval_ledger_attach();
-	SpinLockAcquire(&health->mutex);
-	scan.down = pg_atomic_read_u32(&health->down) != 0;
-	scan.attempts = health->attempts;
-	scan.next_try = health->next_try;
-	strlcpy(scan.error, health->last_error, sizeof(scan.error));
-	SpinLockRelease(&health->mutex);
-
+	inval_targets_refresh();
 	inval_outbox_scan_all(queue_visit_row, &scan);
 	return (Datum) 0;
+}
+
+/*
+ * Looks at the health of a target, once for rows in a row.
+ */
+static void
+queue_look_at(QueueScan *scan, const InvalTarget *target)
+{
+	InvalTargetHealth *health = target->health;
+
+	if (scan->target == target)
+		return;
+	scan->target = target;
+	SpinLockAcquire(&health->mutex);
+	scan->down = pg_atomic_read_u32(&health->down) != 0;
+	scan->attempts = health->attempts;
+	scan->next_try = health->next_try;
+	strlcpy(scan->error, health->last_error, sizeof(scan->error));
+	SpinLockRelease(&health->mutex);
 }
 
 static bool
@@ -70,8 +84,11 @@ queue_visit_row(InvalOutboxRow *row, void *arg)
 	const char *place = row->pack;
 	int			i;
 
-	if (!inval_outbox_is_owed(row))
+	InvalTarget *target = inval_target_by_number(row->target);
+
+	if (target == NULL || !inval_outbox_is_owed(row))
 		return true;
+	queue_look_at(arg, target);
 	if (!inval_outbox_is_readable(row))
 	{
 		queue_put_entry(arg, row, row->first, NULL);
@@ -103,7 +120,7 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 	values[1] = TimestampTzGetDatum(row->queued_at);
 	values[2] = FullTransactionIdGetDatum(row->xid);
 	nulls[3] = entry == NULL || entry->rule == 0;
-	values[4] = CStringGetTextDatum(INVAL_DEFAULT_TARGET);
+	values[4] = CStringGetTextDatum(scan->target->name);
 	nulls[5] = nulls[6] = entry == NULL;
 	nulls[7] = entry == NULL || entry->field == NULL;
 	if (!nulls[3])
@@ -164,6 +181,7 @@ inval_touch(PG_FUNCTION_ARGS)
 	InvalEntry	entry = {0};
 	InvalLane	lane = INVAL_LANE_COMMIT;
 	char	   *words[5] = {NULL};
+	InvalTarget *target;
 	InvalTally *tally;
 	int			i;
 
@@ -197,11 +215,7 @@ inval_touch(PG_FUNCTION_ARGS)
 				 errmsg("delivery \"%s\" does not exist or is not supported by this version of inval",
 						words[2]),
 				 errhint("It is one of \"commit\", \"background\".")));
-	if (!inval_target_exists(words[4]))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("target \"%s\" does not exist", words[4]),
-				 errhint("This version of inval has the target \"default\", which inval.redis_url sets.")));
+	target = inval_target_by_name(words[4], false);
 	if (words[0][0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -216,8 +230,14 @@ inval_touch(PG_FUNCTION_ARGS)
 	entry.key_length = (uint32) strlen(words[0]);
 	entry.field = words[3];
 	entry.field_length = words[3] ? (uint32) strlen(words[3]) : 0;
-	tally = inval_stats_tally(0);
-	if (!inval_commit_queue(lane, &entry))
+	if (!inval_target_may_have(target, &entry))
+		ereport(ERROR,
+				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+				 errmsg("key is outside the namespace of target \"%s\"", target->name),
+				 errdetail("Keys of this target must start with \"%s\".",
+						   target->namespace)));
+	tally = inval_stats_tally(0, target->number);
+	if (!inval_commit_queue(lane, target->number, &entry))
 		tally->counts.coalesced++;
 	PG_RETURN_VOID();
 }

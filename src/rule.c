@@ -35,6 +35,8 @@ static void rules_server_callback(Datum arg, int cacheid, uint32 hash);
 static void rules_depend_on(Oid relid);
 static void rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 					   InvalRuleFilter filter, void *arg);
+static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
+							  MemoryContext context);
 static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
 							  Relation relation, MemoryContext context);
 static void rule_error_context(void *arg);
@@ -249,6 +251,8 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	else
 		rule->lane = INVAL_LANE_COMMIT;
 
+	rule_bind_targets(rule, definition, context);
+	rule->repeat_ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
 	source.relation = relation;
 	source.tracked = tracked;
 	source.via = NULL;
@@ -298,6 +302,20 @@ inval_rule_is_touched(InvalRule *rule)
 	return (rule->via != NULL && inval_via_is_touched(rule->via)) ||
 		inval_render_is_touched(rule->key) ||
 		(rule->field != NULL && inval_render_is_touched(rule->field));
+}
+
+static void
+rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
+				  MemoryContext context)
+{
+	List	   *names = inval_definition_list(definition, RULE_TARGETS);
+	ListCell   *lc;
+
+	rule->targets = MemoryContextAlloc(context, list_length(names) * sizeof(InvalTarget *));
+	foreach(lc, names)
+	{
+		rule->targets[rule->ntargets++] = inval_target_by_name(lfirst(lc), false);
+	}
 }
 
 static void

@@ -10,6 +10,7 @@
 #include "definition.h"
 #include "entry.h"
 #include "render.h"
+#include "target.h"
 #include "via.h"
 
 typedef struct InvalRule
@@ -20,11 +21,15 @@ typedef struct InvalRule
 	InvalVia   *via;			/* NULL: the row itself names the keys */
 	InvalBoundTemplate *key;
 	InvalBoundTemplate *field;	/* NULL: none */
+	int			ntargets;
+	InvalTarget **targets;
+	int			repeat_ms;		/* once more after that; 0: no */
 	bool		plain;			/* one row, one entry, no look-up */
 	int			nchanges;		/* 0: any UPDATE counts */
 	AttrNumber *changes;
 	TimestampTz warned;			/* the transaction, by its start, that was
-								 * told of a foreign key that leads nowhere */
+								 * told of a foreign key that leads nowhere, */
+	TimestampTz warned_outside; /* and of keys outside a namespace */
 } InvalRule;
 
 typedef struct InvalRelationRules

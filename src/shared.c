@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	3
+#define SHARED_LAYOUT	4
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -157,12 +157,8 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 
 		pg_atomic_init_u32(&db->current_fast, 0);
 		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
-		pg_atomic_init_u32(&db->work, 0);
-		pg_atomic_init_u32(&db->idle, 0);
 		pg_atomic_init_u32(&db->unswept, 0);
 		pg_atomic_init_u64(&db->swept_xid, 0);
-		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
-			pg_atomic_init_u32(&db->low_block[j], InvalidBlockNumber);
 		SpinLockInit(&db->mutex);
 	}
 	for (i = 0; i < sizes->targets; i++)
@@ -172,6 +168,10 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		pg_atomic_init_u32(&target->down, 0);
 		pg_atomic_init_u32(&target->logged_down, 0);
 		pg_atomic_init_u32(&target->paused, 0);
+		pg_atomic_init_u32(&target->work, 0);
+		pg_atomic_init_u32(&target->idle, 0);
+		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
+			pg_atomic_init_u32(&target->low_block[j], InvalidBlockNumber);
 		SpinLockInit(&target->mutex);
 	}
 	shared = saved;
@@ -334,8 +334,6 @@ inval_shared_forget_database(Oid database)
 		if (db->database == database)
 		{
 			db->database = InvalidOid;
-			db->worker_pid = 0;
-			db->worker_latch = NULL;
 			db->hold_until = 0;
 			pg_atomic_write_u32(&db->current_fast, 0);
 			pg_atomic_write_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
@@ -347,6 +345,9 @@ inval_shared_forget_database(Oid database)
 			InvalTargetHealth *target = &inval_shared_targets()[i];
 
 			target->database = InvalidOid;
+			target->wanted = false;
+			target->worker_pid = 0;
+			target->worker_latch = NULL;
 			pg_atomic_write_u32(&target->down, 0);
 			pg_atomic_write_u32(&target->logged_down, 0);
 			pg_atomic_write_u32(&target->paused, 0);
@@ -367,7 +368,7 @@ inval_shared_forget_database(Oid database)
 }
 
 /*
- * Tells the worker of a database that something waits for it.  Cannot fail;
+ * Tells the worker of a target that something waits for it.  Cannot fail;
  * may be called after the commit record.  A latch that is no longer the
  * worker's is set in vain, which every latch owner must expect.
  *
@@ -376,17 +377,17 @@ inval_shared_forget_database(Oid database)
  * at "idle" after setting "work": one of us sees the other.
  */
 void
-inval_shared_wake_worker(InvalDatabase *db)
+inval_shared_wake_worker(InvalTargetHealth *target)
 {
 	Latch	   *latch;
 
-	pg_atomic_write_u32(&db->work, 1);
+	pg_atomic_write_u32(&target->work, 1);
 	pg_memory_barrier();
-	if (db->worker_pid != 0 && pg_atomic_read_u32(&db->idle) == 0)
+	if (target->worker_pid != 0 && pg_atomic_read_u32(&target->idle) == 0)
 		return;
-	SpinLockAcquire(&db->mutex);
-	latch = db->worker_latch;
-	SpinLockRelease(&db->mutex);
+	SpinLockAcquire(&target->mutex);
+	latch = target->worker_latch;
+	SpinLockRelease(&target->mutex);
 	if (latch != NULL)
 		SetLatch(latch);
 	else

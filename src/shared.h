@@ -33,23 +33,14 @@ typedef struct InvalDatabase
 	Oid			database;		/* InvalidOid: free; protected by the mutex */
 	pg_atomic_uint32 current_fast;	/* outbox table that commits write to */
 	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
-	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
-	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
 	pg_atomic_uint32 unswept;	/* commits since the outbox was swept, and */
 	pg_atomic_uint64 swept_xid; /* the next xid then; without a worker only */
-	pg_atomic_uint32 low_block[INVAL_OUTBOX_TABLES];	/* first block with rows
-														 * committed since the
-														 * worker's last look;
-														 * InvalidBlockNumber:
-														 * none */
-	slock_t		mutex;			/* protects the fields below */
+	slock_t		mutex;			/* protects the field below */
 	TimestampTz hold_until;		/* no worker before this time */
-	pid_t		worker_pid;		/* 0: no worker */
-	Latch	   *worker_latch;	/* NULL: no worker */
 } InvalDatabase;
 
 /*
- * Health of one target as seen from one database.  Zero means: up, never
+ * One target as seen from one database: its health and its worker.  Zero means: up, never
  * tried.
  */
 typedef struct InvalTargetHealth
@@ -59,7 +50,18 @@ typedef struct InvalTargetHealth
 	pg_atomic_uint32 down;		/* 1: breaker open, commits do not try */
 	pg_atomic_uint32 logged_down;	/* what the server log says it is */
 	pg_atomic_uint32 paused;	/* 1: nobody sends */
+	bool		pause_known;	/* "paused" is what was stored, or later news */
+	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
+	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
+	pg_atomic_uint32 low_block[INVAL_OUTBOX_TABLES];	/* first block with rows
+														 * committed since the
+														 * worker's last look;
+														 * InvalidBlockNumber:
+														 * none */
 	slock_t		mutex;			/* protects the fields below */
+	bool		wanted;			/* a worker of its own; "default" always */
+	pid_t		worker_pid;		/* 0: no worker */
+	Latch	   *worker_latch;	/* NULL: no worker */
 	uint32		url_hash;		/* whose health this is; 0: not known yet */
 	uint32		attempts;		/* failed tries since it was last up */
 	TimestampTz next_try;		/* when the next probe is due */
@@ -140,7 +142,7 @@ extern InvalDatabase *inval_shared_databases(void);
 extern bool inval_shared_is_preloaded(void);
 extern InvalDatabase *inval_shared_database(void);
 extern void inval_shared_forget_database(Oid database);
-extern void inval_shared_wake_worker(InvalDatabase *db);
+extern void inval_shared_wake_worker(InvalTargetHealth *target);
 extern void inval_shared_wake_launcher(void);
 
 #endif							/* INVAL_SHARED_H */

@@ -19,6 +19,7 @@
 
 #include "entry.h"
 #include "stats.h"
+#include "target.h"
 
 static HTAB *tallies = NULL;
 static InvalTally *active = NULL;
@@ -29,11 +30,12 @@ static int	stats_lag_bucket(uint64 lag_us);
 static void stats_slot_clear(InvalStatsSlot *slot);
 
 /*
- * The tally of a rule, put on this transaction's list.
+ * The tally of a rule for a target, put on this transaction's list.
  */
 InvalTally *
-inval_stats_tally(uint32 rule)
+inval_stats_tally(uint32 rule, int32 target)
 {
+	InvalTallyKey key = {rule, target};
 	InvalTally *tally;
 	bool		found;
 
@@ -41,18 +43,18 @@ inval_stats_tally(uint32 rule)
 	{
 		HASHCTL		ctl = {0};
 
-		ctl.keysize = sizeof(uint32);
+		ctl.keysize = sizeof(InvalTallyKey);
 		ctl.entrysize = sizeof(InvalTally);
 		tallies = hash_create("inval tallies", 32, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
 	tally = last;
-	if (tally == NULL || tally->rule != rule)
+	if (tally == NULL || tally->key.rule != rule || tally->key.target != target)
 	{
-		tally = hash_search(tallies, &rule, HASH_ENTER, &found);
+		tally = hash_search(tallies, &key, HASH_ENTER, &found);
 		if (!found)
 		{
 			memset(tally, 0, sizeof(*tally));
-			tally->rule = rule;
+			tally->key = key;
 		}
 		last = tally;
 	}
@@ -136,7 +138,7 @@ inval_stats_subabort(void)
  * Counts entries that go to the outbox now, each for its rule.
  */
 void
-inval_stats_count_queued(const char *entries, Size length, bool at_commit)
+inval_stats_count_queued(int32 target, const char *entries, Size length, bool at_commit)
 {
 	const char *end = entries + length;
 	InvalTally *tally = NULL;
@@ -146,8 +148,8 @@ inval_stats_count_queued(const char *entries, Size length, bool at_commit)
 	{
 		entries = inval_entry_read(entries, end, &entry);
 		Assert(entries != NULL);
-		if (tally == NULL || tally->rule != entry.rule)
-			tally = inval_stats_tally(entry.rule);
+		if (tally == NULL || tally->key.rule != entry.rule)
+			tally = inval_stats_tally(entry.rule, target);
 		tally->counts.queued++;
 		if (at_commit)
 			tally->counts.at_commit++;
@@ -163,7 +165,11 @@ inval_stats_prepare(void)
 	InvalTally *tally;
 
 	for (tally = active; tally != NULL; tally = tally->next)
-		tally->slot = inval_stats_slot(tally->rule, "default");
+	{
+		InvalTarget *target = inval_target_by_number(tally->key.target);
+
+		tally->slot = target ? inval_stats_slot(tally->key.rule, target->name) : NULL;
+	}
 }
 
 /* Sessions share these: leave them alone where nothing changes. */
@@ -175,11 +181,10 @@ stats_add(pg_atomic_uint64 *counter, uint64 count)
 }
 
 /*
- * Adds the tallies to the shared counters.  "tried": the commit lane was sent;
- * "delivered": and confirmed, lag_us after the commit.
+ * Adds the tallies to the shared counters.
  */
 void
-inval_stats_commit(bool delivered, bool tried, uint64 lag_us)
+inval_stats_commit(void)
 {
 	InvalTally *tally;
 
@@ -193,12 +198,28 @@ inval_stats_commit(bool delivered, bool tried, uint64 lag_us)
 		stats_add(&slot->keys_queued, tally->counts.queued);
 		stats_add(&slot->keys_coalesced, tally->counts.coalesced);
 		stats_add(&slot->skipped, tally->counts.skipped);
-		if (tally->counts.at_commit == 0)
+	}
+}
+
+/*
+ * Counts what the commit callback has tried to send to a target: confirmed,
+ * lag_us after the commit, or not.
+ */
+void
+inval_stats_commit_target(int32 target, bool delivered, uint64 lag_us)
+{
+	InvalTally *tally;
+
+	for (tally = active; tally != NULL; tally = tally->next)
+	{
+		if (tally->slot == NULL || tally->key.target != target ||
+			tally->counts.at_commit == 0)
 			continue;
 		if (delivered)
-			inval_stats_delivered(slot, tally->counts.at_commit, lag_us, false);
-		else if (tried)
-			pg_atomic_fetch_add_u64(&slot->failed_tries, tally->counts.at_commit);
+			inval_stats_delivered(tally->slot, tally->counts.at_commit, lag_us, false);
+		else
+			pg_atomic_fetch_add_u64(&tally->slot->failed_tries,
+									(int64) tally->counts.at_commit);
 	}
 }
 

@@ -23,13 +23,19 @@ typedef struct InvalTallyMark
 	InvalCounts counts;
 } InvalTallyMark;
 
+typedef struct InvalTallyKey
+{
+	uint32		rule;			/* 0: inval_touch */
+	int32		target;			/* its number */
+} InvalTallyKey;
+
 /*
  * What one rule did in the current transaction.  Kept for the life of the
  * process, so that pointers to it stay good.
  */
 typedef struct InvalTally
 {
-	uint32		rule;			/* hash key; 0: inval_touch */
+	InvalTallyKey key;
 	InvalStatsSlot *slot;		/* NULL: none claimed, or none free */
 	bool		active;			/* on the list of this transaction */
 	struct InvalTally *next;	/* on that list */
@@ -39,15 +45,16 @@ typedef struct InvalTally
 	int			max_marks;
 } InvalTally;
 
-extern InvalTally *inval_stats_tally(uint32 rule);
-extern void inval_stats_count_queued(const char *entries, Size length,
+extern InvalTally *inval_stats_tally(uint32 rule, int32 target);
+extern void inval_stats_count_queued(int32 target, const char *entries, Size length,
 									 bool at_commit);
 
 /* Raises errors if memory is short: before the commit record */
 extern void inval_stats_prepare(void);
 
 /* Cannot fail: may be called after the commit record */
-extern void inval_stats_commit(bool delivered, bool tried, uint64 lag_us);
+extern void inval_stats_commit(void);
+extern void inval_stats_commit_target(int32 target, bool delivered, uint64 lag_us);
 extern void inval_stats_forget(void);
 extern void inval_stats_subcommit(void);
 extern void inval_stats_subabort(void);

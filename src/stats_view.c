@@ -17,15 +17,17 @@
 #include "target.h"
 
 #define STATS_COLUMNS	14
-#define STATUS_COLUMNS	11
+#define STATUS_COLUMNS	14
 
 typedef struct QueueDepth
 {
+	int32		target;
 	int64		entries;
 	TimestampTz oldest;
 } QueueDepth;
 
 static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
+static void status_put_target(ReturnSetInfo *result, InvalTarget *target);
 static bool status_visit_row(InvalOutboxRow *row, void *arg);
 
 PG_FUNCTION_INFO_V1(inval_stats_rows);
@@ -99,26 +101,32 @@ inval_stats_reset(PG_FUNCTION_ARGS)
 Datum
 inval_target_status_rows(PG_FUNCTION_ARGS)
 {
+	InvalTarget *target;
+
+	InitMaterializedSRF(fcinfo, 0);
+	inval_ledger_attach();
+	for (target = inval_target_default(); target != NULL; target = target->next)
+		if (!target->dropped)
+			status_put_target((ReturnSetInfo *) fcinfo->resultinfo, target);
+	return (Datum) 0;
+}
+
+static void
+status_put_target(ReturnSetInfo *result, InvalTarget *target)
+{
 	Datum		values[STATUS_COLUMNS] = {0};
 	bool		nulls[STATUS_COLUMNS] = {0};
-	InvalTarget *target;
 	InvalTargetHealth health;
-	QueueDepth	depth = {0};
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	QueueDepth	depth = {.target = target->number};
 	char		address[INVAL_ADDRESS_LEN];
-	pid_t		worker_pid;
 	TimestampTz now = GetCurrentTimestamp();
 	bool		down;
 	Interval   *age = palloc0(sizeof(Interval));
 
-	InitMaterializedSRF(fcinfo, 0);
-	inval_ledger_attach();
-	target = inval_target_default();
 	SpinLockAcquire(&target->health->mutex);
 	memcpy(&health, target->health, sizeof(health));
 	SpinLockRelease(&target->health->mutex);
 	down = pg_atomic_read_u32(&health.down) != 0;
-	worker_pid = inval_shared_database()->worker_pid;
 	inval_outbox_scan_all(status_visit_row, &depth);
 
 	inval_url_address(&target->url, address, sizeof(address));
@@ -135,15 +143,20 @@ inval_target_status_rows(PG_FUNCTION_ARGS)
 	/* The second that is being counted is over if nothing came since. */
 	values[6] = Float8GetDatum((double) (health.window_second < now / USECS_PER_SEC ?
 										 health.window_keys : health.rate));
-	values[7] = Int32GetDatum((int32) worker_pid);
-	nulls[7] = worker_pid == 0;
+	values[7] = Int32GetDatum((int32) health.worker_pid);
+	nulls[7] = health.worker_pid == 0;
 	values[8] = Int32GetDatum((int32) health.attempts);
 	values[9] = TimestampTzGetDatum(health.next_try);
 	nulls[9] = !down;
 	values[10] = CStringGetTextDatum(health.last_error);
 	nulls[10] = health.last_error[0] == '\0';
+	values[11] = target->region ? CStringGetTextDatum(target->region) : (Datum) 0;
+	nulls[11] = target->region == NULL;
+	values[12] = target->namespace ? CStringGetTextDatum(target->namespace) : (Datum) 0;
+	nulls[12] = target->namespace == NULL;
+	values[13] = Int32GetDatum(target->max_rate);
+	nulls[13] = target->max_rate == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-	return (Datum) 0;
 }
 
 static bool
@@ -151,7 +164,7 @@ status_visit_row(InvalOutboxRow *row, void *arg)
 {
 	QueueDepth *depth = arg;
 
-	if (!inval_outbox_is_owed(row))
+	if (row->target != depth->target || !inval_outbox_is_owed(row))
 		return true;
 	if (depth->entries == 0 || row->queued_at < depth->oldest)
 		depth->oldest = row->queued_at;

@@ -53,6 +53,7 @@ static const struct
 	{INVAL_STORE_RULE, "inval_rule_"},
 	{INVAL_STORE_VARIABLE, "inval_var_"},
 	{INVAL_STORE_GUARD, "inval_guard_"},
+	{INVAL_STORE_TARGET, "inval_target_"},
 };
 
 static uint64 generation = 0;	/* 0: nobody has asked for it yet */
@@ -274,6 +275,8 @@ inval_store_generation(void)
 		CacheRegisterSyscacheCallback(FOREIGNSERVEROID, store_syscache_callback,
 									  (Datum) 0);
 		CacheRegisterSyscacheCallback(FOREIGNDATAWRAPPEROID, store_syscache_callback,
+									  (Datum) 0);
+		CacheRegisterSyscacheCallback(USERMAPPINGOID, store_syscache_callback,
 									  (Datum) 0);
 		generation = 1;
 	}

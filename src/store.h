@@ -11,10 +11,14 @@
 /* The foreign data wrapper */
 #define INVAL_STORE_WRAPPER		"inval"
 
+/* The option of the user mapping of a target */
+#define INVAL_STORE_SECRET		"url"
+
 /* Kinds of items, which are the TYPE of their servers */
 #define INVAL_STORE_RULE		"rule"
 #define INVAL_STORE_VARIABLE	"variable"
 #define INVAL_STORE_GUARD		"guard"
+#define INVAL_STORE_TARGET		"target"
 
 typedef struct InvalStored
 {
@@ -31,6 +35,9 @@ extern bool inval_store_remove(const char *kind, const char *name);
 extern List *inval_store_list(const char *kind, MemoryContext context);
 extern InvalStored *inval_store_get(const char *kind, const char *name,
 									bool missing_ok);
+extern void inval_store_put_secret(Oid server, const char *secret);
+extern const char *inval_store_secret(Oid server);
+extern void inval_store_adopt_secret(Oid server);
 extern const char *inval_store_option(const InvalStored *stored, const char *name);
 extern List *inval_store_add_option(List *options, const char *name,
 									const char *value);

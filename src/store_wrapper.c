@@ -18,6 +18,7 @@
 #include "catalog/objectaddress.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_user_mapping.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
@@ -27,6 +28,7 @@
 #include "utils/rel.h"
 
 #include "store.h"
+#include "url.h"
 
 /* Every option of every kind: a validator is not told the kind. */
 static const struct
@@ -57,8 +59,14 @@ static const struct
 	{"refill", false},
 	{"targets", true},
 	{"state", false},
+	/* target */
+	{"max_rate", false},
+	{"region", false},
+	{"namespace", false},
+	{"paused", false},
 };
 
+static void wrapper_check_mapping(List *options);
 static void wrapper_adopt(Oid server, Oid wrapper);
 
 PG_FUNCTION_INFO_V1(inval_store_validator);
@@ -136,12 +144,18 @@ inval_store_validator(PG_FUNCTION_ARGS)
 	Oid			class = PG_GETARG_OID(1);
 	ListCell   *lc;
 
+	if (class == UserMappingRelationId)
+	{
+		wrapper_check_mapping(options);
+		PG_RETURN_VOID();
+	}
+
 	/* CREATE FOREIGN DATA WRAPPER asks too, with no options. */
 	if (class != ForeignServerRelationId &&
 		(class != ForeignDataWrapperRelationId || options != NIL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("foreign data wrapper \"%s\" has no options, user mappings or foreign tables",
+				 errmsg("foreign data wrapper \"%s\" has no options or foreign tables",
 						INVAL_STORE_WRAPPER),
 				 errdetail("Its servers are settings of inval.")));
 
@@ -157,7 +171,7 @@ inval_store_validator(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("option \"%s\" does not exist", option->defname),
-					 errhint("Use inval_set_var, inval_guard or inval_track.")));
+					 errhint("Use inval_set_var, inval_guard, inval_track or inval_add_target.")));
 		if (store_options[i].array &&
 			array_contains_nulls(inval_store_array(defGetString(option))))
 			ereport(ERROR,
@@ -165,6 +179,29 @@ inval_store_validator(PG_FUNCTION_ARGS)
 					 errmsg("option \"%s\" must not contain nulls", option->defname)));
 	}
 	PG_RETURN_VOID();
+}
+
+/*
+ * A user mapping is where a target keeps its URL (store_secret.c).
+ */
+static void
+wrapper_check_mapping(List *options)
+{
+	DefElem    *option = list_length(options) == 1 ? linitial(options) : NULL;
+	char		problem[INVAL_URL_PROBLEM_LEN];
+	InvalUrl	url;
+
+	if (option == NULL || strcmp(option->defname, INVAL_STORE_SECRET) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("user mappings of foreign data wrapper \"%s\" have the option \"%s\" and no others",
+						INVAL_STORE_WRAPPER, INVAL_STORE_SECRET),
+				 errhint("Use inval_add_target.")));
+	if (!inval_url_parse(defGetString(option), &url, problem))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("invalid URL of a target"),
+				 errdetail("%s", problem)));
 }
 
 /*
@@ -176,6 +213,7 @@ wrapper_adopt(Oid server, Oid wrapper)
 	ObjectAddress depender;
 	ObjectAddress referenced;
 
+	inval_store_adopt_secret(server);
 	if (deleteDependencyRecordsForClass(ForeignServerRelationId, server,
 										ForeignDataWrapperRelationId,
 										DEPENDENCY_NORMAL) == 0)

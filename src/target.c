@@ -28,55 +28,38 @@
 /* The first pause after a failure; doubles with each further one. */
 #define FIRST_PAUSE_US	100000
 
-static void target_reconfigure(InvalTarget *target);
 static bool target_resolve(InvalTarget *target, bool may_resolve,
 						   InvalUrl *url, char *error, Size error_size);
-static bool target_has_worker(void);
+static bool target_has_worker(const InvalTarget *target);
 
 /*
- * The target "default" with the current settings.
+ * Sees to it that the target is where the URL says, which was checked before.
  */
-InvalTarget *
-inval_target_default(void)
-{
-	static InvalTarget target;
-
-	if (target.health == NULL || target.health->database != MyDatabaseId)
-	{
-		target.name = INVAL_DEFAULT_TARGET;
-		target.health = inval_target_health(INVAL_DEFAULT_TARGET);
-	}
-	if (target.configured == NULL ||
-		strcmp(target.configured, inval_redis_url) != 0)
-		target_reconfigure(&target);
-	return &target;
-}
-
-bool
-inval_target_exists(const char *name)
-{
-	return strcmp(name, INVAL_DEFAULT_TARGET) == 0;
-}
-
-static void
-target_reconfigure(InvalTarget *target)
+void
+inval_target_configure(InvalTarget *target, const char *url)
 {
 	char		problem[INVAL_URL_PROBLEM_LEN];
-	char	   *configured = MemoryContextStrdup(TopMemoryContext, inval_redis_url);
+	char	   *configured;
 
+	if (target->health->database != MyDatabaseId)
+		target->health = inval_target_health(target->name);
+	if (target->configured != NULL && strcmp(target->configured, url) == 0)
+		return;
+	configured = MemoryContextStrdup(TopMemoryContext, url);
 	inval_target_disconnect(target);
 	if (target->configured != NULL)
 		pfree(target->configured);
 	target->configured = configured;
 	if (!inval_url_parse(configured, &target->url, problem))
-		elog(ERROR, "setting inval.redis_url was accepted and cannot be parsed");
+		elog(ERROR, "the URL of target \"%s\" was accepted and cannot be parsed",
+			 target->name);
 	target->url_hash = hash_bytes((const unsigned char *) configured,
 								  (int) strlen(configured));
 	if (target->url_hash == 0)
 		target->url_hash = 1;
 
 	/* Without a worker somebody has to say whose health this is. */
-	if (!target_has_worker())
+	if (!target_has_worker(target))
 		inval_target_adopt(target);
 }
 
@@ -117,6 +100,8 @@ inval_target_health(const char *name)
 			free_slot->last_error[0] = '\0';
 			free_slot->resolved[0] = '\0';
 			free_slot->address[0] = '\0';
+			pg_atomic_write_u32(&free_slot->paused, 0);
+			free_slot->pause_known = false;
 		}
 	}
 	SpinLockRelease(&shared->mutex);
@@ -146,6 +131,17 @@ inval_target_adopt(InvalTarget *target)
 		pg_atomic_write_u32(&health->down, 0);
 	}
 	SpinLockRelease(&health->mutex);
+}
+
+/*
+ * Whether a key may be sent to the target at all.
+ */
+bool
+inval_target_may_have(const InvalTarget *target, const InvalEntry *entry)
+{
+	return target->namespace == NULL ||
+		(entry->key_length >= target->namespace_length &&
+		 memcmp(entry->key, target->namespace, target->namespace_length) == 0);
 }
 
 /*
@@ -195,9 +191,9 @@ inval_target_claim_probe(InvalTarget *target)
 }
 
 static bool
-target_has_worker(void)
+target_has_worker(const InvalTarget *target)
 {
-	return inval_shared_database()->worker_pid != 0;
+	return target->health->worker_pid != 0;
 }
 
 /*
@@ -273,7 +269,7 @@ target_resolve(InvalTarget *target, bool may_resolve, InvalUrl *url,
 	}
 	if (host[0] == '\0')
 	{
-		if (!may_resolve && target_has_worker())
+		if (!may_resolve && target_has_worker(target))
 			return false;
 		hints.ai_socktype = SOCK_STREAM;
 		problem = getaddrinfo(url->host, NULL, &hints, &found);

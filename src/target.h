@@ -5,6 +5,7 @@
 #ifndef INVAL_TARGET_H
 #define INVAL_TARGET_H
 
+#include "entry.h"
 #include "redis.h"
 #include "shared.h"
 
@@ -14,17 +15,35 @@
 typedef struct InvalTarget
 {
 	const char *name;
+	int32		number;			/* what the outbox calls it by */
+	const char *region;			/* NULL: none */
+	const char *namespace;		/* what its keys must start with; NULL: nothing */
+	Size		namespace_length;
+	int			max_rate;		/* keys per second, 0: no limit */
+	uint64		next_batch;		/* not before, as inval_clock_us gives it */
+	const char *stored_url;		/* of all but the target "default" */
+	bool		dropped;
 	InvalTargetHealth *health;	/* shared */
-	char	   *configured;		/* the URL as last seen in the settings */
+	char	   *configured;		/* the URL as last seen */
 	InvalUrl	url;
 	uint32		url_hash;
 	InvalConnection *connection;	/* NULL: none */
+	struct InvalTarget *next;
 } InvalTarget;
 
+/* targets.c */
+extern int32 inval_target_number(const char *name);
+extern void inval_targets_refresh(void);
+extern InvalTarget *inval_targets(void);
 extern InvalTarget *inval_target_default(void);
-extern bool inval_target_exists(const char *name);
+extern InvalTarget *inval_target_by_number(int32 number);
+extern InvalTarget *inval_target_by_name(const char *name, bool missing_ok);
+
+/* target.c */
+extern void inval_target_configure(InvalTarget *target, const char *url);
 extern InvalTargetHealth *inval_target_health(const char *name);
 
+extern bool inval_target_may_have(const InvalTarget *target, const InvalEntry *entry);
 extern bool inval_target_shares_health(InvalTarget *target);
 extern bool inval_target_is_open(InvalTarget *target);
 extern bool inval_target_claim_probe(InvalTarget *target);

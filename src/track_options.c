@@ -33,6 +33,9 @@
 /* Longest template or query, in bytes */
 #define MAX_TEMPLATE_LENGTH		8192
 
+/* Longest repeat_after */
+#define MAX_REPEAT_MS			(60 * 60 * 1000)
+
 static char *options_text(FunctionCallInfo fcinfo, int argument);
 static char *options_choice(FunctionCallInfo fcinfo, int argument, const char *name,
 							const char *const *choices, int supported);
@@ -42,7 +45,11 @@ static void options_set(InvalDefinition *definition, InvalRuleOption option, cha
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
 static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
-static void options_check_targets(FunctionCallInfo fcinfo);
+static void options_check_repeat(InvalDefinition *definition);
+static void options_check_targets(FunctionCallInfo fcinfo,
+								  const InvalDefinition *definition);
+static void options_check_namespace(const InvalDefinition *definition,
+									const InvalTarget *target);
 static void options_refuse_unsupported(FunctionCallInfo fcinfo);
 
 /*
@@ -168,7 +175,14 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 		options_set(definition, RULE_CHANGES,
 					OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_CHANGES)));
 	}
-	options_check_targets(fcinfo);
+	if (!PG_ARGISNULL(TRACK_REPEAT_AFTER))
+	{
+		options_set(definition, RULE_REPEAT_AFTER,
+					OidOutputFunctionCall(F_INTERVAL_OUT,
+										  PG_GETARG_DATUM(TRACK_REPEAT_AFTER)));
+		options_check_repeat(definition);
+	}
+	options_check_targets(fcinfo, definition);
 	options_set(definition, RULE_TARGETS,
 				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
 	options_refuse_unsupported(fcinfo);
@@ -374,11 +388,26 @@ options_check_changes(Datum changes, Relation relation)
 }
 
 static void
-options_check_targets(FunctionCallInfo fcinfo)
+options_check_repeat(InvalDefinition *definition)
+{
+	int			ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
+
+	if (ms <= 0 || ms > MAX_REPEAT_MS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("repeat_after must be more than nothing and at most an hour"),
+				 errhint("It is how long a reader may take to write back what it has read.")));
+	/* The same in every session, whatever its IntervalStyle is. */
+	options_set(definition, RULE_REPEAT_AFTER, psprintf("%d ms", ms));
+}
+
+static void
+options_check_targets(FunctionCallInfo fcinfo, const InvalDefinition *definition)
 {
 	Datum	   *names = NULL;
 	bool	   *nulls = NULL;
 	int			count = 0;
+	List	   *seen = NIL;
 	int			i;
 
 	if (!PG_ARGISNULL(TRACK_TARGETS))
@@ -391,20 +420,44 @@ options_check_targets(FunctionCallInfo fcinfo)
 				 errhint("Name at least one target, or leave targets out for \"default\".")));
 	for (i = 0; i < count; i++)
 	{
+		char	   *name;
+
 		if (nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("list of targets must not contain nulls")));
-		if (!inval_target_exists(TextDatumGetCString(names[i])))
+		name = TextDatumGetCString(names[i]);
+		options_check_namespace(definition, inval_target_by_name(name, false));
+		if (list_member(seen, makeString(name)))
 			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_OBJECT),
-					 errmsg("target \"%s\" does not exist", TextDatumGetCString(names[i])),
-					 errhint("This version of inval has the target \"default\", which inval.redis_url sets.")));
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("list of targets names \"%s\" more than once", name)));
+		seen = lappend(seen, makeString(name));
 	}
-	if (count > 1)
+}
+
+/*
+ * A key that cannot lie within the target's namespace is refused here; where that
+ * depends on the row, inval_capture_queue sees to it.
+ */
+static void
+options_check_namespace(const InvalDefinition *definition, const InvalTarget *target)
+{
+	const char *template = inval_definition_get(definition, RULE_KEY);
+	InvalSegment *segment = linitial(inval_template_parse(template, "key"));
+	Size		known;
+
+	if (target->namespace == NULL || segment->kind != INVAL_SEGMENT_LITERAL)
+		return;
+	known = Min(strlen(segment->text), target->namespace_length);
+	if (strncmp(segment->text, target->namespace, known) != 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("list of targets names \"%s\" more than once", INVAL_DEFAULT_TARGET)));
+				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+				 errmsg("keys of this rule are outside the namespace of target \"%s\"",
+						target->name),
+				 errdetail("They start with \"%s\", and keys of this target must start with \"%s\".",
+						   segment->text, target->namespace),
+				 errhint("Change the key, or name other targets.")));
 }
 
 /*
@@ -422,7 +475,6 @@ options_refuse_unsupported(FunctionCallInfo fcinfo)
 		{TRACK_TTL, "ttl"},
 		{TRACK_PUBLISH, "publish"},
 		{TRACK_STREAM, "stream"},
-		{TRACK_REPEAT_AFTER, "repeat_after"},
 		{TRACK_REFILL, "refill"},
 	};
 	const char *found = NULL;

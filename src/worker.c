@@ -1,6 +1,6 @@
 /*
  * worker.c
- *		The process that delivers for one database.
+ *		The process that delivers to one target of one database.
  *
  * A turn: deliver what is owed and can be delivered now; then empty the tables
  * of the outbox that owe nothing any more.  Between turns it waits for its
@@ -48,8 +48,7 @@
  */
 #define PAUSE_AFTER_DELIVERY	1
 
-static InvalDatabase *database;
-static InvalTarget *target;
+static InvalTarget *target;	/* whose worker this is */
 static uint64 first_xid;		/* transactions from here on are younger than we */
 static TimestampTz next_sweep;	/* of the tables that may be emptied */
 static TimestampTz next_size;	/* look at the size of the tables */
@@ -57,6 +56,8 @@ static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
 
 static void worker_start(Oid database_oid);
+static void worker_find_target(void);
+static void worker_look_at_targets(void);
 static void worker_exit(int code, Datum arg);
 static bool worker_has_extension(void);
 static void worker_leave(void);
@@ -89,11 +90,12 @@ inval_worker_main(Datum database_oid)
 		if (!worker_has_extension())
 			worker_leave();
 
-		pg_atomic_write_u32(&database->work, 0);
+		pg_atomic_write_u32(&target->health->work, 0);
 		inval_target_log_change(target);
 		delivered = worker_deliver();
 		inval_target_log_change(target);
-		worker_sweep();
+		if (target->number == 0)
+			worker_sweep();
 		pgstat_report_stat(false);
 		worker_wait(delivered);
 	}
@@ -110,21 +112,23 @@ worker_wait(bool delivered)
 	if (!delivered)
 	{
 		/* See inval_shared_wake_worker. */
-		pg_atomic_write_u32(&database->idle, 1);
+		pg_atomic_write_u32(&target->health->idle, 1);
 		pg_memory_barrier();
 		timeout = worker_timeout();
-		if (pg_atomic_read_u32(&database->work) != 0 && inval_target_is_open(target))
+		if (pg_atomic_read_u32(&target->health->work) != 0 && inval_target_is_open(target))
 			timeout = 0;
 	}
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 timeout, PG_WAIT_EXTENSION);
-	pg_atomic_write_u32(&database->idle, 0);
+	pg_atomic_write_u32(&target->health->idle, 0);
 }
 
 static void
 worker_start(Oid database_oid)
 {
+	InvalTargetHealth *health;
+
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
@@ -140,35 +144,77 @@ worker_start(Oid database_oid)
 		worker_leave();
 	inval_ledger_attach();
 	first_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
-	database = inval_shared_database();
-	SpinLockAcquire(&database->mutex);
-	if (database->worker_pid == 0)
+	(void) inval_shared_database();
+	worker_find_target();
+	health = target->health;
+	SpinLockAcquire(&health->mutex);
+	if (health->worker_pid == 0)
 	{
-		database->worker_pid = MyProcPid;
-		database->worker_latch = MyLatch;
+		health->worker_pid = MyProcPid;
+		health->worker_latch = MyLatch;
 	}
-	SpinLockRelease(&database->mutex);
-	if (database->worker_pid != MyProcPid)
+	SpinLockRelease(&health->mutex);
+	if (health->worker_pid != MyProcPid)
 		proc_exit(0);			/* there is one already */
 	before_shmem_exit(worker_exit, (Datum) 0);
-
-	target = inval_target_default();
 	inval_target_adopt(target);
+}
+
+/*
+ * Finds the target that this is the worker of, or leaves if there is none.
+ */
+static void
+worker_find_target(void)
+{
+	int32		number;
+
+	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
+	worker_begin();
+	inval_targets_refresh();
+	target = inval_target_by_number(number);
+	worker_commit();
+	if (target == NULL)
+		proc_exit(0);
+}
+
+/*
+ * Takes notice of changes of the targets.  The worker of "default" asks for those
+ * of the others.
+ */
+static void
+worker_look_at_targets(void)
+{
+	InvalTarget *other;
+
+	inval_targets_refresh();
+	if (target->dropped)
+		proc_exit(0);
+	inval_target_adopt(target);
+	if (target->number != 0)
+		return;
+	for (other = target->next; other != NULL; other = other->next)
+	{
+		other->health->wanted = !other->dropped;
+		if (other->health->wanted && other->health->worker_pid == 0)
+			inval_shared_wake_launcher();
+	}
 }
 
 static void
 worker_exit(int code, Datum arg)
 {
+	InvalTargetHealth *health = target->health;
+
 	(void) code;
 	(void) arg;
-	SpinLockAcquire(&database->mutex);
-	if (database->worker_pid == MyProcPid)
+	SpinLockAcquire(&health->mutex);
+	if (health->worker_pid == MyProcPid)
 	{
-		database->worker_pid = 0;
-		database->worker_latch = NULL;
-		pg_atomic_write_u32(&database->idle, 0);
+		health->worker_pid = 0;
+		health->worker_latch = NULL;
+		pg_atomic_write_u32(&health->idle, 0);
 	}
-	SpinLockRelease(&database->mutex);
+	SpinLockRelease(&health->mutex);
 }
 
 static bool
@@ -178,6 +224,8 @@ worker_has_extension(void)
 
 	worker_begin();
 	found = inval_catalog(true) != NULL;
+	if (found && target != NULL)
+		worker_look_at_targets();
 	worker_commit();
 	return found;
 }
@@ -189,7 +237,8 @@ worker_has_extension(void)
 static void
 worker_leave(void)
 {
-	inval_shared_forget_database(MyDatabaseId);
+	if (target == NULL || target->number == 0)
+		inval_shared_forget_database(MyDatabaseId);
 	proc_exit(0);
 }
 
@@ -198,7 +247,9 @@ worker_reload(void)
 {
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	target = inval_target_default();
+	worker_begin();
+	inval_targets_refresh();
+	worker_commit();
 	inval_target_adopt(target);
 }
 
@@ -236,9 +287,11 @@ worker_deliver(void)
 			 pg_atomic_read_u32(&target->health->paused) == 0);
 	if (result != INVAL_DRAIN_PASSED)
 		next_look = 0;
+	else if (drain.next_due != 0)
+		next_look = Min(next_look, drain.next_due);
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
-		pg_atomic_write_u32(&database->work, 1);
+		pg_atomic_write_u32(&target->health->work, 1);
 
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
@@ -358,7 +411,8 @@ worker_move_owed(InvalOutboxRow *row, void *arg)
 	{
 		InvalOutboxRow moved = *row;
 
-		moved.lane = INVAL_LANE_WORKER;
+		if (moved.lane != INVAL_LANE_REPEAT)
+			moved.lane = INVAL_LANE_WORKER;
 		moved.sole = false;
 		inval_outbox_write_row(&moved);
 	}
@@ -374,6 +428,10 @@ worker_timeout(void)
 	TimestampTz next_try;
 	long		timeout = inval_sweep_interval;
 
+	/* A repetition that is due before the next regular look. */
+	if (next_look != 0)
+		timeout = Min(timeout,
+					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_look) + 1);
 	if (pg_atomic_read_u32(&target->health->paused) == 0 &&
 		!inval_target_is_open(target))
 	{

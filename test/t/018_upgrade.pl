@@ -74,7 +74,7 @@ my $owed = $old->safe_psql('postgres', $queue);
 is(scalar(grep { /\|plain:1[0-9]\||\|plain:20\||\|long:/ } split /\n/, $owed), scalar(@owed),
 	"upgraded: queued");
 my $xid = $old->safe_psql('postgres', 'SELECT pg_current_xact_id()');
-# inval_pause ends with the server: nothing must be delivered by the old one.
+# The old server must not deliver while it is stopped and upgraded.
 set_redis_url($old, "unix:///nowhere?db=0");
 $old->stop;
 
@@ -97,6 +97,9 @@ is(scalar(grep { !$there{$_} } split /\n/, $owed), 0, "upgraded: what was queued
 
 $redis->pipeline(map { [ 'SET', $_, 1 ] } @owed, 'plain:50');
 set_redis_url($new, $redis->unix_url);
+is($new->safe_psql('postgres', 'SELECT state FROM inval_target_status'), 'paused',
+	"upgraded: what was paused is paused");
+$new->safe_psql('postgres', 'SELECT inval_resume()');
 ok(wait_keys_gone($redis, @owed), "upgraded: and is delivered");
 ok(wait_queue_empty($new, 'postgres'), "upgraded: the queue is empty");
 is($redis->cmd('EXISTS', 'plain:50'), 1, "upgraded: nothing else is delivered");
@@ -153,6 +156,9 @@ foreach my $db (0, 1)
 	$redis->select_db($db)->pipeline(map { [ 'SET', $_, 1 ] } @owed);
 }
 ok(worker_pid($node, 'copy'), 'copy: has a worker');
+is($node->safe_psql('copy', 'SELECT state FROM inval_target_status'), 'paused',
+	'copy: is paused as its template is');
+$node->safe_psql('copy', 'SELECT inval_resume()');
 ok(wait_keys_gone($redis->select_db(1), @owed), 'copy: what the template owed is delivered');
 ok(wait_queue_empty($node, 'copy'), 'copy: the queue is empty');
 check_works($node, 'copy', $redis, 'copy');

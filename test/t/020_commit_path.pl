@@ -56,9 +56,14 @@ sub deletions
 	my ($node, $from) = @_;
 
 	return $node->safe_psql('postgres', qq{
-		SELECT coalesce(sum("count"), 0)
-		FROM pg_get_wal_stats('$from', pg_current_wal_flush_lsn(), true)
-		WHERE "resource_manager/record_type" = 'Heap/DELETE'});
+		SELECT count(*)
+		FROM pg_get_wal_records_info('$from', pg_current_wal_flush_lsn()) AS record
+		WHERE resource_manager = 'Heap' AND record_type LIKE 'DELETE%'
+			AND EXISTS (
+				SELECT FROM pg_class
+				WHERE relname LIKE 'inval\\_outbox\\__'
+					AND record.block_ref LIKE
+						'%/' || pg_relation_filenode(oid) || ' fork main %')});
 }
 
 sub place_in_wal
@@ -82,6 +87,10 @@ sub place_in_wal
 		SELECT inval_track('team', 'id', delivery => 'background')});
 	$redis->fill('team:', 1, 5000);
 
+	# What is older than the worker is deleted.
+	ok(poll_query($node, 'postgres', q{
+			SELECT worker_pid IS NOT NULL FROM inval_target_status}, 't'),
+		'ledger: there is a worker');
 	$node->safe_psql('postgres', 'SELECT inval_pause()');
 	$from = place_in_wal($node);
 	$node->safe_psql('postgres', "UPDATE team SET n = n + 1 WHERE id = $_")
