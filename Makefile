@@ -35,6 +35,7 @@ OBJS = \
 	src/delivery.o \
 	src/derive.o \
 	src/drain.o \
+	src/drain_gather.o \
 	src/entry.o \
 	src/family.o \
 	src/guard.o \

@@ -11,73 +11,44 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "delivery.h"
 #include "drain.h"
+#include "drain_batch.h"
 #include "ledger.h"
 #include "outbox.h"
 #include "refusal.h"
 #include "settings.h"
 #include "stats.h"
 
-/* Where a target has a rate, its batches are so small. */
-#define BATCHES_PER_SECOND	20
-
-/* Bytes of entries in one batch */
-#define BATCH_MAX_BYTES		(8 * 1024 * 1024)
-
-/* A row of a batch */
-typedef struct DrainRow
+/* What became of the entries of a batch */
+typedef struct DrainAnswers
 {
-	InvalOutboxRow row;
-	int			number;			/* of its first entry in the batch */
-	bool		settled;		/* confirmed, and noted so */
-} DrainRow;
-
-/* One batch, while it is gathered and worked on */
-typedef struct DrainBatch
-{
-	InvalDrain *drain;
-	DrainRow   *rows;
-	int			nrows;
-	int			max_rows;
-	int			entries;
-	Size		bytes;
-	bool		full;
-	TimestampTz now;
-} DrainBatch;
+	InvalOutcome *outcomes;
+	char	  **errors;
+} DrainAnswers;
 
 static void drain_pace(InvalDrain *drain, int entries);
-static int	drain_batch_keys(const InvalTarget *target);
-static void drain_start_transaction(InvalDrain *drain);
-static void drain_commit_transaction(InvalDrain *drain);
-static void drain_gather(InvalDrain *drain, DrainBatch *batch);
-static BlockNumber drain_first_block(InvalDrain *drain);
-static bool drain_gather_row(InvalOutboxRow *row, void *arg);
-static bool drain_is_due(DrainBatch *batch, const InvalOutboxRow *row);
-static void drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row);
-static bool drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment);
-static bool drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch,
+static bool drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment);
+static bool drain_send_refused_alone(InvalDrain *drain, const InvalBatch *batch,
 									 InvalShipment *shipment);
-static void drain_settle(InvalDrain *drain, DrainBatch *batch,
-						 InvalShipment *shipment);
-static bool drain_note_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
-						   uint64 horizon, uint64 *confirmed);
-static void drain_settle_rows(InvalDrain *drain, DrainBatch *batch,
-							  InvalShipment *shipment);
-static void drain_settle_row(Relation relation, const InvalOutboxRow *row,
-							 const InvalOutcome *outcomes, char **errors,
-							 uint64 *confirmed);
-static void drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
+static void drain_settle(InvalDrain *drain, InvalBatch *batch,
+						 const InvalShipment *shipment);
+static bool drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
+						   const InvalOutcome *outcomes, uint64 horizon);
+static void drain_settle_rows(InvalDrain *drain, InvalBatch *batch,
+							  const DrainAnswers *answers);
+static void drain_settle_row(InvalDrain *drain, Relation relation,
+							 const InvalBatchRow *taken,
+							 const InvalOutcome *outcomes, char **errors);
+static void drain_split_row(const InvalBatchRow *taken, const InvalOutcome *outcomes,
 							char **errors);
-static void drain_count(const InvalDrain *drain, const InvalOutboxRow *row,
+static void drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
 						const InvalOutcome *outcomes, TimestampTz now);
 
 /*
@@ -104,9 +75,10 @@ void
 inval_drain_rewind(InvalDrain *drain, bool whole)
 {
 	drain->whole = whole;
-	drain->table = 0;
-	drain->block = InvalidBlockNumber;
-	ItemPointerSet(&drain->resume, 0, 0);
+	drain->entered = false;
+	drain->look_started = inval_clock_us();
+	memset(drain->cursors, 0, sizeof(drain->cursors));
+	drain->cursors[0].active = true;
 	drain->found = 0;
 	drain->next_due = 0;
 }
@@ -124,19 +96,20 @@ InvalDrainResult
 inval_drain_batch(InvalDrain *drain)
 {
 	MemoryContext old;
-	DrainBatch	batch = {0};
+	InvalBatch	batch;
 	InvalShipment shipment;
 	bool		sent = true;
+	int			i;
 
 	drain_pace(drain, 0);
 	MemoryContextReset(drain->context);
 	old = MemoryContextSwitchTo(drain->context);
 
-	drain_gather(drain, &batch);
+	inval_batch_gather(&batch, drain);
 	if (batch.nrows > 0)
 	{
 		sent = drain_send(drain, &batch, &shipment);
-		drain_pace(drain, batch.entries);
+		drain_pace(drain, batch.nsent);
 		drain_settle(drain, &batch, &shipment);
 		drain->found += batch.entries;
 	}
@@ -144,7 +117,10 @@ inval_drain_batch(InvalDrain *drain)
 
 	if (!sent)
 		return INVAL_DRAIN_FAILED;
-	return drain->table < INVAL_OUTBOX_TABLES ? INVAL_DRAIN_MORE : INVAL_DRAIN_PASSED;
+	for (i = 0; i < INVAL_DRAIN_CURSORS; i++)
+		if (drain->cursors[i].active)
+			return INVAL_DRAIN_MORE;
+	return INVAL_DRAIN_PASSED;
 }
 
 /*
@@ -178,179 +154,16 @@ drain_pace(InvalDrain *drain, int entries)
 }
 
 /*
- * How many entries make a batch.
- */
-static int
-drain_batch_keys(const InvalTarget *target)
-{
-	if (target->max_rate == 0)
-		return inval_batch_keys;
-	return Min(inval_batch_keys, Max(target->max_rate / BATCHES_PER_SECOND, 1));
-}
-
-static void
-drain_start_transaction(InvalDrain *drain)
-{
-	if (drain->own_transactions)
-	{
-		SetCurrentStatementStartTimestamp();
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-	}
-	MemoryContextSwitchTo(drain->context);
-}
-
-static void
-drain_commit_transaction(InvalDrain *drain)
-{
-	if (drain->own_transactions)
-	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-	}
-	else
-		CommandCounterIncrement();
-	MemoryContextSwitchTo(drain->context);
-}
-
-/*
- * Reads owed rows from where the pass is, until the batch is full or the pass
- * is through.
- */
-static void
-drain_gather(InvalDrain *drain, DrainBatch *batch)
-{
-	batch->drain = drain;
-	batch->now = GetCurrentTimestamp();
-	drain_start_transaction(drain);
-	while (drain->table < INVAL_OUTBOX_TABLES && !batch->full)
-	{
-		if (!BlockNumberIsValid(drain->block))
-			drain->block = drain_first_block(drain);
-		if (BlockNumberIsValid(drain->block) &&
-			!inval_outbox_scan(drain->table, drain->block, drain_gather_row, batch))
-		{
-			drain->table = INVAL_OUTBOX_TABLES; /* the extension is gone */
-			break;
-		}
-		if (!batch->full)
-		{
-			drain->table++;
-			drain->block = InvalidBlockNumber;
-			ItemPointerSet(&drain->resume, 0, 0);
-		}
-	}
-	drain_commit_transaction(drain);
-}
-
-/*
- * Where the look at a table begins; InvalidBlockNumber if there is nothing to
- * look at.
- */
-static BlockNumber
-drain_first_block(InvalDrain *drain)
-{
-	BlockNumber low;
-
-	if (!drain->own_transactions)
-		return 0;				/* the announcements are the worker's */
-	low = pg_atomic_exchange_u32(&drain->target->health->low_block[drain->table],
-							 InvalidBlockNumber);
-	return drain->whole ? 0 : low;
-}
-
-static bool
-drain_gather_row(InvalOutboxRow *row, void *arg)
-{
-	DrainBatch *batch = arg;
-	DrainRow   *copy;
-	char	   *pack;
-	int64		id = inval_outbox_entry_id(row->xid, row->first);
-
-	if (row->target != batch->drain->target->number ||
-		ItemPointerCompare(&row->tid, &batch->drain->resume) < 0 ||
-		!inval_outbox_is_owed(row) || !drain_is_due(batch, row) ||
-		!inval_outbox_is_ripe(row, batch->now) ||
-		!inval_refusal_is_due(id, batch->now))
-		return true;
-	if (!inval_outbox_is_readable(row))
-	{
-		/* It stays queued, is shown, and is none of its neighbours' business. */
-		inval_refusal_note(id, INVAL_OUTBOX_UNREADABLE);
-		return true;
-	}
-
-	if (batch->nrows > 0 &&
-		(batch->entries + row->entries > drain_batch_keys(batch->drain->target) ||
-		 batch->bytes + row->pack_length > BATCH_MAX_BYTES))
-	{
-		/* The next batch begins here. */
-		batch->full = true;
-		batch->drain->block = ItemPointerGetBlockNumber(&row->tid);
-		batch->drain->resume = row->tid;
-		return false;
-	}
-
-	if (batch->nrows == batch->max_rows)
-	{
-		batch->max_rows = Max(64, batch->max_rows * 2);
-		batch->rows = batch->rows == NULL ?
-			palloc(batch->max_rows * sizeof(DrainRow)) :
-			repalloc(batch->rows, batch->max_rows * sizeof(DrainRow));
-	}
-	pack = palloc(row->pack_length);
-	memcpy(pack, row->pack, row->pack_length);
-	copy = &batch->rows[batch->nrows++];
-	copy->row = *row;
-	copy->row.pack = pack;
-	copy->number = batch->entries;
-	copy->settled = false;
-	batch->entries += row->entries;
-	batch->bytes += row->pack_length;
-	return true;
-}
-
-/*
- * Whether a repetition is due; all else is.
- */
-static bool
-drain_is_due(DrainBatch *batch, const InvalOutboxRow *row)
-{
-	InvalDrain *drain = batch->drain;
-
-	if (row->lane != INVAL_LANE_REPEAT || row->queued_at <= batch->now)
-		return true;
-	if (drain->next_due == 0 || row->queued_at < drain->next_due)
-		drain->next_due = row->queued_at;
-	return false;
-}
-
-static void
-drain_add_row(InvalShipment *shipment, const InvalOutboxRow *row)
-{
-	const char *place = row->pack;
-	const char *end = row->pack + row->pack_length;
-	InvalEntry	entry;
-	int			i;
-
-	for (i = 0; i < row->entries; i++)
-	{
-		place = inval_entry_read(place, end, &entry);
-		inval_shipment_add(shipment, &entry);
-	}
-}
-
-/*
  * Sends a batch.  Returns false if the target failed on the way.
  */
 static bool
-drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment)
 {
 	int			i;
 
 	inval_shipment_init(shipment, true);
-	for (i = 0; i < batch->nrows; i++)
-		drain_add_row(shipment, &batch->rows[i].row);
+	for (i = 0; i < batch->nsent; i++)
+		inval_shipment_add(shipment, &batch->sent[i]);
 	inval_shipment_seal(shipment);
 	if (inval_shipment_send(shipment, drain->target,
 							inval_clock_us() + (uint64) inval_reply_timeout * 1000,
@@ -366,29 +179,20 @@ drain_send(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
  * others once more, each by itself, to find out who is to blame.
  */
 static bool
-drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+drain_send_refused_alone(InvalDrain *drain, const InvalBatch *batch,
+						 InvalShipment *shipment)
 {
 	InvalShipment alone;
-	int		   *places = palloc(shipment->entries * sizeof(int));
-	int			number = 0;
+	int		   *numbers = palloc(batch->nsent * sizeof(int));
 	int			i;
 
 	inval_shipment_init(&alone, true);
-	for (i = 0; i < batch->nrows; i++)
+	for (i = 0; i < batch->nsent; i++)
 	{
-		const InvalOutboxRow *row = &batch->rows[i].row;
-		const char *place = row->pack;
-		InvalEntry	entry;
-		int			e;
-
-		for (e = 0; e < row->entries; e++, number++)
-		{
-			place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-			if (shipment->outcomes[number] != INVAL_OUTCOME_REFUSED)
-				continue;
-			places[alone.entries] = number;
-			inval_shipment_add_alone(&alone, &entry);
-		}
+		if (shipment->outcomes[i] != INVAL_OUTCOME_REFUSED)
+			continue;
+		numbers[alone.entries] = i;
+		inval_shipment_add_alone(&alone, &batch->sent[i]);
 	}
 	inval_shipment_seal(&alone);
 	if (alone.entries == 0)
@@ -399,8 +203,8 @@ drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *sh
 							   INVAL_WAIT_INTERRUPTIBLE);
 	for (i = 0; i < alone.entries; i++)
 	{
-		shipment->outcomes[places[i]] = alone.outcomes[i];
-		shipment->errors[places[i]] = alone.errors[i];
+		shipment->outcomes[numbers[i]] = alone.outcomes[i];
+		shipment->errors[numbers[i]] = alone.errors[i];
 	}
 	return drain->target->connection != NULL;
 }
@@ -413,45 +217,58 @@ drain_send_refused_alone(InvalDrain *drain, DrainBatch *batch, InvalShipment *sh
  * database's, copied from a template.
  */
 static void
-drain_settle(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+drain_settle(InvalDrain *drain, InvalBatch *batch, const InvalShipment *shipment)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		horizon = Max(drain->note_from, inval_ledger_horizon());
-	int			left = batch->nrows;
+	DrainAnswers answers;
+	int			left = 0;
 	int			i;
+
+	/* From what was sent to the entries of rows */
+	answers.outcomes = palloc(batch->entries * sizeof(InvalOutcome));
+	answers.errors = palloc(batch->entries * sizeof(char *));
+	for (i = 0; i < batch->entries; i++)
+	{
+		answers.outcomes[i] = shipment->outcomes[batch->sent_as[i]];
+		answers.errors[i] = shipment->errors[batch->sent_as[i]];
+	}
 
 	for (i = 0; i < batch->nrows; i++)
 	{
-		DrainRow   *row = &batch->rows[i];
-		const InvalOutcome *outcomes = shipment->outcomes + row->number;
+		InvalBatchRow *row = &batch->rows[i];
+		const InvalOutcome *outcomes = answers.outcomes + row->number;
 
-		drain_count(drain, &row->row, outcomes, now);
-		row->settled = drain->note_from != 0 &&
-			drain_note_row(&row->row, outcomes, horizon, &drain->confirmed);
-		if (row->settled)
-			left--;
+		drain_count(drain, row, outcomes, now);
+		row->settled = drain_note_row(drain, row, outcomes, horizon);
+		left += !row->settled;
 	}
 	if (left > 0)
-		drain_settle_rows(drain, batch, shipment);
+		drain_settle_rows(drain, batch, &answers);
 }
 
 /*
  * Notes a row as confirmed in the ledger, if that is where such is noted, it
- * is, and the ledger will remember.
+ * is, and the ledger will remember.  A row of which parts are left goes on as
+ * it is.  Returns whether nothing needs to be done for it in the outbox.
  */
 static bool
-drain_note_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
-			   uint64 horizon, uint64 *confirmed)
+drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
+			   const InvalOutcome *outcomes, uint64 horizon)
 {
+	const InvalOutboxRow *row = &taken->row;
 	int			i;
 
-	if (!row->sole || U64FromFullTransactionId(row->xid) < horizon)
-		return false;
-	for (i = 0; i < row->entries; i++)
+	for (i = 0; i < taken->taken; i++)
 		if (outcomes[i] != INVAL_OUTCOME_CONFIRMED)
 			return false;
+	if (taken->from + taken->taken < row->entries)
+		return true;
+	if (!row->sole || drain->note_from == 0 ||
+		U64FromFullTransactionId(row->xid) < horizon)
+		return false;
 	if (inval_ledger_note(row->xid, INVAL_LEDGER_CONFIRMED))
-		*confirmed += row->entries;
+		drain->confirmed += row->entries;
 	inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
 	return true;
 }
@@ -460,13 +277,13 @@ drain_note_row(const InvalOutboxRow *row, const InvalOutcome *outcomes,
  * Removes the other rows from the outbox.
  */
 static void
-drain_settle_rows(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
+drain_settle_rows(InvalDrain *drain, InvalBatch *batch, const DrainAnswers *answers)
 {
 	Relation	relation = NULL;
 	int			table = -1;
 	int			i;
 
-	drain_start_transaction(drain);
+	inval_drain_start_transaction(drain);
 	for (i = 0; i < batch->nrows; i++)
 	{
 		InvalOutboxRow *row = &batch->rows[i].row;
@@ -483,36 +300,38 @@ drain_settle_rows(InvalDrain *drain, DrainBatch *batch, InvalShipment *shipment)
 			if (relation == NULL)
 				break;			/* the extension is gone */
 		}
-		drain_settle_row(relation, row, shipment->outcomes + number,
-						 shipment->errors + number, &drain->confirmed);
+		drain_settle_row(drain, relation, &batch->rows[i], answers->outcomes + number,
+						 answers->errors + number);
 	}
 	if (relation != NULL)
 		relation_close(relation, NoLock);
-	drain_commit_transaction(drain);
+	inval_drain_commit_transaction(drain);
 }
 
 static void
-drain_settle_row(Relation relation, const InvalOutboxRow *row,
-				 const InvalOutcome *outcomes, char **errors, uint64 *confirmed)
+drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *taken,
+				 const InvalOutcome *outcomes, char **errors)
 {
+	const InvalOutboxRow *row = &taken->row;
+	int64		id = inval_outbox_entry_id(row->xid, row->first);
 	int			done = 0;
 	int			refused = 0;
 	int			i;
 
-	for (i = 0; i < row->entries; i++)
+	for (i = 0; i < taken->taken; i++)
 	{
 		done += outcomes[i] == INVAL_OUTCOME_CONFIRMED;
 		refused += outcomes[i] == INVAL_OUTCOME_REFUSED;
 	}
 
-	if (done == row->entries)
+	if (done == taken->taken)
 	{
 		if (inval_outbox_delete(relation, row))
-			*confirmed += done;
-		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+			drain->confirmed += row->entries;
+		inval_refusal_forget(id);
 	}
 	else if (refused > 0 && row->entries == 1 && row->table >= INVAL_OUTBOX_GROUP)
-		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first), errors[0]);
+		inval_refusal_note(id, errors[0]);
 	else if (refused > 0)
 	{
 		/*
@@ -521,40 +340,49 @@ drain_settle_row(Relation relation, const InvalOutboxRow *row,
 		 */
 		if (inval_outbox_delete(relation, row))
 		{
-			drain_split_row(row, outcomes, errors);
-			*confirmed += done;
+			drain_split_row(taken, outcomes, errors);
+			drain->confirmed += taken->from + done;
 		}
 	}
 	/* Else the row is delivered once more as a whole, which is harmless. */
 }
 
 /*
- * Queues the entries of a row that are not confirmed anew, each by itself.
+ * Queues the entries of a row that are not confirmed anew: each by itself, and
+ * in one row again what was not tried yet.
  */
 static void
-drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes, char **errors)
+drain_split_row(const InvalBatchRow *taken, const InvalOutcome *outcomes, char **errors)
 {
+	const InvalOutboxRow *row = &taken->row;
 	const char *place = row->pack;
+	const char *end = row->pack + row->pack_length;
 	int			i;
 
 	for (i = 0; i < row->entries; i++)
 	{
-		InvalOutboxRow single = *row;
+		InvalOutboxRow rest = *row;
 		InvalEntry	entry;
+		int			number = i - taken->from;
 
-		single.pack = place;
-		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
+		rest.pack = place;
+		place = inval_entry_read(place, end, &entry);
+		if (number < 0 ||
+			(number < taken->taken && outcomes[number] == INVAL_OUTCOME_CONFIRMED))
 			continue;
-		single.pack_length = (Size) (place - single.pack);
-		single.first = row->first + i;
-		single.entries = 1;
-		single.lane = INVAL_LANE_WORKER;
-		single.sole = false;
-		inval_outbox_write_row(&single);
-		if (outcomes[i] == INVAL_OUTCOME_REFUSED)
-			inval_refusal_note(inval_outbox_entry_id(single.xid, single.first),
-							   errors[i]);
+		if (number == taken->taken)
+			place = end;
+		rest.pack_length = (Size) (place - rest.pack);
+		rest.first = row->first + i;
+		rest.entries = number == taken->taken ? row->entries - i : 1;
+		rest.lane = INVAL_LANE_WORKER;
+		rest.sole = false;
+		inval_outbox_write_row(&rest);
+		if (number == taken->taken)
+			break;
+		if (outcomes[number] == INVAL_OUTCOME_REFUSED)
+			inval_refusal_note(inval_outbox_entry_id(rest.xid, rest.first),
+							   errors[number]);
 	}
 }
 
@@ -562,9 +390,10 @@ drain_split_row(const InvalOutboxRow *row, const InvalOutcome *outcomes, char **
  * Adds a row's outcomes to the counters of its rules.
  */
 static void
-drain_count(const InvalDrain *drain, const InvalOutboxRow *row,
+drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
 			const InvalOutcome *outcomes, TimestampTz now)
 {
+	const InvalOutboxRow *row = &taken->row;
 	uint64		lag_us = (uint64) Max(now - row->queued_at, 0);
 	const char *place = row->pack;
 	InvalStatsSlot *slot = NULL;
@@ -572,19 +401,21 @@ drain_count(const InvalDrain *drain, const InvalOutboxRow *row,
 	uint64		run = 0;
 	int			i;
 
-	for (i = 0; i < row->entries; i++)
+	for (i = 0; i < taken->from + taken->taken; i++)
 	{
 		InvalEntry	entry;
 
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if (i == 0 || entry.rule != rule)
+		if (i < taken->from)
+			continue;
+		if (i == taken->from || entry.rule != rule)
 		{
 			inval_stats_delivered(slot, run, lag_us, true);
 			run = 0;
 			rule = entry.rule;
 			slot = inval_stats_slot(rule, drain->target->name);
 		}
-		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
+		if (outcomes[i - taken->from] == INVAL_OUTCOME_CONFIRMED)
 			run++;
 		else if (slot != NULL)
 			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);

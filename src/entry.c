@@ -17,6 +17,8 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
+
 #include "entry.h"
 
 #define HEAD_ACTION		0x0f
@@ -141,6 +143,36 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 	if (place != NULL && (head & HEAD_FIELD))
 		place = bytes_read(place, end, &entry->field, &entry->field_length);
 	return place;
+}
+
+/*
+ * A hash of what makes an invalidation: action, key and field.
+ */
+uint32
+inval_entry_hash(const InvalEntry *entry)
+{
+	uint32		hash = hash_bytes((const unsigned char *) entry->key,
+								  (int) entry->key_length);
+
+	if (entry->field != NULL)
+		hash = hash_combine(hash,
+							hash_bytes((const unsigned char *) entry->field,
+									   (int) entry->field_length));
+	return hash_combine(hash, (uint32) entry->action);
+}
+
+/*
+ * Whether two entries are the same invalidation, of whatever rules.
+ */
+bool
+inval_entry_equal(const InvalEntry *a, const InvalEntry *b)
+{
+	return a->action == b->action &&
+		a->key_length == b->key_length &&
+		memcmp(a->key, b->key, a->key_length) == 0 &&
+		(a->field != NULL) == (b->field != NULL) &&
+		a->field_length == b->field_length &&
+		(a->field == NULL || memcmp(a->field, b->field, a->field_length) == 0);
 }
 
 const char *

@@ -39,6 +39,9 @@ extern char *inval_entry_write(char *place, const InvalEntry *entry);
 extern const char *inval_entry_read(const char *place, const char *end,
 									InvalEntry *entry);
 
+extern uint32 inval_entry_hash(const InvalEntry *entry);
+extern bool inval_entry_equal(const InvalEntry *a, const InvalEntry *b);
+
 extern const char *inval_action_name(InvalAction action);
 extern bool inval_action_from_name(const char *name, InvalAction *action);
 

@@ -19,7 +19,6 @@
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "utils/memutils.h"
 
 #include "outbox.h"
@@ -109,7 +108,6 @@ static bool pending_is_worth_it(const PendingSet *set);
 static Size pending_memory(void);
 static void pending_spill(PendingSet *set);
 static void pending_truncate(PendingSet *set, Size length);
-static uint32 pending_hash(const InvalEntry *entry);
 static InvalEntry pending_read(const PendingSet *set, uint32 position);
 
 /*
@@ -149,7 +147,7 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 	/* Written behind the end of the log first, kept if it is new. */
 	inval_entry_write(set->log + set->length, entry);
 	positions_insert_hash(set->positions, (uint32) set->length,
-						  pending_hash(entry), &found);
+						  inval_entry_hash(entry), &found);
 	if (found)
 		set->duplicates++;
 	else
@@ -489,22 +487,6 @@ pending_truncate(PendingSet *set, Size length)
 	set->length = length;
 }
 
-/*
- * What makes two invalidations the same: action, key and field.
- */
-static uint32
-pending_hash(const InvalEntry *entry)
-{
-	uint32		hash = hash_bytes((const unsigned char *) entry->key,
-								  (int) entry->key_length);
-
-	if (entry->field != NULL)
-		hash = hash_combine(hash,
-							hash_bytes((const unsigned char *) entry->field,
-									   (int) entry->field_length));
-	return hash_combine(hash, (uint32) entry->action);
-}
-
 static InvalEntry
 pending_read(const PendingSet *set, uint32 position)
 {
@@ -519,7 +501,7 @@ pending_hash_at(const PendingSet *set, uint32 position)
 {
 	InvalEntry	entry = pending_read(set, position);
 
-	return pending_hash(&entry);
+	return inval_entry_hash(&entry);
 }
 
 static bool
@@ -532,11 +514,5 @@ pending_equal_at(const PendingSet *set, uint32 a, uint32 b)
 		return true;
 	first = pending_read(set, a);
 	second = pending_read(set, b);
-	return first.action == second.action &&
-		first.key_length == second.key_length &&
-		memcmp(first.key, second.key, first.key_length) == 0 &&
-		(first.field != NULL) == (second.field != NULL) &&
-		first.field_length == second.field_length &&
-		(first.field == NULL ||
-		 memcmp(first.field, second.field, first.field_length) == 0);
+	return inval_entry_equal(&first, &second);
 }

@@ -48,12 +48,17 @@
  */
 #define PAUSE_AFTER_DELIVERY	1
 
+/* So often a long pass lets the rest have its turn. */
+#define TURN_US			100000
+
 static InvalTarget *target;	/* whose worker this is */
 static uint64 first_xid;		/* transactions from here on are younger than we */
 static TimestampTz next_sweep;	/* of the tables that may be emptied */
 static TimestampTz next_size;	/* look at the size of the tables */
 static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
+static InvalDrain drain;
+static bool in_pass;			/* the drain's last pass goes on */
 
 static void worker_start(Oid database_oid);
 static void worker_find_target(void);
@@ -78,6 +83,8 @@ void
 inval_worker_main(Datum database_oid)
 {
 	worker_start(DatumGetObjectId(database_oid));
+	inval_drain_begin(&drain, target, true);
+	drain.note_from = first_xid;
 
 	for (;;)
 	{
@@ -254,40 +261,43 @@ worker_reload(void)
 }
 
 /*
- * Delivers what is left and can be delivered now.  Returns whether there was
- * any.
+ * Delivers what is left and can be delivered now, for a turn.  Returns whether
+ * there was any.
  */
 static bool
 worker_deliver(void)
 {
-	InvalDrain	drain;
-	InvalDrainResult result;
+	InvalDrainResult result = INVAL_DRAIN_MORE;
+	uint64		turn_ends = inval_clock_us() + TURN_US;
+	uint64		confirmed = drain.confirmed;
 	bool		probing = false;
-	bool		whole;
-	bool		delivered;
 
 	if (!worker_reach_target(&probing))
 	{
 		next_look = 0;
+		in_pass = false;
 		return false;
 	}
-	whole = probing || GetCurrentTimestamp() >= next_look;
-	if (whole)
-		next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-												inval_sweep_interval);
+	if (!in_pass || probing)
+	{
+		bool		whole = probing || GetCurrentTimestamp() >= next_look;
 
-	inval_drain_begin(&drain, target, true);
-	drain.note_from = first_xid;
-	inval_drain_rewind(&drain, whole);
-	do
+		if (whole)
+			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													inval_sweep_interval);
+		inval_drain_rewind(&drain, whole);
+	}
+	while (result == INVAL_DRAIN_MORE && inval_clock_us() < turn_ends &&
+		   pg_atomic_read_u32(&target->health->paused) == 0)
 	{
 		CHECK_FOR_INTERRUPTS();
 		result = inval_drain_batch(&drain);
-	} while (result == INVAL_DRAIN_MORE &&
-			 pg_atomic_read_u32(&target->health->paused) == 0);
-	if (result != INVAL_DRAIN_PASSED)
+	}
+	in_pass = result == INVAL_DRAIN_MORE;
+
+	if (result == INVAL_DRAIN_FAILED)
 		next_look = 0;
-	else if (drain.next_due != 0)
+	else if (result == INVAL_DRAIN_PASSED && drain.next_due != 0)
 		next_look = Min(next_look, drain.next_due);
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
@@ -296,9 +306,7 @@ worker_deliver(void)
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
 		inval_target_succeeded(target, 0, 0);
-	delivered = drain.confirmed > 0;
-	inval_drain_end(&drain);
-	return delivered;
+	return in_pass || drain.confirmed > confirmed;
 }
 
 /*
