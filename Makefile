@@ -12,12 +12,14 @@ PGFILEDESC = "inval - removes cached keys when rows change"
 
 OBJS = \
 	$(WIN32RES) \
+	src/address.o \
 	src/inval.o \
 	src/capture.o \
 	src/carrier.o \
 	src/carrier_check.o \
 	src/carrier_server.o \
 	src/catalog.o \
+	src/cluster.o \
 	src/command.o \
 	src/commit.o \
 	src/commit_plan.o \
@@ -36,6 +38,7 @@ OBJS = \
 	src/derive.o \
 	src/drain.o \
 	src/drain_gather.o \
+	src/drain_split.o \
 	src/entry.o \
 	src/family.o \
 	src/guard.o \
@@ -46,21 +49,32 @@ OBJS = \
 	src/lookup_cache.o \
 	src/lookup_reads.o \
 	src/lookup_role.o \
+	src/lost_node.o \
 	src/operate.o \
 	src/outbox.o \
 	src/outbox_rotate.o \
+	src/passfile.o \
 	src/path.o \
 	src/pending.o \
 	src/preview.o \
 	src/queue.o \
 	src/redis.o \
+	src/redis_error.o \
+	src/redis_group.o \
+	src/redis_answer.o \
+	src/redis_reply.o \
 	src/refusal.o \
 	src/render.o \
+	src/resolve.o \
+	src/route.o \
 	src/rule.o \
 	src/rule_view.o \
 	src/scan.o \
+	src/sentinel.o \
 	src/settings.o \
 	src/shared.o \
+	src/slot.o \
+	src/slot_map.o \
 	src/stats.o \
 	src/stats_view.o \
 	src/store.o \
@@ -70,6 +84,7 @@ OBJS = \
 	src/target_set.o \
 	src/targets.o \
 	src/template.o \
+	src/tls.o \
 	src/track.o \
 	src/track_options.o \
 	src/url.o \
@@ -78,6 +93,7 @@ OBJS = \
 	src/via_query.o \
 	src/variable.o \
 	src/variable_set.o \
+	src/wire.o \
 	src/worker.o
 
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
@@ -91,6 +107,14 @@ REGRESS = setup settings track track_errors template types changes delivery \
 PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 SHLIB_LINK = -lhiredis
+
+# TLS (rediss://) where the headers of OpenSSL are; make TLS=no goes without.
+TLS ?= $(shell printf '\043include <openssl/ssl.h>\n' | $(CC) -E - >/dev/null 2>&1 && echo yes)
+ifeq ($(TLS),yes)
+LINT_TLS = -DINVAL_TLS
+PG_CPPFLAGS += -DINVAL_TLS
+SHLIB_LINK += -lssl -lcrypto
+endif
 
 
 
@@ -119,13 +143,13 @@ bench:
 lint:
 	@for file in src/*.c; do \
 		for compiler in gcc clang; do \
-			$$compiler -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE \
+			$$compiler -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE $(LINT_TLS) \
 				-isystem "$$($(PG_CONFIG) --includedir-server)" $$file || exit 1; \
 		done; \
 	done
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
 		--suppress=missingIncludeSystem -I src src/*.c
-	@clang-tidy --quiet --warnings-as-errors='*' src/*.c -- -D_GNU_SOURCE \
+	@clang-tidy --quiet --warnings-as-errors='*' src/*.c -- -D_GNU_SOURCE $(LINT_TLS) \
 		-isystem "$$($(PG_CONFIG) --includedir-server)" 2>/dev/null
 
 print-REGRESS:

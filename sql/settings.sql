@@ -37,7 +37,8 @@ SELECT url, taken(url) FROM unnest(ARRAY[
 	'redis://127.0.0.1', 'redis://127.0.0.1:6379', 'redis://localhost:1/15',
 	'redis://localhost/0', 'redis://localhost/', 'redis://[::1]:6379/0', 'redis://:secret@localhost',
 	'redis://user:secret@localhost:6379/3', 'redis://user:s%40%3A%2Fcret@localhost',
-	'unix:///tmp/redis.sock', 'unix:///tmp/redis.sock?db=3']) url;
+	'unix:///tmp/redis.sock', 'unix:///tmp/redis.sock?db=3', 'redis://localhost?passfile=/run/secret',
+	'redis+sentinel://a,b:1,[::1]:2/master', 'redis+sentinel://:secret@a/m/1?sentinelpassfile=/x']) url;
 -- and not
 SELECT left(url, 40) AS url, taken(url) FROM unnest(ARRAY[
 	'', 'localhost', 'localhost:6379', 'http://localhost', 'redis:/localhost', 'redis://',
@@ -45,7 +46,8 @@ SELECT left(url, 40) AS url, taken(url) FROM unnest(ARRAY[
 	'redis://localhost:port', 'redis://localhost:-1', 'redis://localhost/x', 'redis://localhost/-1',
 	'redis://localhost/0/1', 'redis://localhost/99999999999', 'redis://user:100%@localhost',
 	'redis://user:%zz@localhost', 'redis://[::1', 'unix://', 'unix://tmp/redis.sock',
-	'unix:///tmp/redis.sock?db=x', 'unix:///tmp/redis.sock?nope=1',
+	'unix:///tmp/redis.sock?db=x', 'unix:///tmp/redis.sock?nope=1', 'redis://:secret@localhost?passfile=/x',
+	'redis://localhost?passfile=x', 'redis://localhost?cacert=/x', 'redis+sentinel://a', 'redis+sentinel://a,,b/m',
 	'unix:///' || repeat('x', 200), 'redis://' || repeat('x', 300)]) url;
 -- What is wrong is said without the password that is in it.
 \set VERBOSITY default

@@ -14,8 +14,6 @@
 static void commands_append(InvalCommands *commands, int argc,
 							const char **arguments, const size_t *lengths,
 							int entries);
-static void commands_append_words(InvalCommands *commands, int argc,
-								  const char **words);
 
 /*
  * Makes an empty pipeline in the current memory context.
@@ -87,31 +85,22 @@ inval_commands_finish(InvalCommands *commands)
 }
 
 /*
- * What a new connection starts with.
+ * What logs a connection in; nothing, for the default user without password.
  */
 void
-inval_commands_log_in(InvalCommands *commands, const InvalUrl *url)
+inval_commands_log_in(InvalCommands *commands, const char *user, const char *password)
 {
-	char		db[16];
-
-	if (url->user[0] != '\0')
+	if (user[0] != '\0')
 	{
-		const char *words[] = {"AUTH", url->user, url->password};
+		const char *words[] = {"AUTH", user, password};
 
-		commands_append_words(commands, 3, words);
+		inval_commands_words(commands, 3, words);
 	}
-	else if (url->password[0] != '\0')
+	else if (password[0] != '\0')
 	{
-		const char *words[] = {"AUTH", url->password};
+		const char *words[] = {"AUTH", password};
 
-		commands_append_words(commands, 2, words);
-	}
-	if (url->db != 0)
-	{
-		const char *words[] = {"SELECT", db};
-
-		snprintf(db, sizeof(db), "%d", url->db);
-		commands_append_words(commands, 2, words);
+		inval_commands_words(commands, 2, words);
 	}
 }
 
@@ -120,15 +109,19 @@ inval_commands_ping(InvalCommands *commands)
 {
 	const char *words[] = {"PING"};
 
-	commands_append_words(commands, 1, words);
+	inval_commands_words(commands, 1, words);
 }
 
-static void
-commands_append_words(InvalCommands *commands, int argc, const char **words)
+/*
+ * Adds a command of up to four words that stands for no entry.
+ */
+void
+inval_commands_words(InvalCommands *commands, int argc, const char **words)
 {
 	size_t		lengths[4];
 	int			i;
 
+	Assert(argc <= (int) lengthof(lengths));
 	for (i = 0; i < argc; i++)
 		lengths[i] = strlen(words[i]);
 	commands_append(commands, argc, words, lengths, 0);

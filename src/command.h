@@ -8,7 +8,6 @@
 #include "lib/stringinfo.h"
 
 #include "entry.h"
-#include "url.h"
 
 /* Most keys that one command removes */
 #define INVAL_COMMAND_KEYS	64
@@ -34,7 +33,9 @@ extern void inval_commands_free(InvalCommands *commands);
 extern void inval_commands_add(InvalCommands *commands, const InvalEntry *entry);
 extern void inval_commands_finish(InvalCommands *commands);
 
-extern void inval_commands_log_in(InvalCommands *commands, const InvalUrl *url);
+extern void inval_commands_log_in(InvalCommands *commands, const char *user,
+								  const char *password);
+extern void inval_commands_words(InvalCommands *commands, int argc, const char **words);
 extern void inval_commands_ping(InvalCommands *commands);
 
 #endif							/* INVAL_COMMAND_H */

@@ -47,6 +47,7 @@ typedef struct Plan
 	bool		tell_all;		/* every worker may have something to do */
 	FullTransactionId xid;
 	uint64		budget_us;		/* what is left of the commit timeout */
+	uint64		connect_us;		/* what of that connecting may take */
 	uint64		committed_at;	/* as inval_clock_us gives it */
 	InvalDatabase *database;
 	int			nlegs;
@@ -97,6 +98,7 @@ inval_plan_prepare(void)
 	plan.tell_all = inval_pending_did_spill();
 	plan.database = inval_shared_database();
 	plan.budget_us = (uint64) inval_commit_timeout * 1000;
+	plan.connect_us = plan.budget_us / 4 * 3;
 	target = inval_target_default();
 	if (target->health->worker_pid == 0)
 		plan_sweep();
@@ -144,10 +146,11 @@ plan_is_one_piece(void)
 static void
 plan_prepare_set(const InvalOwed *owed, InvalOutboxUse use)
 {
-	uint64		deadline = inval_clock_us() + plan.budget_us;
 	InvalTarget *target = inval_target_by_number(owed->target);
 	Size		now = 0;
 	PlanLeg  *leg;
+	uint64		start;
+	uint64		spent;
 
 	if (owed->lane == INVAL_LANE_SHADOW)
 	{
@@ -183,9 +186,12 @@ plan_prepare_set(const InvalOwed *owed, InvalOutboxUse use)
 	{
 		plan.has_commit_lane = true;
 		leg->at_commit = true;
-		plan_prepare_shipment(leg, owed->entries, now, deadline);
+		start = inval_clock_us();
+		plan_prepare_shipment(leg, owed->entries, now, start + plan.connect_us);
 		/* What connecting took is no longer there to wait for replies. */
-		plan.budget_us = deadline - Min(deadline, inval_clock_us());
+		spent = inval_clock_us() - start;
+		plan.budget_us -= Min(spent, plan.budget_us);
+		plan.connect_us -= Min(spent, plan.connect_us);
 	}
 }
 
@@ -275,7 +281,8 @@ plan_split(const char *entries, Size length)
 
 /*
  * Connects, until the deadline, and formats the commands.  Failing to connect is
- * no error: the keys are left to the worker.
+ * no error: the keys are left to the worker.  Nor is it tried in what another
+ * target has left of the time, which would say nothing about this one.
  */
 static void
 plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
@@ -287,10 +294,13 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 	if (!inval_target_is_open(target) &&
 		!(target->health->worker_pid == 0 && inval_target_claim_probe(target)))
 		return;
+	if (plan.connect_us < (uint64) inval_commit_timeout * 1000 / 4 &&
+		!inval_target_is_connected(target))
+		return;
 	if (!inval_target_connect(target, deadline, false))
 		return;
 
-	inval_shipment_init(&leg->shipment, false);
+	inval_shipment_init(&leg->shipment, target, false);
 	while (entries < end)
 	{
 		InvalEntry	entry;
@@ -299,7 +309,7 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 		inval_shipment_add(&leg->shipment, &entry);
 	}
 	inval_shipment_seal(&leg->shipment);
-	leg->ready = true;
+	leg->ready = inval_shipment_reach(&leg->shipment, target, deadline);
 }
 
 /*

@@ -12,24 +12,43 @@
  * second opens the breaker, the first concerns nobody else.  Where several
  * keys went in one command, none of them is confirmed by an error; the worker
  * then sends them one by one.
+ *
+ * To a cluster each entry is a command of its own and goes to the node of its
+ * slot (route.c).  There such an error concerns that node, and the target is
+ * down when it has no other.
  */
 #include "postgres.h"
 
+#include "address.h"
 #include "delivery.h"
+#include "redis_error.h"
 
+/*
+ * How long the worker waits for a reply before it looks whether another server
+ * has become the master: where one froze, no reply ever comes.
+ */
+#define LOOK_INTERVAL_US	500000
+
+static void delivery_add_routed(InvalShipment *shipment, const InvalEntry *entry);
+static bool delivery_finish_routed(InvalShipment *shipment, InvalTarget *target);
+static bool delivery_await(InvalTarget *target, uint64 deadline, InvalWait wait,
+						   bool *moved);
 static void delivery_handle_reply(const InvalReply *reply, void *arg);
 static bool delivery_is_about_target(const char *error);
 
 /*
- * Starts an empty shipment in the current memory context.  A detailed one
+ * Starts an empty shipment to a target, whose nodes must be known if it is a
+ * cluster (inval_target_connect), in the current memory context.  A detailed one
  * keeps the reason of each refusal, which allocates: for interruptible sending
  * only.
  */
 void
-inval_shipment_init(InvalShipment *shipment, bool detailed)
+inval_shipment_init(InvalShipment *shipment, InvalTarget *target, bool detailed)
 {
 	memset(shipment, 0, sizeof(*shipment));
 	inval_commands_init(&shipment->commands);
+	if (inval_url_is_cluster(&target->url))
+		shipment->route = inval_route_create(target->cluster);
 	shipment->detailed = detailed;
 }
 
@@ -39,8 +58,23 @@ inval_shipment_init(InvalShipment *shipment, bool detailed)
 void
 inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry)
 {
-	inval_commands_add(&shipment->commands, entry);
+	if (shipment->route != NULL)
+		delivery_add_routed(shipment, entry);
+	else
+		inval_commands_add(&shipment->commands, entry);
 	shipment->entries++;
+}
+
+static void
+delivery_add_routed(InvalShipment *shipment, const InvalEntry *entry)
+{
+	InvalCommands *commands = &shipment->commands;
+	Size		offset = (Size) commands->bytes.len;
+
+	inval_commands_add(commands, entry);
+	inval_commands_finish(commands);
+	inval_route_add(shipment->route, entry->key, entry->key_length, offset,
+					(Size) commands->bytes.len - offset);
 }
 
 /*
@@ -65,43 +99,76 @@ inval_shipment_seal(InvalShipment *shipment)
 		return;
 	shipment->outcomes = palloc0(Max(shipment->entries, 1) * sizeof(InvalOutcome));
 	shipment->errors = palloc0(Max(shipment->entries, 1) * sizeof(char *));
+	if (shipment->route != NULL)
+		inval_route_keep_errors(shipment->route);
 }
 
 /*
  * Sends a shipment over the target's connection, which must be there.  Returns
  * true if every entry was confirmed.  Keeps the target's health up to date.
- * With INVAL_WAIT_HELD it cannot fail.
+ * Interruptible.
  */
 bool
-inval_shipment_send(InvalShipment *shipment, InvalTarget *target,
-					uint64 deadline, InvalWait wait)
+inval_shipment_send(InvalShipment *shipment, InvalTarget *target, uint64 deadline)
 {
+	if (shipment->route != NULL)
+	{
+		inval_route_deliver(shipment->route, shipment->commands.bytes.data, deadline);
+		return delivery_finish_routed(shipment, target);
+	}
 	inval_shipment_start(shipment, target);
-	return inval_shipment_finish(shipment, target, deadline, wait);
+	return inval_shipment_finish(shipment, target, deadline, INVAL_WAIT_INTERRUPTIBLE);
 }
 
 /*
- * The first half: what can be sent without waiting.  Cannot fail.
+ * The same in steps, for a commit.  The first connects to the nodes of a
+ * cluster that the sealed shipment goes to.  Returns false if there is nobody
+ * to send it to.  Interruptible.
+ */
+bool
+inval_shipment_reach(InvalShipment *shipment, InvalTarget *target, uint64 deadline)
+{
+	if (shipment->route == NULL ||
+		inval_route_reach(shipment->route, shipment->commands.bytes.data, deadline, false))
+		return true;
+	(void) delivery_finish_routed(shipment, target);
+	return false;
+}
+
+/*
+ * The second: sends what can be sent without waiting.  Cannot fail.
  */
 void
 inval_shipment_start(InvalShipment *shipment, InvalTarget *target)
 {
 	InvalCommands *commands = &shipment->commands;
 
+	if (shipment->route != NULL)
+	{
+		inval_route_start(shipment->route);
+		return;
+	}
 	shipment->started = inval_clock_us();
 	inval_redis_start(target->connection, commands->bytes.data, commands->bytes.len,
 					  commands->count, delivery_handle_reply, shipment);
 }
 
 /*
- * The second half: the rest, and the replies.
+ * The third: the rest, and the replies.  With INVAL_WAIT_HELD it cannot fail.
  */
 bool
 inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
 					  uint64 deadline, InvalWait wait)
 {
-	bool		done = inval_redis_finish(target->connection, deadline, wait);
+	bool		moved = false;
+	bool		done;
 
+	if (shipment->route != NULL)
+	{
+		inval_route_finish(shipment->route, deadline, wait);
+		return delivery_finish_routed(shipment, target);
+	}
+	done = delivery_await(target, deadline, wait, &moved);
 	if (shipment->target_refuses)
 		inval_target_failed(target, shipment->error);
 	else if (done)
@@ -117,14 +184,73 @@ inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
 				sizeof(shipment->error));
 		/*
 		 * Out of time in the midst of a large set is no outage, nor is a
-		 * connection that the server had closed before.
+		 * connection that the server had closed before, or a server that is
+		 * not our target any more.
 		 */
-		if (busy || closed)
+		if (busy || closed || moved)
 			inval_target_disconnect(target);
 		else
 			inval_target_failed(target, shipment->error);
 	}
+	shipment->lost = target->connection == NULL;
 	return shipment->confirmed == shipment->entries;
+}
+
+/*
+ * What became of a shipment to a cluster.  Cannot fail.
+ */
+static bool
+delivery_finish_routed(InvalShipment *shipment, InvalTarget *target)
+{
+	InvalRoute *route = shipment->route;
+	int			i;
+
+	shipment->confirmed = route->confirmed;
+	strlcpy(shipment->error, route->error, sizeof(shipment->error));
+	if (shipment->detailed)
+		for (i = 0; i < shipment->entries; i++)
+		{
+			if (route->items[i].state == INVAL_ROUTE_CONFIRMED)
+				shipment->outcomes[i] = INVAL_OUTCOME_CONFIRMED;
+			else if (route->items[i].state == INVAL_ROUTE_REFUSED)
+			{
+				shipment->outcomes[i] = INVAL_OUTCOME_REFUSED;
+				shipment->errors[i] = route->errors[i];
+			}
+		}
+
+	if (route->failed && inval_cluster_has_lost_all(route->cluster))
+	{
+		inval_target_failed(target, shipment->error);
+		shipment->lost = true;
+	}
+	else if (route->served)
+		inval_target_succeeded(target, route->confirmed,
+							   inval_clock_us() - route->started);
+	return shipment->confirmed == shipment->entries;
+}
+
+/*
+ * Waits for the replies.  Who may wait for long, and for a master that may have
+ * been replaced meanwhile, looks at intervals whether it was.
+ */
+static bool
+delivery_await(InvalTarget *target, uint64 deadline, InvalWait wait, bool *moved)
+{
+	for (;;)
+	{
+		uint64		until = deadline;
+
+		if (wait == INVAL_WAIT_INTERRUPTIBLE && inval_address_next_question(target) != 0)
+			until = Min(deadline, inval_clock_us() + LOOK_INTERVAL_US);
+		if (inval_redis_finish(target->connection, until, wait))
+			return true;
+		if (until == deadline || !inval_redis_is_waiting(target->connection))
+			return false;
+		*moved = inval_address_has_moved(target);
+		if (*moved)
+			return false;
+	}
 }
 
 static void
@@ -164,19 +290,9 @@ delivery_handle_reply(const InvalReply *reply, void *arg)
 static bool
 delivery_is_about_target(const char *error)
 {
-	static const char *const prefixes[] = {
-		"LOADING ", "READONLY ", "OOM ", "NOAUTH ", "WRONGPASS ", "MISCONF ",
-		"MASTERDOWN ", "NOREPLICAS ", "BUSY ", "CLUSTERDOWN ", "TRYAGAIN ",
-		"ERR max number of clients"
-	};
-	Size		i;
+	InvalErrorKind kind = inval_error_kind(error);
 
-	for (i = 0; i < lengthof(prefixes); i++)
-		if (strncmp(error, prefixes[i], strlen(prefixes[i])) == 0)
-			return true;
-
-	/* An ACL forbids the command itself, as opposed to one of the keys. */
-	return strncmp(error, "NOPERM ", 7) == 0 && strstr(error, " to run the ") != NULL;
+	return kind == INVAL_ERROR_SERVER || kind == INVAL_ERROR_LATER;
 }
 
 /*
@@ -190,7 +306,10 @@ inval_delivery_ping(InvalTarget *target, uint64 deadline)
 	InvalCommands *commands = &shipment.commands;
 	bool		done;
 
-	inval_shipment_init(&shipment, false);
+	/* Its nodes have just been asked for the map. */
+	if (inval_url_is_cluster(&target->url))
+		return true;
+	inval_shipment_init(&shipment, target, false);
 	inval_commands_ping(commands);
 	done = inval_redis_exchange(target->connection, commands->bytes.data,
 								commands->bytes.len, commands->count, deadline,

@@ -20,6 +20,7 @@
 #include "delivery.h"
 #include "drain.h"
 #include "drain_batch.h"
+#include "drain_split.h"
 #include "ledger.h"
 #include "outbox.h"
 #include "refusal.h"
@@ -46,8 +47,6 @@ static void drain_settle_rows(InvalDrain *drain, InvalBatch *batch,
 static void drain_settle_row(InvalDrain *drain, Relation relation,
 							 const InvalBatchRow *taken,
 							 const InvalOutcome *outcomes, char **errors);
-static void drain_split_row(const InvalBatchRow *taken, const InvalOutcome *outcomes,
-							char **errors);
 static void drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
 						const InvalOutcome *outcomes, TimestampTz now);
 
@@ -75,11 +74,13 @@ void
 inval_drain_rewind(InvalDrain *drain, bool whole)
 {
 	drain->whole = whole;
+	drain->whole_pass = whole;
 	drain->entered = false;
 	drain->look_started = inval_clock_us();
 	memset(drain->cursors, 0, sizeof(drain->cursors));
 	drain->cursors[0].active = true;
 	drain->found = 0;
+	drain->open = 0;
 	drain->next_due = 0;
 }
 
@@ -161,16 +162,20 @@ drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment)
 {
 	int			i;
 
-	inval_shipment_init(shipment, true);
+	inval_shipment_init(shipment, drain->target, true);
 	for (i = 0; i < batch->nsent; i++)
 		inval_shipment_add(shipment, &batch->sent[i]);
 	inval_shipment_seal(shipment);
 	if (inval_shipment_send(shipment, drain->target,
-							inval_clock_us() + (uint64) inval_reply_timeout * 1000,
-							INVAL_WAIT_INTERRUPTIBLE))
+							inval_clock_us() + (uint64) inval_reply_timeout * 1000))
 		return true;
-	if (drain->target->connection == NULL)
+	if (shipment->lost)
 		return false;
+	for (i = 0; i < shipment->entries; i++)
+		drain->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
+	/* To a cluster each went alone. */
+	if (shipment->route != NULL)
+		return true;
 	return drain_send_refused_alone(drain, batch, shipment);
 }
 
@@ -186,7 +191,7 @@ drain_send_refused_alone(InvalDrain *drain, const InvalBatch *batch,
 	int		   *numbers = palloc(batch->nsent * sizeof(int));
 	int			i;
 
-	inval_shipment_init(&alone, true);
+	inval_shipment_init(&alone, drain->target, true);
 	for (i = 0; i < batch->nsent; i++)
 	{
 		if (shipment->outcomes[i] != INVAL_OUTCOME_REFUSED)
@@ -199,14 +204,13 @@ drain_send_refused_alone(InvalDrain *drain, const InvalBatch *batch,
 		return true;
 
 	(void) inval_shipment_send(&alone, drain->target,
-							   inval_clock_us() + (uint64) inval_reply_timeout * 1000,
-							   INVAL_WAIT_INTERRUPTIBLE);
+							   inval_clock_us() + (uint64) inval_reply_timeout * 1000);
 	for (i = 0; i < alone.entries; i++)
 	{
 		shipment->outcomes[numbers[i]] = alone.outcomes[i];
 		shipment->errors[numbers[i]] = alone.errors[i];
 	}
-	return drain->target->connection != NULL;
+	return !alone.lost;
 }
 
 /*
@@ -340,50 +344,18 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
 		 */
 		if (inval_outbox_delete(relation, row))
 		{
-			drain_split_row(taken, outcomes, errors);
+			inval_drain_split(taken, outcomes, errors);
 			drain->confirmed += taken->from + done;
 		}
 	}
-	/* Else the row is delivered once more as a whole, which is harmless. */
-}
-
-/*
- * Queues the entries of a row that are not confirmed anew: each by itself, and
- * in one row again what was not tried yet.
- */
-static void
-drain_split_row(const InvalBatchRow *taken, const InvalOutcome *outcomes, char **errors)
-{
-	const InvalOutboxRow *row = &taken->row;
-	const char *place = row->pack;
-	const char *end = row->pack + row->pack_length;
-	int			i;
-
-	for (i = 0; i < row->entries; i++)
+	else if ((done > 0 || taken->taken < row->entries) &&
+			 inval_outbox_delete(relation, row))
 	{
-		InvalOutboxRow rest = *row;
-		InvalEntry	entry;
-		int			number = i - taken->from;
-
-		rest.pack = place;
-		place = inval_entry_read(place, end, &entry);
-		if (number < 0 ||
-			(number < taken->taken && outcomes[number] == INVAL_OUTCOME_CONFIRMED))
-			continue;
-		if (number == taken->taken)
-			place = end;
-		rest.pack_length = (Size) (place - rest.pack);
-		rest.first = row->first + i;
-		rest.entries = number == taken->taken ? row->entries - i : 1;
-		rest.lane = INVAL_LANE_WORKER;
-		rest.sole = false;
-		inval_outbox_write_row(&rest);
-		if (number == taken->taken)
-			break;
-		if (outcomes[number] == INVAL_OUTCOME_REFUSED)
-			inval_refusal_note(inval_outbox_entry_id(rest.xid, rest.first),
-							   errors[number]);
+		/* What a lost node has yet to take must not be sent to others again. */
+		inval_drain_keep_rest(taken, outcomes);
+		drain->confirmed += taken->from + done;
 	}
+	/* Else it stays as it is. */
 }
 
 /*

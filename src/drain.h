@@ -46,6 +46,7 @@ typedef struct InvalDrain
 	bool		own_transactions;	/* start and commit them here */
 	bool		whole;			/* look at all of the tables, not only at what
 								 * was announced since the last look */
+	bool		whole_pass;		/* this is what the pass began with */
 	bool		entered;		/* the small rows' cursor is within a table */
 	uint64		look_started;	/* when it began, as inval_clock_us */
 	uint64		look_again;		/* when it looks at all once more */
@@ -56,6 +57,7 @@ typedef struct InvalDrain
 	uint64		note_from;		/* oldest transaction to be noted in the ledger;
 								 * 0: none is */
 	uint64		found;			/* entries met in this pass */
+	uint64		open;			/* of those, left to a later one */
 	uint64		confirmed;		/* and delivered, in all passes */
 	MemoryContext context;		/* one batch */
 } InvalDrain;

@@ -2,15 +2,12 @@
  * redis.c
  *		A connection to one Redis server.
  *
- * The only file that talks over a socket.  hiredis opens it and parses what
- * comes back (and formats commands, in command.c), never blocking; the waiting
- * is done here, because every wait has one absolute deadline and one of two
- * manners: by the latch where interrupts are served, by poll() alone where
- * they are held, which is in the commit callback.
+ * hiredis opens the socket and parses what comes back (and formats commands, in
+ * command.c), never blocking; wire.c sends, receives and waits.
  *
- * Replies are reduced while they are parsed to what callers need, so that
- * reading them allocates nothing but the parser's own read buffer (by malloc,
- * whose failure is an error of the connection, never an exception).
+ * Replies are reduced while they are parsed (redis_reply.c), so that reading them
+ * allocates nothing but the parser's own read buffer (by malloc, whose failure
+ * is an error of the connection, never an exception).
  *
  * A connection that failed in any way (an error, a timeout, an interrupt in
  * the midst of an exchange) has unread replies on the wire and is only closed.
@@ -21,21 +18,17 @@
 #include <hiredis/hiredis.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "miscadmin.h"
-#include "pgstat.h"
 #include "storage/fd.h"
-#include "storage/latch.h"
 #include "utils/memutils.h"
-#include "utils/wait_event.h"
 
 #include "command.h"
+#include "passfile.h"
 #include "redis.h"
+#include "redis_reply.h"
 
 #if HIREDIS_MAJOR == 0 && HIREDIS_MINOR < 14
 #error "inval needs hiredis 0.14 or later"
@@ -58,14 +51,16 @@ struct InvalConnection
 {
 	redisContext *context;
 	redisReader *reader;
+	InvalWire	wire;
 	bool		failed;			/* or an exchange is under way */
 	bool		progress;		/* the last exchange got a reply */
 	bool		unchecked;		/* it was not asked whether it is alive */
-	bool		hung_up;		/* the server closed it */
+	bool		waiting;		/* the last exchange ran out of time, no more */
 	uint64		last_use;		/* when the last exchange ended well */
 	int			no_spin;		/* exchanges before spinning is tried again */
 	char		error[INVAL_REPLY_TEXT_LEN];
 	InvalReply	reply;			/* the one that is being parsed */
+	redisReply *whole;			/* see inval_redis_exchange_whole */
 
 	/* The exchange that is under way */
 	const char *commands;
@@ -77,33 +72,17 @@ struct InvalConnection
 };
 
 static bool redis_open(InvalConnection *connection, const InvalUrl *url);
-static bool redis_finish_connect(InvalConnection *connection, uint64 deadline);
+static bool redis_finish_connect(InvalConnection *connection, const InvalUrl *url,
+								 uint64 deadline);
 static bool redis_log_in(InvalConnection *connection, const InvalUrl *url,
 						 uint64 deadline);
-static void redis_log_in_reply(const InvalReply *reply, void *arg);
+static void redis_first_error(const InvalReply *reply, void *arg);
+static void redis_ignore_reply(const InvalReply *reply, void *arg);
+static bool redis_complete(InvalConnection *connection);
 static bool redis_send(InvalConnection *connection);
 static bool redis_receive(InvalConnection *connection);
 static bool redis_spin(InvalConnection *connection, uint64 deadline);
-static bool redis_wait(InvalConnection *connection, bool for_write,
-					   uint64 deadline, InvalWait wait);
-static bool redis_wait_held(int fd, bool for_write, int timeout);
-static void redis_wait_interruptible(int fd, bool for_write, int timeout);
 static bool redis_fail(InvalConnection *connection, const char *error);
-static uint32 redis_wait_event(void);
-
-static redisReplyObjectFunctions reply_functions;
-
-/*
- * Monotonic time in microseconds, for deadlines.
- */
-uint64
-inval_clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64) now.tv_sec * 1000000 + (uint64) now.tv_nsec / 1000;
-}
 
 /*
  * Opens a connection and logs in, until the deadline (as inval_clock_us gives
@@ -126,7 +105,7 @@ inval_redis_connect(const InvalUrl *url, uint64 deadline, char *error, Size erro
 	PG_TRY();
 	{
 		if (!redis_open(connection, url) ||
-			!redis_finish_connect(connection, deadline) ||
+			!redis_finish_connect(connection, url, deadline) ||
 			!redis_log_in(connection, url, deadline))
 		{
 			strlcpy(error, connection->error, error_size);
@@ -149,17 +128,18 @@ redis_open(InvalConnection *connection, const InvalUrl *url)
 	redisContext *context;
 	int			on = 1;
 
-	context = url->is_unix ? redisConnectUnixNonBlock(url->host) :
+	context = url->kind == INVAL_URL_UNIX ? redisConnectUnixNonBlock(url->host) :
 		redisConnectNonBlock(url->host, url->port);
 	connection->context = context;
-	connection->reader = redisReaderCreateWithFunctions(&reply_functions);
+	connection->reader = redisReaderCreateWithFunctions(&inval_reply_functions);
 	if (context == NULL || connection->reader == NULL)
 		return redis_fail(connection, "out of memory");
 	connection->reader->privdata = &connection->reply;
 	if (context->err != 0)
 		return redis_fail(connection, context->errstr);
+	connection->wire.fd = context->fd;
 	(void) fcntl(context->fd, F_SETFD, FD_CLOEXEC);
-	if (!url->is_unix)
+	if (url->kind != INVAL_URL_UNIX)
 	{
 		(void) setsockopt(context->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		(void) setsockopt(context->fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -168,18 +148,21 @@ redis_open(InvalConnection *connection, const InvalUrl *url)
 }
 
 static bool
-redis_finish_connect(InvalConnection *connection, uint64 deadline)
+redis_finish_connect(InvalConnection *connection, const InvalUrl *url, uint64 deadline)
 {
+	InvalWire  *wire = &connection->wire;
 	int			problem = 0;
 	socklen_t	size = sizeof(problem);
 
-	if (!redis_wait(connection, true, deadline, INVAL_WAIT_INTERRUPTIBLE))
-		return false;
-	if (getsockopt(connection->context->fd, SOL_SOCKET, SO_ERROR, &problem, &size) != 0)
+	if (!inval_wire_wait(wire, true, deadline, INVAL_WAIT_INTERRUPTIBLE))
+		return redis_fail(connection, wire->problem);
+	if (getsockopt(wire->fd, SOL_SOCKET, SO_ERROR, &problem, &size) != 0)
 		problem = errno;
-	if (problem == 0)
-		return true;
-	return redis_fail(connection, strerror(problem));
+	if (problem != 0)
+		return redis_fail(connection, strerror(problem));
+	if (url->kind == INVAL_URL_TLS && !inval_wire_start_tls(wire, url, deadline))
+		return redis_fail(connection, wire->problem);
+	return true;
 }
 
 static bool
@@ -187,23 +170,43 @@ redis_log_in(InvalConnection *connection, const InvalUrl *url, uint64 deadline)
 {
 	InvalCommands commands;
 	InvalReply	refusal = {0};
+	char		password[INVAL_PASSWORD_LEN];
+	char		error[INVAL_REPLY_TEXT_LEN];
+	char		db[16];
 	bool		done = true;
 
+	strlcpy(password, url->password, sizeof(password));
+	if (url->passfile[0] != '\0' &&
+		!inval_passfile_read(url->passfile, password, error, sizeof(error)))
+		return redis_fail(connection, error);
+
 	inval_commands_init(&commands);
-	inval_commands_log_in(&commands, url);
+	inval_commands_log_in(&commands, url->user, password);
+	if (url->db != 0)
+	{
+		const char *words[] = {"SELECT", db};
+
+		snprintf(db, sizeof(db), "%d", url->db);
+		inval_commands_words(&commands, 2, words);
+	}
 	if (commands.count > 0)
 		done = inval_redis_exchange(connection, commands.bytes.data,
 									commands.bytes.len, commands.count, deadline,
 									INVAL_WAIT_INTERRUPTIBLE,
-									redis_log_in_reply, &refusal);
+									redis_first_error, &refusal);
+	explicit_bzero(commands.bytes.data, commands.bytes.len);
 	inval_commands_free(&commands);
 	if (done && refusal.type == INVAL_REPLY_ERROR)
-		return redis_fail(connection, refusal.text);
+	{
+		inval_passfile_hide(password, refusal.text, sizeof(refusal.text));
+		done = redis_fail(connection, refusal.text);
+	}
+	explicit_bzero(password, sizeof(password));
 	return done;
 }
 
 static void
-redis_log_in_reply(const InvalReply *reply, void *arg)
+redis_first_error(const InvalReply *reply, void *arg)
 {
 	InvalReply *refusal = arg;
 
@@ -219,17 +222,12 @@ redis_log_in_reply(const InvalReply *reply, void *arg)
 bool
 inval_redis_is_usable(InvalConnection *connection)
 {
-	struct pollfd ready;
-
 	if (connection->failed)
 		return false;
 	connection->unchecked = inval_clock_us() - connection->last_use < FRESH_US;
 	if (connection->unchecked)
 		return true;
-	ready.fd = connection->context->fd;
-	ready.events = POLLIN;
-	ready.revents = 0;
-	return poll(&ready, 1, 0) == 0;
+	return inval_wire_is_quiet(&connection->wire);
 }
 
 /*
@@ -238,6 +236,7 @@ inval_redis_is_usable(InvalConnection *connection)
 void
 inval_redis_close(InvalConnection *connection)
 {
+	inval_wire_end_tls(&connection->wire);
 	if (connection->reader != NULL)
 		redisReaderFree(connection->reader);
 	if (connection->context != NULL)
@@ -272,7 +271,17 @@ inval_redis_made_progress(InvalConnection *connection)
 bool
 inval_redis_was_closed(InvalConnection *connection)
 {
-	return connection->unchecked && connection->hung_up && !connection->progress;
+	return connection->unchecked && connection->wire.hung_up && !connection->progress;
+}
+
+/*
+ * Whether inval_redis_finish returned false for lack of time only, so that it may
+ * be called again.
+ */
+bool
+inval_redis_is_waiting(InvalConnection *connection)
+{
+	return connection->waiting;
 }
 
 /*
@@ -299,7 +308,7 @@ inval_redis_start(InvalConnection *connection, const char *commands, Size length
 				  int replies, InvalReplyHandler handle, void *arg)
 {
 	connection->progress = false;
-	connection->hung_up = false;
+	connection->waiting = false;
 	connection->commands = commands;
 	connection->length = length;
 	connection->sent = 0;
@@ -327,20 +336,131 @@ inval_redis_finish(InvalConnection *connection, uint64 deadline, InvalWait wait)
 {
 	if (connection->length == 0)
 		return false;			/* sending failed */
+	connection->waiting = false;
 	if (wait == INVAL_WAIT_HELD && connection->sent == connection->length &&
 		!redis_spin(connection, deadline))
 		return false;
 	while (connection->replies > 0)
 	{
-		if (!redis_wait(connection, connection->sent < connection->length,
-						deadline, wait) ||
-			!redis_send(connection) || !redis_receive(connection))
+		if (!inval_wire_wait(&connection->wire, connection->sent < connection->length,
+							 deadline, wait))
+		{
+			connection->waiting = true;
+			return redis_fail(connection, connection->wire.problem);
+		}
+		if (!redis_send(connection) || !redis_receive(connection))
 			return false;
 	}
+	return redis_complete(connection);
+}
+
+/*
+ * The exchange ended well: the connection can be used for another.
+ */
+static bool
+redis_complete(InvalConnection *connection)
+{
 	connection->failed = false;
 	connection->error[0] = '\0';
 	connection->last_use = inval_clock_us();
 	return true;
+}
+
+/*
+ * Takes an exchange that was started as far as it gets without waiting.
+ * Returns whether there is more to wait for.  Cannot fail; whether the
+ * exchange ended well is what inval_redis_is_sound says then.
+ */
+bool
+inval_redis_step(InvalConnection *connection)
+{
+	if (connection->length == 0)
+		return false;			/* sending failed */
+	do
+	{
+		if (!redis_send(connection) || !redis_receive(connection))
+			return false;
+		if (connection->replies == 0)
+			return !redis_complete(connection);
+	} while (inval_wire_has_bytes(&connection->wire));
+	return true;
+}
+
+/*
+ * Ends an exchange whose time is over.
+ */
+void
+inval_redis_give_up(InvalConnection *connection)
+{
+	(void) redis_fail(connection, "no answer in time");
+}
+
+/*
+ * Whether the last exchange, if any, ended well.
+ */
+bool
+inval_redis_is_sound(InvalConnection *connection)
+{
+	return !connection->failed;
+}
+
+int
+inval_redis_socket(InvalConnection *connection)
+{
+	return connection->wire.fd;
+}
+
+/*
+ * What to wait for at the socket, as poll() calls it.
+ */
+short
+inval_redis_events(InvalConnection *connection)
+{
+	return inval_wire_events(&connection->wire, connection->sent < connection->length);
+}
+
+/*
+ * An exchange with one reply that is kept whole, as hiredis itself parses it.
+ * Interruptible.  The caller frees the reply; NULL if the connection failed.
+ */
+redisReply *
+inval_redis_exchange_whole(InvalConnection *connection, const char *commands,
+						   Size length, uint64 deadline)
+{
+	redisReader *reader = connection->reader;
+	redisReader *whole_reader = redisReaderCreate();
+	redisReply *whole = NULL;
+
+	if (whole_reader == NULL)
+	{
+		(void) redis_fail(connection, "out of memory");
+		return NULL;
+	}
+	connection->whole = NULL;
+	connection->reader = whole_reader;
+	PG_TRY();
+	{
+		if (inval_redis_exchange(connection, commands, length, 1, deadline,
+								 INVAL_WAIT_INTERRUPTIBLE, redis_ignore_reply, NULL))
+			whole = connection->whole;
+		else if (connection->whole != NULL)
+			freeReplyObject(connection->whole);
+	}
+	PG_FINALLY();
+	{
+		connection->reader = reader;
+		connection->whole = NULL;
+		redisReaderFree(whole_reader);
+	}
+	PG_END_TRY();
+	return whole;
+}
+
+static void
+redis_ignore_reply(const InvalReply *reply, void *arg)
+{
+	(void) reply;
+	(void) arg;
 }
 
 /*
@@ -376,15 +496,11 @@ redis_send(InvalConnection *connection)
 
 	if (connection->sent == connection->length)
 		return true;
-	n = send(connection->context->fd, connection->commands + connection->sent,
-			 connection->length - connection->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-	if (n > 0)
-		connection->sent += (Size) n;
-	else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-	{
-		connection->hung_up = errno == EPIPE || errno == ECONNRESET;
-		return redis_fail(connection, strerror(errno));
-	}
+	n = inval_wire_send(&connection->wire, connection->commands + connection->sent,
+						connection->length - connection->sent);
+	if (n < 0)
+		return redis_fail(connection, connection->wire.problem);
+	connection->sent += (Size) n;
 	return true;
 }
 
@@ -395,16 +511,11 @@ redis_receive(InvalConnection *connection)
 	char		buffer[READ_SIZE];
 	ssize_t		n;
 
-	n = recv(connection->context->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
-	connection->hung_up = n == 0 || (n < 0 && errno == ECONNRESET);
-	if (n == 0)
-		return redis_fail(connection, "server closed the connection");
+	n = inval_wire_receive(&connection->wire, buffer, sizeof(buffer));
 	if (n < 0)
-	{
-		if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-			return true;
-		return redis_fail(connection, strerror(errno));
-	}
+		return redis_fail(connection, connection->wire.problem);
+	if (n == 0)
+		return true;
 
 	if (redisReaderFeed(reader, buffer, (size_t) n) != REDIS_OK)
 		return redis_fail(connection, reader->errstr);
@@ -418,63 +529,12 @@ redis_receive(InvalConnection *connection)
 			break;
 		connection->progress = true;
 		connection->replies--;
+		connection->whole = reply;	/* of use only to who wants it whole */
 		connection->handle(&connection->reply, connection->arg);
 	}
 	if (connection->replies == 0 && reader->pos < reader->len)
 		return redis_fail(connection, "server sent more replies than it was asked for");
 	return true;
-}
-
-/*
- * Waits until the socket is ready, or returns false at the deadline.
- */
-static bool
-redis_wait(InvalConnection *connection, bool for_write, uint64 deadline, InvalWait wait)
-{
-	int			fd = connection->context->fd;
-
-	for (;;)
-	{
-		uint64		now = inval_clock_us();
-		int			timeout;
-
-		/* What came while we did something else is not late. */
-		if (now >= deadline)
-			return (!for_write && redis_wait_held(fd, false, 0)) ||
-				redis_fail(connection, "no answer in time");
-		timeout = (int) Min((deadline - now + 999) / 1000, 60000);
-		if (wait == INVAL_WAIT_INTERRUPTIBLE)
-			redis_wait_interruptible(fd, for_write, timeout);
-		if (redis_wait_held(fd, for_write, wait == INVAL_WAIT_HELD ? timeout : 0))
-			return true;
-	}
-}
-
-static bool
-redis_wait_held(int fd, bool for_write, int timeout)
-{
-	struct pollfd ready;
-	bool		is_ready;
-
-	ready.fd = fd;
-	ready.events = POLLIN | (for_write ? POLLOUT : 0);
-	ready.revents = 0;
-	pgstat_report_wait_start(redis_wait_event());
-	is_ready = poll(&ready, 1, timeout) > 0;
-	pgstat_report_wait_end();
-	return is_ready;
-}
-
-static void
-redis_wait_interruptible(int fd, bool for_write, int timeout)
-{
-	(void) WaitLatchOrSocket(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
-							 WL_SOCKET_READABLE |
-							 (for_write ? WL_SOCKET_WRITEABLE : 0),
-							 fd, timeout, redis_wait_event());
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
 }
 
 /*
@@ -487,116 +547,3 @@ redis_fail(InvalConnection *connection, const char *error)
 	strlcpy(connection->error, error, sizeof(connection->error));
 	return false;
 }
-
-/*
- * A wait event of our own where the server has such.  The first use is in
- * connecting, so that nothing is registered after the commit record.
- */
-static uint32
-redis_wait_event(void)
-{
-#if PG_VERSION_NUM >= 170000
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = WaitEventExtensionNew("InvalRedisReply");
-	return event;
-#else
-	return PG_WAIT_EXTENSION;
-#endif
-}
-
-/*
- * What hiredis calls while it parses.  Only the outermost object matters, of
- * which there is one at a time; its "object" is a mark that is not NULL.
- */
-static InvalReply *
-redis_reply_begin(const redisReadTask *task)
-{
-	InvalReply *reply = task->privdata;
-
-	if (task->parent == NULL)
-	{
-		reply->type = task->type == REDIS_REPLY_ERROR ?
-			INVAL_REPLY_ERROR : INVAL_REPLY_OK;
-		reply->text[0] = '\0';
-	}
-	return reply;
-}
-
-static void *
-redis_create_string(const redisReadTask *task, char *text, size_t length)
-{
-	InvalReply *reply = redis_reply_begin(task);
-
-	if (task->parent == NULL && task->type == REDIS_REPLY_ERROR)
-	{
-		length = Min(length, sizeof(reply->text) - 1);
-		memcpy(reply->text, text, length);
-		reply->text[length] = '\0';
-	}
-	return reply;
-}
-
-#if HIREDIS_MAJOR >= 1
-static void *
-redis_create_array(const redisReadTask *task, size_t elements)
-{
-	(void) elements;
-	return redis_reply_begin(task);
-}
-
-static void *
-redis_create_double(const redisReadTask *task, double value, char *text, size_t length)
-{
-	(void) value;
-	(void) text;
-	(void) length;
-	return redis_reply_begin(task);
-}
-
-static void *
-redis_create_bool(const redisReadTask *task, int value)
-{
-	(void) value;
-	return redis_reply_begin(task);
-}
-#else
-static void *
-redis_create_array(const redisReadTask *task, int elements)
-{
-	(void) elements;
-	return redis_reply_begin(task);
-}
-#endif
-
-static void *
-redis_create_integer(const redisReadTask *task, long long value)
-{
-	(void) value;
-	return redis_reply_begin(task);
-}
-
-static void *
-redis_create_nil(const redisReadTask *task)
-{
-	return redis_reply_begin(task);
-}
-
-static void
-redis_free_object(void *object)
-{
-	(void) object;
-}
-
-static redisReplyObjectFunctions reply_functions = {
-	.createString = redis_create_string,
-	.createArray = redis_create_array,
-	.createInteger = redis_create_integer,
-#if HIREDIS_MAJOR >= 1
-	.createDouble = redis_create_double,
-	.createBool = redis_create_bool,
-#endif
-	.createNil = redis_create_nil,
-	.freeObject = redis_free_object
-};

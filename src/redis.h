@@ -5,14 +5,7 @@
 #ifndef INVAL_REDIS_H
 #define INVAL_REDIS_H
 
-#include "url.h"
-
-/* How to wait for the server */
-typedef enum InvalWait
-{
-	INVAL_WAIT_HELD,			/* interrupts held: nothing but the socket */
-	INVAL_WAIT_INTERRUPTIBLE	/* by the latch; may raise an error */
-} InvalWait;
+#include "wire.h"
 
 typedef enum InvalReplyType
 {
@@ -34,7 +27,7 @@ typedef void (*InvalReplyHandler) (const InvalReply *reply, void *arg);
 
 typedef struct InvalConnection InvalConnection;
 
-extern uint64 inval_clock_us(void);
+struct redisReply;				/* hiredis's */
 
 extern InvalConnection *inval_redis_connect(const InvalUrl *url, uint64 deadline,
 											char *error, Size error_size);
@@ -49,8 +42,23 @@ extern void inval_redis_start(InvalConnection *connection,
 							  InvalReplyHandler handle, void *arg);
 extern bool inval_redis_finish(InvalConnection *connection, uint64 deadline,
 							   InvalWait wait);
+
+/* Exchanges with several servers at once are finished by redis_group.c */
+extern bool inval_redis_step(InvalConnection *connection);
+extern void inval_redis_give_up(InvalConnection *connection);
+extern bool inval_redis_is_sound(InvalConnection *connection);
+extern int	inval_redis_socket(InvalConnection *connection);
+extern short inval_redis_events(InvalConnection *connection);
+
+/* For redis_answer.c */
+extern struct redisReply *inval_redis_exchange_whole(InvalConnection *connection,
+													 const char *commands,
+													 Size length,
+													 uint64 deadline);
+
 extern const char *inval_redis_error(InvalConnection *connection);
 extern bool inval_redis_was_closed(InvalConnection *connection);
+extern bool inval_redis_is_waiting(InvalConnection *connection);
 extern bool inval_redis_made_progress(InvalConnection *connection);
 
 #endif							/* INVAL_REDIS_H */

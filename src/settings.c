@@ -5,6 +5,8 @@
 #include "postgres.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
+#include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
 #include "settings.h"
@@ -68,6 +70,7 @@ int			inval_batch_keys = 10000;
 int			inval_workers = 8;
 
 static bool redis_url_check(char **newval, void **extra, GucSource source);
+static bool redis_url_refuse(const char *problem, const char *detail, const char *hint);
 static void redis_url_assign(const char *newval, void *extra);
 static const char *redis_url_show(void);
 static void *settings_allocate(Size size);
@@ -78,7 +81,7 @@ inval_settings_init(void)
 {
 	DefineCustomStringVariable("inval.redis_url",
 							   "Sets the Redis server of the target \"default\".",
-							   "redis://[user:password@]host[:port][/db] or unix:///path?db=0.",
+							   INVAL_URL_FORMS ".",
 							   &redis_url_kept,
 							   "redis://127.0.0.1:6379/0",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,
@@ -154,22 +157,14 @@ redis_url_check(char **newval, void **extra, GucSource source)
 		url_text = inval_redis_url;
 
 	if (!inval_url_parse(url_text, &url, problem))
-	{
-		GUC_check_errmsg("invalid value for parameter \"%s\"", "inval.redis_url");
-		GUC_check_errdetail("%s", problem);
-		GUC_check_errhint("Use redis://[user:password@]host[:port][/db] or unix:///path?db=0.");
-		return false;
-	}
+		return redis_url_refuse("invalid value for parameter \"inval.redis_url\"",
+								problem, "Use " INVAL_URL_FORMS ".");
 
 	/* ALTER DATABASE, ALTER ROLE and functions keep it where all can read it. */
 	if (source == PGC_S_TEST && url.password[0] != '\0')
-	{
-		GUC_check_errmsg("parameter \"%s\" cannot be set here to a URL with a password",
-						 "inval.redis_url");
-		GUC_check_errdetail("Everybody can read the settings of databases, roles and functions.");
-		GUC_check_errhint("Set it in postgresql.conf or by ALTER SYSTEM.");
-		return false;
-	}
+		return redis_url_refuse("parameter \"inval.redis_url\" cannot be set here to a URL with a password",
+								"Everybody can read the settings of databases, roles and functions.",
+								"Set it in postgresql.conf or by ALTER SYSTEM, or use the option passfile of the URL.");
 
 	*extra = settings_allocate(strlen(url_text) + 1);
 	kept = settings_allocate(sizeof(REDIS_URL_KEPT));
@@ -185,6 +180,28 @@ redis_url_check(char **newval, void **extra, GucSource source)
 	settings_free(*newval);
 	*newval = kept;
 	return true;
+}
+
+/*
+ * Says why a value is refused.  The server logs the statement that has failed,
+ * and with it the password.  So where one is being executed, the error that our
+ * caller is about to raise is raised here, and hides it.
+ */
+static bool
+redis_url_refuse(const char *problem, const char *detail, const char *hint)
+{
+	if (debug_query_string != NULL && IsTransactionState())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s", problem),
+				 errdetail("%s", detail),
+				 errhint("%s", hint),
+				 errhidestmt(true),
+				 errhidecontext(true)));
+	GUC_check_errmsg("%s", problem);
+	GUC_check_errdetail("%s", detail);
+	GUC_check_errhint("%s", hint);
+	return false;
 }
 
 static void

@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	4
+#define SHARED_LAYOUT	6
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -168,6 +168,10 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		pg_atomic_init_u32(&target->down, 0);
 		pg_atomic_init_u32(&target->logged_down, 0);
 		pg_atomic_init_u32(&target->paused, 0);
+		pg_atomic_init_u32(&target->map_version, 0);
+		pg_atomic_init_u32(&target->lost_nodes, 0);
+		pg_atomic_init_u32(&target->lost_news, 0);
+		pg_atomic_init_u32(&target->resolved_mark, 0);
 		pg_atomic_init_u32(&target->work, 0);
 		pg_atomic_init_u32(&target->idle, 0);
 		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)

@@ -39,6 +39,22 @@ typedef struct InvalDatabase
 	TimestampTz hold_until;		/* no worker before this time */
 } InvalDatabase;
 
+/* A node of a cluster that does not serve at present; see lost_node.c */
+#define INVAL_LOST_NODES	16
+
+typedef struct InvalLostNode
+{
+	char		host[INVAL_RESOLVED_LEN];
+	int			port;			/* 0: no node has this place */
+	bool		lost;			/* false: it serves again, to be logged */
+	bool		logged;			/* the server log says so */
+	bool		replaced;		/* others have its slots */
+	bool		logged_replaced;	/* the server log says that */
+	uint32		attempts;		/* failed tries since it last served */
+	TimestampTz next_try;
+	char		error[96];
+} InvalLostNode;
+
 /*
  * One target as seen from one database: its health and its worker.  Zero means: up, never
  * tried.
@@ -50,6 +66,12 @@ typedef struct InvalTargetHealth
 	pg_atomic_uint32 down;		/* 1: breaker open, commits do not try */
 	pg_atomic_uint32 logged_down;	/* what the server log says it is */
 	pg_atomic_uint32 paused;	/* 1: nobody sends */
+	pg_atomic_uint32 map_version;	/* of a cluster's slots: changes when
+									 * somebody finds that they moved */
+	pg_atomic_uint32 lost_nodes;	/* places taken in "lost" */
+	pg_atomic_uint32 lost_news; /* 1: a change of it is yet to be logged */
+	pg_atomic_uint32 resolved_mark; /* a hash of the last known such place; 0:
+									 * none yet */
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
@@ -72,8 +94,13 @@ typedef struct InvalTargetHealth
 	uint64		window_keys;
 	uint64		rate;			/* keys in the last full second that had any */
 	char		address[INVAL_ADDRESS_LEN]; /* without credentials */
-	char		resolved[INVAL_RESOLVED_LEN];	/* what the host name means */
+	char		resolved[INVAL_RESOLVED_LEN];	/* where the target is now, if the
+												 * URL has no address; empty:
+												 * not known.  Of a cluster,
+												 * one of its nodes */
+	int			resolved_port;
 	char		last_error[INVAL_ERROR_LEN];
+	InvalLostNode lost[INVAL_LOST_NODES];
 } InvalTargetHealth;
 
 /*

@@ -182,7 +182,8 @@ inval_store_validator(PG_FUNCTION_ARGS)
 }
 
 /*
- * A user mapping is where a target keeps its URL (store_secret.c).
+ * A user mapping is where a target keeps its URL (store_secret.c).  A statement
+ * that fails here may have a password and is kept out of the log.
  */
 static void
 wrapper_check_mapping(List *options)
@@ -196,12 +197,15 @@ wrapper_check_mapping(List *options)
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("user mappings of foreign data wrapper \"%s\" have the option \"%s\" and no others",
 						INVAL_STORE_WRAPPER, INVAL_STORE_SECRET),
-				 errhint("Use inval_add_target.")));
+				 errhint("Use inval_add_target."),
+				 errhidestmt(true)));
 	if (!inval_url_parse(defGetString(option), &url, problem))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("invalid URL of a target"),
-				 errdetail("%s", problem)));
+				 errdetail("%s", problem),
+				 errhint("Write it as " INVAL_URL_FORMS "."),
+				 errhidestmt(true)));
 }
 
 /*

@@ -14,22 +14,25 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
-
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "address.h"
+#include "cluster.h"
+#include "lost_node.h"
 #include "settings.h"
 #include "target.h"
 
 /* The first pause after a failure; doubles with each further one. */
 #define FIRST_PAUSE_US	100000
 
-static bool target_resolve(InvalTarget *target, bool may_resolve,
-						   InvalUrl *url, char *error, Size error_size);
+/* The longest where another server may take over: it is to be found within 1 s. */
+#define FAILOVER_PAUSE_US	500000
+
+static bool target_connect_cluster(InvalTarget *target, uint64 deadline,
+								   bool may_resolve);
 static bool target_has_worker(const InvalTarget *target);
 
 /*
@@ -58,6 +61,13 @@ inval_target_configure(InvalTarget *target, const char *url)
 	if (target->url_hash == 0)
 		target->url_hash = 1;
 
+	if (inval_url_is_cluster(&target->url))
+	{
+		if (target->cluster == NULL)
+			target->cluster = inval_cluster_create();
+		inval_cluster_configure(target->cluster, &target->url);
+	}
+
 	/* Without a worker somebody has to say whose health this is. */
 	if (!target_has_worker(target))
 		inval_target_adopt(target);
@@ -74,6 +84,8 @@ inval_target_health(const char *name)
 	InvalTargetHealth *found = NULL;
 	uint32		i;
 
+	/* Whoever looks at a target wants the database to have a worker. */
+	(void) inval_shared_database();
 	SpinLockAcquire(&shared->mutex);
 	for (i = 0; i < shared->targets; i++)
 	{
@@ -99,7 +111,11 @@ inval_target_health(const char *name)
 			free_slot->attempts = 0;
 			free_slot->last_error[0] = '\0';
 			free_slot->resolved[0] = '\0';
+			pg_atomic_write_u32(&free_slot->resolved_mark, 0);
 			free_slot->address[0] = '\0';
+			memset(free_slot->lost, 0, sizeof(free_slot->lost));
+			pg_atomic_write_u32(&free_slot->lost_nodes, 0);
+			pg_atomic_write_u32(&free_slot->lost_news, 0);
 			pg_atomic_write_u32(&free_slot->paused, 0);
 			free_slot->pause_known = false;
 		}
@@ -128,7 +144,10 @@ inval_target_adopt(InvalTarget *target)
 		health->last_error[0] = '\0';
 		health->resolved[0] = '\0';
 		strlcpy(health->address, address, sizeof(health->address));
-		pg_atomic_write_u32(&health->down, 0);
+		memset(health->lost, 0, sizeof(health->lost));
+		pg_atomic_write_u32(&health->lost_nodes, 0);
+		pg_atomic_write_u32(&health->lost_news, 0);
+		/* Down or up, it stays so until the new place was tried, now. */
 	}
 	SpinLockRelease(&health->mutex);
 }
@@ -197,36 +216,75 @@ target_has_worker(const InvalTarget *target)
 }
 
 /*
- * Makes sure that there is a connection that can be used.  On failure opens
- * the breaker and returns false.  Interruptible: before the commit record only.
+ * Makes sure that there is a connection that can be used; for a cluster, that
+ * its nodes are known.  On failure opens the breaker and returns false.
+ * Interruptible: before the commit record only.
  */
 bool
 inval_target_connect(InvalTarget *target, uint64 deadline, bool may_resolve)
 {
-	char		error[INVAL_ERROR_LEN];
+	char		error[INVAL_ERROR_LEN] = "";
 	InvalUrl	url;
+	uint32		mark;
 
-	if (target->connection != NULL)
+	if (inval_url_is_cluster(&target->url))
+		return target_connect_cluster(target, deadline, may_resolve);
+	if (inval_target_is_connected(target) && !inval_address_is_questionable(target))
+		return true;
+	if (!inval_address_find(target, deadline, may_resolve, &url, &mark,
+							error, sizeof(error)))
 	{
-		if (inval_redis_is_usable(target->connection))
-			return true;
-		inval_target_disconnect(target);
-	}
-	if (!target_resolve(target, may_resolve, &url, error, sizeof(error)))
-	{
-		if (may_resolve)
+		/* Without a reason it is the worker's to find out. */
+		if (error[0] != '\0')
 			inval_target_failed(target, error);
 		return false;
 	}
+	if (inval_target_is_connected(target) && target->connected_mark == mark)
+		return true;
+	inval_target_disconnect(target);
 	target->connection = inval_redis_connect(&url, deadline, error, sizeof(error));
+	target->connected_mark = mark;
 	if (target->connection != NULL)
 		return true;
-
-	/* The name may mean another address by now. */
-	SpinLockAcquire(&target->health->mutex);
-	target->health->resolved[0] = '\0';
-	SpinLockRelease(&target->health->mutex);
 	inval_target_failed(target, error);
+	return false;
+}
+
+/*
+ * Whether there is a connection that can be used; for a cluster, perhaps to some
+ * of its nodes.
+ */
+bool
+inval_target_is_connected(InvalTarget *target)
+{
+	if (inval_url_is_cluster(&target->url))
+		return target->cluster->loaded;
+	return target->connection != NULL && inval_redis_is_usable(target->connection);
+}
+
+/*
+ * A cluster that is down shows that it is back by telling its nodes; whether
+ * those take anything, the next delivery shows.
+ */
+static bool
+target_connect_cluster(InvalTarget *target, uint64 deadline, bool may_resolve)
+{
+	InvalCluster *cluster = target->cluster;
+	bool		down = !inval_target_is_open(target);
+	char		error[INVAL_ERROR_LEN];
+
+	cluster->health = inval_target_shares_health(target) ? target->health : NULL;
+	cluster->may_probe = cluster->health != NULL &&
+		(may_resolve || !target_has_worker(target));
+	if (inval_cluster_find_nodes(cluster, deadline, may_resolve, down,
+								 error, sizeof(error)))
+	{
+		if (down && cluster->may_probe)
+			inval_lost_node_retry_all(cluster->health);
+		return true;
+	}
+	if (error[0] != '\0')
+		inval_target_failed(target, error);
 	return false;
 }
 
@@ -238,69 +296,8 @@ inval_target_disconnect(InvalTarget *target)
 	target->connection = NULL;
 	if (connection != NULL)
 		inval_redis_close(connection);
-}
-
-/*
- * Replaces a host name by the address it means.  Resolving has no deadline, so
- * a session leaves it to the worker, which publishes what it finds; only where
- * there is no worker a session resolves by itself.
- */
-static bool
-target_resolve(InvalTarget *target, bool may_resolve, InvalUrl *url,
-			   char *error, Size error_size)
-{
-	InvalTargetHealth *health = target->health;
-	struct in6_addr ignored;
-	struct addrinfo hints = {0};
-	struct addrinfo *found = NULL;
-	char		host[INVAL_RESOLVED_LEN] = "";
-	int			problem;
-
-	*url = target->url;
-	if (url->is_unix || inet_pton(AF_INET, url->host, &ignored) == 1 ||
-		inet_pton(AF_INET6, url->host, &ignored) == 1)
-		return true;
-
-	if (inval_target_shares_health(target))
-	{
-		SpinLockAcquire(&health->mutex);
-		strlcpy(host, health->resolved, sizeof(host));
-		SpinLockRelease(&health->mutex);
-	}
-	if (host[0] == '\0')
-	{
-		if (!may_resolve && target_has_worker(target))
-			return false;
-		hints.ai_socktype = SOCK_STREAM;
-		problem = getaddrinfo(url->host, NULL, &hints, &found);
-		if (problem == 0)
-		{
-			struct addrinfo *address = found;
-			uint32		skip = health->attempts;
-
-			/* After each failure the next of its addresses has its turn. */
-			while (skip-- > 0)
-				address = address->ai_next ? address->ai_next : found;
-			problem = getnameinfo(address->ai_addr, address->ai_addrlen, host,
-								  sizeof(host), NULL, 0, NI_NUMERICHOST);
-		}
-		if (found != NULL)
-			freeaddrinfo(found);
-		if (problem != 0)
-		{
-			snprintf(error, error_size, "could not resolve the host name: %s",
-					 gai_strerror(problem));
-			return false;
-		}
-		if (inval_target_shares_health(target))
-		{
-			SpinLockAcquire(&health->mutex);
-			strlcpy(health->resolved, host, sizeof(health->resolved));
-			SpinLockRelease(&health->mutex);
-		}
-	}
-	strlcpy(url->host, host, sizeof(url->host));
-	return true;
+	if (target->cluster != NULL)
+		inval_cluster_disconnect(target->cluster);
 }
 
 /*
@@ -312,6 +309,7 @@ inval_target_failed(InvalTarget *target, const char *error)
 {
 	InvalTargetHealth *health = target->health;
 	TimestampTz now = GetCurrentTimestamp();
+	uint64		longest = (uint64) inval_retry_max * 1000;
 	uint32		attempts;
 
 	if (!inval_target_shares_health(target))
@@ -322,11 +320,13 @@ inval_target_failed(InvalTarget *target, const char *error)
 
 	attempts = health->attempts;
 	now += (int64) inval_backoff_us(attempts, FIRST_PAUSE_US,
-									(uint64) inval_retry_max * 1000);
+									target->url.kind == INVAL_URL_SENTINEL ?
+									Min(longest, FAILOVER_PAUSE_US) : longest);
 	SpinLockAcquire(&health->mutex);
 	health->attempts++;
 	health->next_try = now;
 	strlcpy(health->last_error, error, sizeof(health->last_error));
+	health->resolved[0] = '\0';	/* it may be elsewhere by now */
 	pg_atomic_write_u32(&health->down, 1);
 	SpinLockRelease(&health->mutex);
 
@@ -376,6 +376,7 @@ inval_target_log_change(InvalTarget *target)
 	char		error[INVAL_ERROR_LEN];
 	char		address[INVAL_ADDRESS_LEN];
 
+	inval_lost_node_log(health);
 	if (likely(pg_atomic_read_u32(&health->logged_down) == down))
 		return;
 	if (!pg_atomic_compare_exchange_u32(&health->logged_down, &logged, down))
@@ -387,17 +388,19 @@ inval_target_log_change(InvalTarget *target)
 	if (down)
 		ereport(LOG,
 				(errmsg("inval target \"%s\" is down: %s", target->name, error),
-				 errdetail("Its address is %s. Invalidations are queued.", address)));
+				 errdetail("Its address is %s. Invalidations are queued.", address),
+				 errhidestmt(true)));
 	else
 		ereport(LOG,
 				(errmsg("inval target \"%s\" is up", target->name),
-				 errdetail("Its address is %s.", address)));
+				 errdetail("Its address is %s.", address),
+				 errhidestmt(true)));
 }
 
 /*
- * The pause after a number of failures: doubles up to a bound, spread by a
- * quarter to either side, so that many who failed together do not return
- * together.  Cannot fail.
+ * The pause after a number of failures: doubles up to a bound, less up to a
+ * quarter, so that many who failed together do not return together.  Cannot
+ * fail.
  */
 uint64
 inval_backoff_us(uint32 attempts, uint64 first_us, uint64 max_us)
@@ -406,5 +409,5 @@ inval_backoff_us(uint32 attempts, uint64 first_us, uint64 max_us)
 
 	pause = Min(pause, max_us);
 	return (uint64) ((double) pause *
-					 (0.75 + 0.5 * pg_prng_double(&pg_global_prng_state)));
+					 (0.75 + 0.25 * pg_prng_double(&pg_global_prng_state)));
 }

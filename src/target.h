@@ -5,6 +5,7 @@
 #ifndef INVAL_TARGET_H
 #define INVAL_TARGET_H
 
+#include "cluster.h"
 #include "entry.h"
 #include "redis.h"
 #include "shared.h"
@@ -27,8 +28,12 @@ typedef struct InvalTarget
 	char	   *configured;		/* the URL as last seen */
 	InvalUrl	url;
 	uint32		url_hash;
-	InvalConnection *connection;	/* NULL: none */
-	struct InvalTarget *next;
+	InvalConnection *connection;	/* NULL: none; of a single server */
+	uint32		connected_mark; /* of the place that it leads to; 0: the URL says
+								 * it, so that it never moves */
+	uint64		next_question;	/* when the sentinels are due to be asked */
+	InvalCluster *cluster;		/* if the URL is a cluster's */
+	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;
 
 /* targets.c */
@@ -47,6 +52,7 @@ extern bool inval_target_may_have(const InvalTarget *target, const InvalEntry *e
 extern bool inval_target_shares_health(InvalTarget *target);
 extern bool inval_target_is_open(InvalTarget *target);
 extern bool inval_target_claim_probe(InvalTarget *target);
+extern bool inval_target_is_connected(InvalTarget *target);
 extern bool inval_target_connect(InvalTarget *target, uint64 deadline,
 								 bool may_resolve);
 extern void inval_target_disconnect(InvalTarget *target);

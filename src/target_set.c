@@ -6,10 +6,12 @@
 
 #include <ctype.h>
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 
 #include "catalog.h"
@@ -31,6 +33,8 @@ enum
 	ADD_NAMESPACE
 };
 
+static Datum target_set_add(FunctionCallInfo fcinfo);
+static void target_set_hide_statement(void *arg);
 static char *target_set_name(FunctionCallInfo fcinfo, bool may_be_default);
 static char *target_set_url(FunctionCallInfo fcinfo);
 static char *target_set_text(FunctionCallInfo fcinfo, int argument, const char *what,
@@ -54,6 +58,31 @@ PG_FUNCTION_INFO_V1(inval_resume);
  */
 Datum
 inval_add_target(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback hide = {0};
+	Datum		result;
+
+	hide.callback = target_set_hide_statement;
+	hide.previous = error_context_stack;
+	error_context_stack = &hide;
+	result = target_set_add(fcinfo);
+	error_context_stack = hide.previous;
+	return result;
+}
+
+/*
+ * The server logs the statement that has failed, and with it the password.
+ */
+static void
+target_set_hide_statement(void *arg)
+{
+	(void) arg;
+	(void) errhidestmt(true);
+	(void) errhidecontext(true);
+}
+
+static Datum
+target_set_add(FunctionCallInfo fcinfo)
 {
 	char	   *name = target_set_name(fcinfo, false);
 	char	   *url = target_set_url(fcinfo);
@@ -175,7 +204,14 @@ target_set_url(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid URL of a target"),
 				 errdetail("%s", problem),
-				 errhint("Write it as redis://[user:password@]host[:port][/db] or unix:///path?db=0.")));
+				 errhint("Write it as " INVAL_URL_FORMS ".")));
+	if (inval_url_names_files(&parsed) &&
+		!has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to name files in a URL"),
+				 errdetail("They are read as the user that runs the server."),
+				 errhint("Ask for membership in pg_read_server_files.")));
 	return url;
 }
 

@@ -28,6 +28,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "address.h"
 #include "catalog.h"
 #include "delivery.h"
 #include "drain.h"
@@ -50,6 +51,18 @@
 
 /* So often a long pass lets the rest have its turn. */
 #define TURN_US			100000
+/*
+ * While a node of a cluster is away, each commit that it concerns asks for a
+ * look that is in vain.  After such a look, the pause before the next, in ms.
+ */
+#define PAUSE_WHEN_STUCK	20
+
+/*
+ * Entries that a cluster does not take yet are tried again after that, in us, and
+ * later at least that often: a replica may be promoted at any time.
+ */
+#define FIRST_STUCK_PAUSE	100000
+#define LONGEST_STUCK_PAUSE	500000
 
 static InvalTarget *target;	/* whose worker this is */
 static uint64 first_xid;		/* transactions from here on are younger than we */
@@ -59,6 +72,8 @@ static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
 static InvalDrain drain;
 static bool in_pass;			/* the drain's last pass goes on */
+static uint32 stuck;			/* looks in a row that had to leave something
+								 * that a cluster does not take yet */
 
 static void worker_start(Oid database_oid);
 static void worker_find_target(void);
@@ -68,6 +83,7 @@ static bool worker_has_extension(void);
 static void worker_leave(void);
 static void worker_reload(void);
 static bool worker_deliver(void);
+static void worker_note_stuck(uint64 open, bool whole);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
 static void worker_sweep(void);
@@ -123,7 +139,11 @@ worker_wait(bool delivered)
 		pg_memory_barrier();
 		timeout = worker_timeout();
 		if (pg_atomic_read_u32(&target->health->work) != 0 && inval_target_is_open(target))
-			timeout = 0;
+		{
+			/* That is for us; what comes while we pause need not wake us. */
+			timeout = stuck > 0 ? Min(timeout, PAUSE_WHEN_STUCK) : 0;
+			pg_atomic_write_u32(&target->health->idle, 0);
+		}
 	}
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -239,13 +259,18 @@ worker_has_extension(void)
 
 /*
  * There is nothing for a worker here.  The database's slot is given back, so
- * that the launcher starts none until somebody asks again.
+ * that the launcher starts none until somebody asks again.  Who has made the
+ * extension since we looked may have asked already, in vain.
  */
 static void
 worker_leave(void)
 {
 	if (target == NULL || target->number == 0)
+	{
 		inval_shared_forget_database(MyDatabaseId);
+		if (worker_has_extension())
+			(void) inval_shared_database();
+	}
 	proc_exit(0);
 }
 
@@ -297,8 +322,12 @@ worker_deliver(void)
 
 	if (result == INVAL_DRAIN_FAILED)
 		next_look = 0;
-	else if (result == INVAL_DRAIN_PASSED && drain.next_due != 0)
-		next_look = Min(next_look, drain.next_due);
+	else if (result == INVAL_DRAIN_PASSED)
+	{
+		worker_note_stuck(drain.open, drain.whole_pass);
+		if (drain.next_due != 0)
+			next_look = Min(next_look, drain.next_due);
+	}
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
 		pg_atomic_write_u32(&target->health->work, 1);
@@ -307,6 +336,30 @@ worker_deliver(void)
 	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
 		inval_target_succeeded(target, 0, 0);
 	return in_pass || drain.confirmed > confirmed;
+}
+
+/*
+ * What a cluster does not take yet, because a node is lost or a slot on its
+ * way, is tried again after pauses that double.
+ */
+static void
+worker_note_stuck(uint64 open, bool whole)
+{
+	TimestampTz next;
+
+	if (open == 0)
+	{
+		/* Only a look at everything shows that nothing is left. */
+		if (whole)
+			stuck = 0;
+		return;
+	}
+	next = GetCurrentTimestamp() +
+		(int64) inval_backoff_us(stuck, FIRST_STUCK_PAUSE, LONGEST_STUCK_PAUSE);
+	/* Looks at what is new come more often, and say nothing of the rest. */
+	if (whole || stuck == 0)
+		stuck++;
+	next_look = Min(next, next_look);
 }
 
 /*
@@ -434,7 +487,13 @@ static long
 worker_timeout(void)
 {
 	TimestampTz next_try;
+	uint64		question = inval_address_next_question(target);
+	uint64		now = inval_clock_us();
 	long		timeout = inval_sweep_interval;
+
+	/* Of a target that is down they are asked with the next try. */
+	if (question != 0 && inval_target_is_open(target))
+		timeout = Min(timeout, (long) (question > now ? (question - now) / 1000 + 1 : 1));
 
 	/* A repetition that is due before the next regular look. */
 	if (next_look != 0)
@@ -450,6 +509,10 @@ worker_timeout(void)
 					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 													  next_try) + 1);
 	}
+	else if (stuck > 0 && next_look != 0)
+		timeout = Min(timeout,
+					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+													  next_look) + 1);
 	return timeout;
 }
 

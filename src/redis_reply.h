@@ -1,0 +1,15 @@
+/*
+ * redis_reply.h
+ *		What hiredis calls while it parses a reply.
+ */
+#ifndef INVAL_REDIS_REPLY_H
+#define INVAL_REDIS_REPLY_H
+
+#include <hiredis/hiredis.h>
+
+#include "redis.h"
+
+/* For a reader whose "privdata" is an InvalReply */
+extern redisReplyObjectFunctions inval_reply_functions;
+
+#endif							/* INVAL_REDIS_REPLY_H */
