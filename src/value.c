@@ -11,7 +11,10 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
@@ -46,6 +49,7 @@ static const struct
 };
 
 static void value_append_integer(StringInfo out, int64 value);
+static bool value_append_special(StringInfo out, double number);
 static void value_append_date(StringInfo out, DateADT date);
 static void value_append_timestamp(StringInfo out, Timestamp timestamp, bool utc);
 static void value_append_output(StringInfo out, FmgrInfo *output, Datum value);
@@ -94,6 +98,12 @@ inval_value_prepare(InvalValueType *type, Oid type_oid, MemoryContext cxt)
 			return;
 		case BYTEAOID:
 			type->kind = INVAL_VALUE_BYTEA;
+			return;
+		case FLOAT4OID:
+			type->kind = INVAL_VALUE_FLOAT4;
+			return;
+		case FLOAT8OID:
+			type->kind = INVAL_VALUE_FLOAT8;
 			return;
 		case UUIDOID:
 		case NUMERICOID:
@@ -183,6 +193,28 @@ inval_value_append(StringInfo out, InvalValueType *type, Datum value)
 				out->data[out->len] = '\0';
 				break;
 			}
+		case INVAL_VALUE_FLOAT4:
+			{
+				float4		number = DatumGetFloat4(value);
+
+				if (!value_append_special(out, number))
+				{
+					enlargeStringInfo(out, FLOAT_SHORTEST_DECIMAL_LEN);
+					out->len += float_to_shortest_decimal_buf(number, out->data + out->len);
+				}
+				break;
+			}
+		case INVAL_VALUE_FLOAT8:
+			{
+				float8		number = DatumGetFloat8(value);
+
+				if (!value_append_special(out, number))
+				{
+					enlargeStringInfo(out, DOUBLE_SHORTEST_DECIMAL_LEN);
+					out->len += double_to_shortest_decimal_buf(number, out->data + out->len);
+				}
+				break;
+			}
 		case INVAL_VALUE_STABLE:
 			value_append_output(out, &type->output, value);
 			break;
@@ -218,6 +250,22 @@ value_append_integer(StringInfo out, int64 value)
 {
 	enlargeStringInfo(out, MAXINT8LEN + 1);
 	out->len += pg_lltoa(value, out->data + out->len);
+}
+
+/*
+ * Appends a number that has no digits, or returns false: the words are those of
+ * float8out.
+ */
+static bool
+value_append_special(StringInfo out, double number)
+{
+	if (isnan(number))
+		appendStringInfoString(out, "NaN");
+	else if (isinf(number))
+		appendStringInfoString(out, number > 0 ? "Infinity" : "-Infinity");
+	else
+		return false;
+	return true;
 }
 
 /*

@@ -20,6 +20,8 @@ typedef enum InvalValueKind
 	INVAL_VALUE_TIMESTAMP,
 	INVAL_VALUE_TIMESTAMPTZ,
 	INVAL_VALUE_BYTEA,
+	INVAL_VALUE_FLOAT4,
+	INVAL_VALUE_FLOAT8,
 	INVAL_VALUE_STABLE,			/* output depends on the value alone */
 	INVAL_VALUE_SESSION			/* output may depend on settings: pin them */
 } InvalValueKind;
