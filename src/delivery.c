@@ -29,6 +29,9 @@
  */
 #define LOOK_INTERVAL_US	500000
 
+/* A commit with so few entries takes a round trip and no more. */
+#define FEW_ENTRIES			100
+
 static void delivery_add_routed(InvalShipment *shipment, const InvalEntry *entry);
 static bool delivery_finish_routed(InvalShipment *shipment, InvalTarget *target);
 static bool delivery_await(InvalTarget *target, uint64 deadline, InvalWait wait,
@@ -172,8 +175,14 @@ inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
 	if (shipment->target_refuses)
 		inval_target_failed(target, shipment->error);
 	else if (done)
-		inval_target_succeeded(target, shipment->confirmed,
-							   inval_clock_us() - shipment->started);
+	{
+		uint64		round_trip_us = inval_clock_us() - shipment->started;
+
+		/* What a large set takes says nothing of the others. */
+		if (wait == INVAL_WAIT_HELD && shipment->entries <= FEW_ENTRIES)
+			inval_target_measured(target, round_trip_us);
+		inval_target_succeeded(target, shipment->confirmed, round_trip_us);
+	}
 	else
 	{
 		bool		busy = inval_redis_made_progress(target->connection) &&
@@ -304,6 +313,7 @@ inval_delivery_ping(InvalTarget *target, uint64 deadline)
 {
 	InvalShipment shipment;
 	InvalCommands *commands = &shipment.commands;
+	uint64		start = inval_clock_us();
 	bool		done;
 
 	/* Its nodes have just been asked for the map. */
@@ -321,6 +331,7 @@ inval_delivery_ping(InvalTarget *target, uint64 deadline)
 		inval_target_failed(target, shipment.error);
 	else
 	{
+		inval_target_measured(target, inval_clock_us() - start);
 		inval_commands_free(commands);
 		return true;
 	}

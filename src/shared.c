@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	6
+#define SHARED_LAYOUT	7
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -167,6 +167,8 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 
 		pg_atomic_init_u32(&target->down, 0);
 		pg_atomic_init_u32(&target->logged_down, 0);
+		pg_atomic_init_u32(&target->slow_answers, 0);
+		pg_atomic_init_u32(&target->slow, 0);
 		pg_atomic_init_u32(&target->paused, 0);
 		pg_atomic_init_u32(&target->map_version, 0);
 		pg_atomic_init_u32(&target->lost_nodes, 0);

@@ -65,6 +65,8 @@ typedef struct InvalTargetHealth
 	char		name[INVAL_TARGET_NAME_LEN];	/* written once, with the slot */
 	pg_atomic_uint32 down;		/* 1: breaker open, commits do not try */
 	pg_atomic_uint32 logged_down;	/* what the server log says it is */
+	pg_atomic_uint32 slow_answers;	/* in a row, see inval_target_measured */
+	pg_atomic_uint32 slow;		/* 1: that is why it is down */
 	pg_atomic_uint32 paused;	/* 1: nobody sends */
 	pg_atomic_uint32 map_version;	/* of a cluster's slots: changes when
 									 * somebody finds that they moved */

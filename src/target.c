@@ -31,6 +31,13 @@
 /* The longest where another server may take over: it is to be found within 1 s. */
 #define FAILOVER_PAUSE_US	500000
 
+/*
+ * A target that answers each time just before inval.commit_timeout would slow
+ * every commit.  After so many answers in a row that took more than half of it,
+ * it is down for commits until a PING is answered faster.
+ */
+#define SLOW_ANSWERS		5
+
 static bool target_connect_cluster(InvalTarget *target, uint64 deadline,
 								   bool may_resolve);
 static bool target_has_worker(const InvalTarget *target);
@@ -116,6 +123,8 @@ inval_target_health(const char *name)
 			memset(free_slot->lost, 0, sizeof(free_slot->lost));
 			pg_atomic_write_u32(&free_slot->lost_nodes, 0);
 			pg_atomic_write_u32(&free_slot->lost_news, 0);
+			pg_atomic_write_u32(&free_slot->slow_answers, 0);
+			pg_atomic_write_u32(&free_slot->slow, 0);
 			pg_atomic_write_u32(&free_slot->paused, 0);
 			free_slot->pause_known = false;
 		}
@@ -147,6 +156,8 @@ inval_target_adopt(InvalTarget *target)
 		memset(health->lost, 0, sizeof(health->lost));
 		pg_atomic_write_u32(&health->lost_nodes, 0);
 		pg_atomic_write_u32(&health->lost_news, 0);
+		pg_atomic_write_u32(&health->slow_answers, 0);
+		pg_atomic_write_u32(&health->slow, 0);
 		/* Down or up, it stays so until the new place was tried, now. */
 	}
 	SpinLockRelease(&health->mutex);
@@ -327,6 +338,8 @@ inval_target_failed(InvalTarget *target, const char *error)
 	health->next_try = now;
 	strlcpy(health->last_error, error, sizeof(health->last_error));
 	health->resolved[0] = '\0';	/* it may be elsewhere by now */
+	pg_atomic_write_u32(&health->slow, 0);
+	pg_atomic_write_u32(&health->slow_answers, 0);
 	pg_atomic_write_u32(&health->down, 1);
 	SpinLockRelease(&health->mutex);
 
@@ -335,8 +348,39 @@ inval_target_failed(InvalTarget *target, const char *error)
 }
 
 /*
+ * Notes how long the target took to answer a commit, or a PING.  Cannot fail.
+ */
+void
+inval_target_measured(InvalTarget *target, uint64 round_trip_us)
+{
+	InvalTargetHealth *health = target->health;
+	uint64		limit = (uint64) inval_commit_timeout * 1000 / 2;
+
+	if (!inval_target_shares_health(target) || limit == 0)
+		return;
+	if (round_trip_us <= limit)
+	{
+		if (unlikely(pg_atomic_read_u32(&health->slow_answers) != 0))
+		{
+			pg_atomic_write_u32(&health->slow_answers, 0);
+			pg_atomic_write_u32(&health->slow, 0);
+		}
+		return;
+	}
+	if (pg_atomic_add_fetch_u32(&health->slow_answers, 1) < SLOW_ANSWERS)
+		return;
+	SpinLockAcquire(&health->mutex);
+	snprintf(health->last_error, sizeof(health->last_error),
+			 "answers took more than half of inval.commit_timeout, the last one %u ms",
+			 (uint32) Min(round_trip_us / 1000, PG_UINT32_MAX));
+	pg_atomic_write_u32(&health->slow, 1);
+	pg_atomic_write_u32(&health->down, 1);
+	SpinLockRelease(&health->mutex);
+}
+
+/*
  * Notes that the target confirmed that many keys (or answered a PING, with
- * none) and closes the breaker.
+ * none) and closes the breaker, unless it is too slow for commits.
  */
 void
 inval_target_succeeded(InvalTarget *target, uint64 keys, uint64 round_trip_us)
@@ -349,9 +393,14 @@ inval_target_succeeded(InvalTarget *target, uint64 keys, uint64 round_trip_us)
 		return;
 	SpinLockAcquire(&health->mutex);
 	health->attempts = 0;
-	health->next_try = 0;
 	health->round_trip_us = (uint32) Min(round_trip_us, PG_UINT32_MAX);
-	pg_atomic_write_u32(&health->down, 0);
+	if (pg_atomic_read_u32(&health->slow) != 0)
+		health->next_try = now + FIRST_PAUSE_US;
+	else
+	{
+		health->next_try = 0;
+		pg_atomic_write_u32(&health->down, 0);
+	}
 	if (keys > 0)
 		health->last_delivery = now;
 	if (second != health->window_second && keys > 0)

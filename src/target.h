@@ -59,6 +59,7 @@ extern void inval_target_disconnect(InvalTarget *target);
 
 /* Cannot fail: may be called after the commit record */
 extern void inval_target_failed(InvalTarget *target, const char *error);
+extern void inval_target_measured(InvalTarget *target, uint64 round_trip_us);
 extern void inval_target_succeeded(InvalTarget *target, uint64 keys,
 								   uint64 round_trip_us);
 

@@ -293,7 +293,7 @@ static bool
 worker_deliver(void)
 {
 	InvalDrainResult result = INVAL_DRAIN_MORE;
-	uint64		turn_ends = inval_clock_us() + TURN_US;
+	uint64		turn_ends;
 	uint64		confirmed = drain.confirmed;
 	bool		probing = false;
 
@@ -312,6 +312,7 @@ worker_deliver(void)
 													inval_sweep_interval);
 		inval_drain_rewind(&drain, whole);
 	}
+	turn_ends = inval_clock_us() + TURN_US;
 	while (result == INVAL_DRAIN_MORE && inval_clock_us() < turn_ends &&
 		   pg_atomic_read_u32(&target->health->paused) == 0)
 	{
@@ -378,6 +379,8 @@ worker_reach_target(bool *probing)
 		return false;
 	if (!inval_target_connect(target, deadline, true))
 		return false;
+	/* It may be down because it is slow: see inval_target_measured. */
+	deadline = Max(deadline, inval_clock_us() + (uint64) inval_commit_timeout * 1000 * 2);
 	return !*probing || inval_delivery_ping(target, deadline);
 }
 

@@ -24,6 +24,7 @@ last; this one shows any of them for as long as a test wants.  Modes:
   close        the connection is closed on the first command
   half         every other command is passed, then the connection is closed
   garbage      the answer is no Redis reply at all
+  slow MS      every command goes to the real server, so many milliseconds later
 
 =cut
 
@@ -207,6 +208,12 @@ sub _answer
 			&& $is_about_connection{$name})
 		{
 			_pass($client, $server, $raw);
+			next;
+		}
+		if ($mode =~ /^slow (\d+)/)
+		{
+			select(undef, undef, undef, $1 / 1000);
+			syswrite $server, $raw;
 			next;
 		}
 		open my $count, '>>', "$self->{dir}/refused";

@@ -167,6 +167,33 @@ is($node->safe_psql('postgres', q{
 ok(wait_target_state($node, 'postgres', 'down'), 'started without Redis: the target is down');
 $redis->start;
 all_delivered('Redis started later', 1, 20);
+
+# Slow is a kind of down: each answer comes within the time that a commit has,
+# and takes more than half of it.
+{
+	my $proxy = InvalProxy->new($redis);
+
+	$node->append_conf('postgresql.conf', "inval.commit_timeout = '2s'");
+	set_redis_url($node, $proxy->url);
+	ok(wait_target_state($node, 'postgres', 'up'), 'slow: up');
+	update_rows(21, 22);
+	all_delivered('slow: before', 21, 22);
+	$proxy->mode('slow 1100');
+	$node->safe_psql('postgres', "UPDATE at_commit SET n = n + 1 WHERE id = $_")
+	  foreach 31 .. 35;
+	is($node->safe_psql('postgres', 'SELECT state FROM inval_target_status'), 'down',
+		'slow: after a few such answers it is down');
+	like($node->safe_psql('postgres', 'SELECT last_error FROM inval_target_status'),
+		qr/more than half of inval.commit_timeout/, 'slow: and says why');
+	update_rows(41, 42);
+	ok(wait_keys_gone($redis, keys_of(41, 42)), 'slow: the worker delivers all the same');
+	is($node->safe_psql('postgres', 'SELECT state FROM inval_target_status'), 'down',
+		'slow: which does not make it up');
+	$proxy->mode('pass');
+	ok(wait_target_state($node, 'postgres', 'up'), 'fast again: up');
+	update_rows(51, 52);
+	all_delivered('fast again', 51, 52);
+}
 no_crash($node, 'no server process crashed');
 
 done_testing();

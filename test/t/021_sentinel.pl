@@ -219,8 +219,9 @@ $master->cmd('REPLICAOF', '127.0.0.1', $replica->port);
 $node->safe_psql('postgres', 'SELECT inval_resume()');
 ok(wait_target_state($node, 'postgres', 'down'), 'read-only: the target is down');
 ok(poll_query($node, 'postgres', q{
-		SELECT last_error ~ 'READONLY|not a master' FROM inval_target_status}),
-	'read-only: with the reason');
+		SELECT last_error ~ 'it is not a master now' FROM inval_target_status}),
+	'read-only: and what the sentinels name is checked');
+like(slurp_file($node->logfile), qr/is down: READONLY /, 'read-only: with the reason');
 is(queue_length($node, 'postgres'), 2, 'read-only: keys are queued');
 $master->cmd('REPLICAOF', 'NO', 'ONE');
 all_well('read-only');
@@ -287,6 +288,9 @@ $node->safe_psql('postgres', 'UPDATE at_commit SET n = n + 1 WHERE id IN (51, 52
 ok(poll_query($node, 'postgres', q{
 		SELECT state = 'down' AND last_error LIKE 'sentinel 127.0.0.1:%' FROM inval_target_status}),
 	'no sentinel at start: the target is down, and the reason is theirs');
+# With pauses that double to the hour that is allowed here, this would take minutes.
+ok(poll_query($node, 'postgres', 'SELECT attempts >= 11 FROM inval_target_status'),
+	'no sentinel at start: it is asked for often all the same');
 $_->thaw foreach @sentinels;
 ok(wait_keys_gone($master, 'at_commit:51', 'at_commit:52'), 'sentinels are back: the keys are gone');
 ok(wait_queue_empty($node, 'postgres'), 'sentinels are back: the queue is empty');

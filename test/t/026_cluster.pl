@@ -44,6 +44,9 @@ sub update
 	return join '', map { "UPDATE $table SET n = n + 1 WHERE id = $_;\n" } @ids;
 }
 
+my $delivered_by_worker = q{
+	SELECT sum(delivered_by_worker) FROM inval_stats WHERE rule IS NOT NULL;};
+
 sub all_delivered
 {
 	my ($what, @keys) = @_;
@@ -253,9 +256,12 @@ ok(poll_until(
 # It is found by those who knew the old one, too.
 ok(poll_until(
 		sub {
+			my $by_worker = $session->query_safe($delivered_by_worker);
+
 			$cluster->set(plain_keys(@orphans));
 			$session->query_safe(update('plain', @orphans));
-			return !$cluster->existing(plain_keys(@orphans));
+			return !$cluster->existing(plain_keys(@orphans)) &&
+			  $session->query_safe($delivered_by_worker) == $by_worker;
 		},
 		'delivery at commit'),
 	'a primary was replaced: keys of its slots are gone at commit');

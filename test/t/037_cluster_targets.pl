@@ -50,6 +50,12 @@ sub owed
 	  . ($ids ? ' AND key IN (' . join(',', map { "'$_'" } keys_of(@$ids)) . ')' : '');
 }
 
+sub delivered_by_worker
+{
+	return q{SELECT sum(delivered_by_worker) FROM inval_stats
+		WHERE rule IS NOT NULL AND target = 'there'};
+}
+
 sub times_logged
 {
 	my ($line) = @_;
@@ -88,11 +94,11 @@ ok(poll_until(
 	'by name: gone at commit');
 ok(wait_queue_empty($node, 'postgres'), 'by name: nothing is owed');
 $_->fill('team:', 2, 500) foreach $here, $cluster;
+my $by_worker = sql(delivered_by_worker());
 sql(update(2 .. 20) . 'UPDATE team SET n = n + 1 WHERE id BETWEEN 21 AND 500');
 is(scalar(() = ($here->existing(keys_of(2 .. 500)), $cluster->existing(keys_of(2 .. 500)))),
 	0, 'keys are gone from both when COMMIT returns');
-is(sql(q{SELECT delivered_by_worker FROM inval_stats
-		WHERE target = 'default' AND rule IS NOT NULL}), 0, 'without the worker');
+is(sql(delivered_by_worker()), $by_worker, 'without the worker');
 is(sql(owed()), 0, 'nothing is owed');
 
 # A slot that nobody serves, which is no matter of the node.
@@ -127,6 +133,8 @@ ok(poll_until(sub { times_logged('node .* of inval target "there" is lost') },
 		'the log'),
 	'frozen: the log says so');
 
+$by_worker = sql(delivered_by_worker());
+
 # From now on nobody tries: had any of these to wait, it were for a minute, and all
 # together for longer than the test has.
 foreach my $session ($old, $node->background_psql('postgres'))
@@ -143,6 +151,7 @@ foreach my $session ($old, $node->background_psql('postgres'))
 }
 is(sql(q{SELECT state FROM inval_target_status WHERE target = 'there'}), 'up',
 	'frozen: the target is up');
+is(sql(delivered_by_worker()), $by_worker, 'frozen: the worker had nothing to do with that');
 
 # What a transaction owes to the others is delivered once.
 @orphans = ids_of($frozen, 1, 2001, 4000);
@@ -161,7 +170,12 @@ is(times_logged('node .* of inval target "there" is (lost|back)'), 2,
 is(times_logged('inval target "there" is (down|up)'), 0, 'none of the target');
 
 # The first to find out, whichever node it is and although the session has yet to
-# connect to all of them, still delivers at commit what is for the others.
+# connect to all of them, still delivers at commit what is for the others: if the
+# URL has addresses, because names are the worker's to resolve.
+sql(sprintf q{SELECT inval_add_target('there', '%s')},
+	url_by_name($cluster->nodes) =~ s/localhost/127.0.0.1/gr);
+ok(poll_query($node, 'postgres', q{SELECT state = 'up' AND address ~ '127' AND last_error IS NULL
+		FROM inval_target_status WHERE target = 'there'}), 'by address: up');
 foreach my $lost ($cluster->nodes)
 {
 	my ($orphan) = ids_of($lost, 1, 101, 400);
@@ -171,9 +185,13 @@ foreach my $lost ($cluster->nodes)
 
 	$cluster->set(keys_of($orphan, @rest));
 	$lost->freeze;
+	# So that it is not the worker who delivers.
+	my $worker = sql(q{SELECT worker_pid FROM inval_target_status WHERE target = 'there'});
+	kill 'STOP', $worker;
 	sql("BEGIN; UPDATE team SET n = n + 1 WHERE id = $orphan;
 		UPDATE team SET n = n + 1 WHERE id BETWEEN 101 AND 400; COMMIT");
 	is(scalar($cluster->existing(keys_of(@rest))), 0, "$name: the others get their keys");
+	kill 'CONT', $worker;
 	$lost->thaw;
 	ok(wait_keys_gone($cluster, keys_of($orphan)), "$name: its keys go when it answers");
 	ok(poll_until(sub { times_logged('is back') > $lines }, 'the log'), "$name: it is back");
