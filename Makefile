@@ -14,6 +14,7 @@ OBJS = \
 	$(WIN32RES) \
 	src/address.o \
 	src/inval.o \
+	src/backlog.o \
 	src/capture.o \
 	src/carrier.o \
 	src/carrier_check.o \
@@ -43,6 +44,7 @@ OBJS = \
 	src/family.o \
 	src/guard.o \
 	src/guard_set.o \
+	src/host_lookup.o \
 	src/launcher.o \
 	src/ledger.o \
 	src/lookup.o \
@@ -56,6 +58,7 @@ OBJS = \
 	src/passfile.o \
 	src/path.o \
 	src/pending.o \
+	src/prefix.o \
 	src/preview.o \
 	src/queue.o \
 	src/redis.o \
@@ -64,6 +67,7 @@ OBJS = \
 	src/redis_answer.o \
 	src/redis_reply.o \
 	src/refusal.o \
+	src/removal.o \
 	src/render.o \
 	src/resolve.o \
 	src/route.o \
@@ -106,7 +110,7 @@ REGRESS = setup settings track track_errors template types changes delivery \
 # own code.
 PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
-SHLIB_LINK = -lhiredis
+SHLIB_LINK = -lhiredis -lpthread
 
 # TLS (rediss://) where the headers of OpenSSL are; make TLS=no goes without.
 TLS ?= $(shell printf '\043include <openssl/ssl.h>\n' | $(CC) -E - >/dev/null 2>&1 && echo yes)

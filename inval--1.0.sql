@@ -580,7 +580,8 @@ CREATE FUNCTION inval_target_status_rows(
 	OUT oldest_age interval, OUT keys_per_second double precision,
 	OUT worker_pid integer, OUT attempts integer, OUT next_attempt timestamptz,
 	OUT last_error text, OUT region text, OUT namespace text,
-	OUT max_rate integer)
+	OUT max_rate integer, OUT progress text, OUT collapsed_at timestamptz,
+	OUT collapsed_keys bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_target_status_rows() FROM PUBLIC;
@@ -606,6 +607,9 @@ COMMENT ON COLUMN inval_target_status.last_error IS 'Why the last try failed';
 COMMENT ON COLUMN inval_target_status.region IS 'Where it is, as inval_add_target was told';
 COMMENT ON COLUMN inval_target_status.namespace IS 'What its keys start with; nothing else is ever sent to it';
 COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may be sent at most';
+COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs';
+COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
+COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
 
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without

@@ -102,6 +102,17 @@ inval_address_find(InvalTarget *target, uint64 deadline, bool may_resolve,
 }
 
 /*
+ * Whether somebody has published another address than our connection leads to:
+ * what was confirmed there counts for nothing.  Cannot fail.
+ */
+bool
+inval_address_has_changed(const InvalTarget *target)
+{
+	return target->connected_mark != 0 && inval_target_shares_health(target) &&
+		pg_atomic_read_u32(&target->health->resolved_mark) != target->connected_mark;
+}
+
+/*
  * Whether the target is known to be elsewhere than our connection leads to.  For
  * who waits for its replies, and may be interrupted.
  */

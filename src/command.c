@@ -113,12 +113,12 @@ inval_commands_ping(InvalCommands *commands)
 }
 
 /*
- * Adds a command of up to four words that stands for no entry.
+ * Adds a command of up to six words that stands for no entry.
  */
 void
 inval_commands_words(InvalCommands *commands, int argc, const char **words)
 {
-	size_t		lengths[4];
+	size_t		lengths[6];
 	int			i;
 
 	Assert(argc <= (int) lengthof(lengths));

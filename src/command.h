@@ -37,5 +37,7 @@ extern void inval_commands_log_in(InvalCommands *commands, const char *user,
 								  const char *password);
 extern void inval_commands_words(InvalCommands *commands, int argc, const char **words);
 extern void inval_commands_ping(InvalCommands *commands);
+extern void inval_commands_append_words(InvalCommands *commands, int argc,
+										const char **words);
 
 #endif							/* INVAL_COMMAND_H */

@@ -11,12 +11,14 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 
+#include "address.h"
 #include "catalog.h"
 #include "commit_plan.h"
 #include "delivery.h"
 #include "ledger.h"
 #include "outbox.h"
 #include "pending.h"
+#include "redis_group.h"
 #include "settings.h"
 #include "shared.h"
 #include "stats.h"
@@ -27,6 +29,9 @@
 
 /* Without a worker, the outbox is emptied after that many commits. */
 #define SWEEP_COMMITS		256
+
+/* So many single servers are waited for at once; the others one by one. */
+#define PLAN_AWAITED	32
 
 /* What PRE_COMMIT leaves for COMMIT: for one target, */
 typedef struct PlanLeg
@@ -65,6 +70,7 @@ static bool plan_extension_is_gone(void);
 static void plan_sweep(void);
 static Size plan_split(const char *entries, Size length);
 static void plan_log_shadow(const char *entries, Size length);
+static void plan_await(uint64 deadline);
 static void plan_tell_workers(bool all_confirmed);
 
 /*
@@ -389,6 +395,24 @@ inval_plan_send(void)
 }
 
 /*
+ * Waits for several single servers at once: one that does not answer must not
+ * take the time in which another would take the rest of a large set.
+ */
+static void
+plan_await(uint64 deadline)
+{
+	InvalConnection *connections[PLAN_AWAITED];
+	int			count = 0;
+	int			i;
+
+	for (i = 0; i < plan.nlegs && count < PLAN_AWAITED; i++)
+		if (plan.legs[i].ready && plan.legs[i].shipment.route == NULL)
+			connections[count++] = plan.legs[i].target->connection;
+	if (count > 1)
+		inval_redis_finish_group(connections, count, deadline, INVAL_WAIT_HELD);
+}
+
+/*
  * Waits for the replies, if anything was sent, and notes what became of it.
  */
 void
@@ -398,6 +422,7 @@ inval_plan_finish(void)
 	bool		all = true;
 	int			i;
 
+	plan_await(deadline);
 	for (i = 0; i < plan.nlegs; i++)
 	{
 		PlanLeg  *leg = &plan.legs[i];
@@ -406,7 +431,8 @@ inval_plan_finish(void)
 			leg->delivered = inval_shipment_finish(&leg->shipment, leg->target, deadline,
 												   INVAL_WAIT_HELD) &&
 				/* What counts is the server that the worker would deliver to. */
-				inval_target_shares_health(leg->target);
+				inval_target_shares_health(leg->target) &&
+				!inval_address_has_changed(leg->target);
 		if (leg->ready)
 			inval_stats_commit_target(leg->target->number, leg->delivered,
 									  inval_clock_us() - plan.committed_at);

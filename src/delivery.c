@@ -22,6 +22,7 @@
 #include "address.h"
 #include "delivery.h"
 #include "redis_error.h"
+#include "settings.h"
 
 /*
  * How long the worker waits for a reply before it looks whether another server
@@ -121,6 +122,50 @@ inval_shipment_send(InvalShipment *shipment, InvalTarget *target, uint64 deadlin
 	}
 	inval_shipment_start(shipment, target);
 	return inval_shipment_finish(shipment, target, deadline, INVAL_WAIT_INTERRUPTIBLE);
+}
+
+/*
+ * Sends a detailed shipment of these entries, until inval.reply_timeout, and what
+ * was refused together with others once more, each by itself: an error concerns a
+ * whole command, and somebody is to blame.  Returns false if the target failed on
+ * the way.  Interruptible.
+ */
+bool
+inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
+						   InvalTarget *target)
+{
+	uint64		timeout_us = (uint64) inval_reply_timeout * 1000;
+	InvalShipment alone;
+	int		   *numbers;
+	int			i;
+
+	if (inval_shipment_send(shipment, target, inval_clock_us() + timeout_us))
+		return true;
+	if (shipment->lost)
+		return false;
+	/* To a cluster each went alone. */
+	if (shipment->route != NULL)
+		return true;
+
+	numbers = palloc(shipment->entries * sizeof(int));
+	inval_shipment_init(&alone, target, true);
+	for (i = 0; i < shipment->entries; i++)
+	{
+		if (shipment->outcomes[i] != INVAL_OUTCOME_REFUSED)
+			continue;
+		numbers[alone.entries] = i;
+		inval_shipment_add_alone(&alone, &entries[i]);
+	}
+	inval_shipment_seal(&alone);
+	if (alone.entries == 0)
+		return true;
+	(void) inval_shipment_send(&alone, target, inval_clock_us() + timeout_us);
+	for (i = 0; i < alone.entries; i++)
+	{
+		shipment->outcomes[numbers[i]] = alone.outcomes[i];
+		shipment->errors[numbers[i]] = alone.errors[i];
+	}
+	return !alone.lost;
 }
 
 /*

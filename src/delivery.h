@@ -40,6 +40,8 @@ extern void inval_shipment_init(InvalShipment *shipment, InvalTarget *target,
 extern void inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry);
 extern void inval_shipment_add_alone(InvalShipment *shipment, const InvalEntry *entry);
 extern void inval_shipment_seal(InvalShipment *shipment);
+extern bool inval_shipment_send_singly(InvalShipment *shipment,
+									   const InvalEntry *entries, InvalTarget *target);
 extern bool inval_shipment_reach(InvalShipment *shipment, InvalTarget *target,
 								 uint64 deadline);
 extern void inval_shipment_start(InvalShipment *shipment, InvalTarget *target);

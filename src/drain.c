@@ -36,8 +36,6 @@ typedef struct DrainAnswers
 
 static void drain_pace(InvalDrain *drain, int entries);
 static bool drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment);
-static bool drain_send_refused_alone(InvalDrain *drain, const InvalBatch *batch,
-									 InvalShipment *shipment);
 static void drain_settle(InvalDrain *drain, InvalBatch *batch,
 						 const InvalShipment *shipment);
 static bool drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
@@ -77,6 +75,7 @@ inval_drain_rewind(InvalDrain *drain, bool whole)
 	drain->whole_pass = whole;
 	drain->entered = false;
 	drain->look_started = inval_clock_us();
+	drain->pass_started = drain->look_started;
 	memset(drain->cursors, 0, sizeof(drain->cursors));
 	drain->cursors[0].active = true;
 	drain->found = 0;
@@ -160,57 +159,18 @@ drain_pace(InvalDrain *drain, int entries)
 static bool
 drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment)
 {
+	bool		alive;
 	int			i;
 
 	inval_shipment_init(shipment, drain->target, true);
 	for (i = 0; i < batch->nsent; i++)
 		inval_shipment_add(shipment, &batch->sent[i]);
 	inval_shipment_seal(shipment);
-	if (inval_shipment_send(shipment, drain->target,
-							inval_clock_us() + (uint64) inval_reply_timeout * 1000))
-		return true;
-	if (shipment->lost)
-		return false;
-	for (i = 0; i < shipment->entries; i++)
-		drain->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
-	/* To a cluster each went alone. */
-	if (shipment->route != NULL)
-		return true;
-	return drain_send_refused_alone(drain, batch, shipment);
-}
-
-/*
- * An error concerns a whole command.  Sends what was refused together with
- * others once more, each by itself, to find out who is to blame.
- */
-static bool
-drain_send_refused_alone(InvalDrain *drain, const InvalBatch *batch,
-						 InvalShipment *shipment)
-{
-	InvalShipment alone;
-	int		   *numbers = palloc(batch->nsent * sizeof(int));
-	int			i;
-
-	inval_shipment_init(&alone, drain->target, true);
-	for (i = 0; i < batch->nsent; i++)
-	{
-		if (shipment->outcomes[i] != INVAL_OUTCOME_REFUSED)
-			continue;
-		numbers[alone.entries] = i;
-		inval_shipment_add_alone(&alone, &batch->sent[i]);
-	}
-	inval_shipment_seal(&alone);
-	if (alone.entries == 0)
-		return true;
-
-	(void) inval_shipment_send(&alone, drain->target,
-							   inval_clock_us() + (uint64) inval_reply_timeout * 1000);
-	for (i = 0; i < alone.entries; i++)
-	{
-		shipment->outcomes[numbers[i]] = alone.outcomes[i];
-		shipment->errors[numbers[i]] = alone.errors[i];
-	}
-	return !alone.lost;
+	alive = inval_shipment_send_singly(shipment, batch->sent, drain->target);
+	if (alive)
+		for (i = 0; i < shipment->entries; i++)
+			drain->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
+	return alive;
 }
 
 /*

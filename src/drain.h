@@ -6,6 +6,7 @@
 #define INVAL_DRAIN_H
 
 #include "storage/itemptr.h"
+#include "removal.h"
 #include "target.h"
 
 /* One cursor for small rows, the others for large ones; see drain_gather.c. */
@@ -47,6 +48,7 @@ typedef struct InvalDrain
 	bool		whole;			/* look at all of the tables, not only at what
 								 * was announced since the last look */
 	bool		whole_pass;		/* this is what the pass began with */
+	uint64		pass_started;	/* as inval_clock_us */
 	bool		entered;		/* the small rows' cursor is within a table */
 	uint64		look_started;	/* when it began, as inval_clock_us */
 	uint64		look_again;		/* when it looks at all once more */
@@ -56,6 +58,7 @@ typedef struct InvalDrain
 								 * none was met in this pass */
 	uint64		note_from;		/* oldest transaction to be noted in the ledger;
 								 * 0: none is */
+	InvalRemoval *removal;		/* who is told of prefix entries; NULL: nobody */
 	uint64		found;			/* entries met in this pass */
 	uint64		open;			/* of those, left to a later one */
 	uint64		confirmed;		/* and delivered, in all passes */

@@ -27,6 +27,7 @@
 
 #include "drain_batch.h"
 #include "refusal.h"
+#include "removal.h"
 #include "settings.h"
 
 /* Where a target has a rate, its batches are so small. */
@@ -303,6 +304,8 @@ gather_visit(InvalOutboxRow *row, void *arg)
 		inval_refusal_note(id, INVAL_OUTBOX_UNREADABLE);
 		return true;
 	}
+	if (inval_removal_meet(drain->removal, row))
+		return true;
 
 	whose = gather_cursor_of(drain, row);
 	if (whose == cursor)
@@ -384,9 +387,12 @@ gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id)
 	InvalDrainCursor *cursor = gathering->cursor;
 	InvalBatchRow *taken;
 	bool		paced = gathering->drain->target->max_rate > 0;
+	InvalDrainPlace place = place_of(row);
+	bool		goes_on = cursor->part_id == id &&
+		place_compare(&place, &cursor->next) == 0 && cursor->part < row->entries;
 	char	   *pack;
 
-	cursor->next = place_of(row);
+	cursor->next = place;
 	gathering->stopped = true;
 	if (batch->nrows > 0 &&
 		(batch->bytes + row->pack_length > BATCH_MAX_BYTES ||
@@ -412,7 +418,7 @@ gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id)
 	taken = &batch->rows[batch->nrows++];
 	taken->row = *row;
 	taken->row.pack = pack;
-	taken->from = cursor->part_id == id ? cursor->part : 0;
+	taken->from = goes_on ? cursor->part : 0;
 	taken->taken = 0;
 	taken->number = batch->entries;
 	taken->settled = false;

@@ -53,16 +53,20 @@ inval_drain_split(const InvalBatchRow *taken, const InvalOutcome *outcomes, char
 }
 
 /*
- * The same for a row of which nothing was refused, all in one: there may be many.
- * They are numbered anew, within the numbers that the row had.
+ * The same for a row of which nothing was refused: what could not be delivered
+ * yet in one row, since there may be much of it, and what was not tried in
+ * another, so that it is not held up.  The first is numbered anew, within the
+ * numbers that it had.
  */
 void
 inval_drain_keep_rest(const InvalBatchRow *taken, const InvalOutcome *outcomes)
 {
 	const InvalOutboxRow *row = &taken->row;
-	InvalOutboxRow rest = *row;
-	char	   *pack = palloc(row->pack_length);
 	const char *place = row->pack;
+	const char *end = row->pack + row->pack_length;
+	char	   *pack = palloc(row->pack_length);
+	int			untried = taken->from + taken->taken;
+	InvalOutboxRow rest = *row;
 	int			i;
 
 	rest.pack = pack;
@@ -70,19 +74,30 @@ inval_drain_keep_rest(const InvalBatchRow *taken, const InvalOutcome *outcomes)
 	rest.entries = 0;
 	rest.lane = INVAL_LANE_WORKER;
 	rest.sole = false;
-	for (i = 0; i < row->entries; i++)
+	for (i = 0; i < untried; i++)
 	{
 		const char *from = place;
 		InvalEntry	entry;
 
-		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		place = inval_entry_read(place, end, &entry);
 		if (split_outcome(taken, outcomes, i) == INVAL_OUTCOME_CONFIRMED)
 			continue;
+		if (rest.entries == 0)
+			rest.first = row->first + i;
 		memcpy(pack + rest.pack_length, from, (Size) (place - from));
 		rest.pack_length += (Size) (place - from);
 		rest.entries++;
 	}
-	inval_outbox_write_row(&rest);
+	if (rest.entries > 0)
+		inval_outbox_write_row(&rest);
+	if (untried < row->entries)
+	{
+		rest.pack = place;
+		rest.pack_length = (Size) (end - place);
+		rest.first = row->first + untried;
+		rest.entries = row->entries - untried;
+		inval_outbox_write_row(&rest);
+	}
 	pfree(pack);
 }
 

@@ -132,7 +132,7 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 	if (head & HEAD_RESERVED)
 		return NULL;
 	entry->action = (InvalAction) (head & HEAD_ACTION);
-	if (entry->action != INVAL_ACTION_DELETE)
+	if (inval_action_name(entry->action) == NULL)
 		return NULL;
 	place = varint_read(place, end, &entry->rule);
 	if (place == NULL)
@@ -175,6 +175,9 @@ inval_entry_equal(const InvalEntry *a, const InvalEntry *b)
 		(a->field == NULL || memcmp(a->field, b->field, a->field_length) == 0);
 }
 
+/*
+ * NULL for what is no action.
+ */
 const char *
 inval_action_name(InvalAction action)
 {
@@ -182,12 +185,14 @@ inval_action_name(InvalAction action)
 	{
 		case INVAL_ACTION_DELETE:
 			return "delete";
+		case INVAL_ACTION_PREFIX:
+			return "prefix";
 	}
-	return NULL;				/* keep the compiler quiet */
+	return NULL;
 }
 
 /*
- * Whether this version can do the named action, and which it is.
+ * Whether rules and inval_touch can name the action, and which it is.
  */
 bool
 inval_action_from_name(const char *name, InvalAction *action)

@@ -8,10 +8,14 @@
 /* Limits of what is stored: a key, or a field, in bytes. */
 #define INVAL_MAX_KEY_LENGTH	65536
 
-/* Numbers are stored in the outbox: never renumber. */
+/*
+ * Numbers are stored in the outbox: never renumber.  A prefix entry is alone in
+ * its row, because it is delivered by other means (removal.h).
+ */
 typedef enum InvalAction
 {
-	INVAL_ACTION_DELETE = 0
+	INVAL_ACTION_DELETE = 0,
+	INVAL_ACTION_PREFIX = 3		/* every key that starts with this one */
 } InvalAction;
 
 /* How an invalidation travels */

@@ -45,6 +45,12 @@
 /* A worker that died is started again after this time. */
 #define RESTART_PAUSE_MS	1000
 
+/*
+ * A visit that has to wait for others to end is no reason to complain, unless for
+ * that long none has ended.
+ */
+#define VISIT_PATIENCE_MS	10000
+
 /* How often the list of databases is read without being asked to. */
 #define RESCAN_MS			60000
 
@@ -60,12 +66,14 @@ typedef struct LauncherWorker
 	LauncherKey key;
 	bool		exists;			/* at the last look at pg_database */
 	bool		visited;		/* a worker was there since the server started */
+	bool		asked;			/* somebody asks for it: it is no mere visit */
 	BackgroundWorkerHandle *handle; /* NULL: none is running */
 	TimestampTz not_before;		/* of the next start */
 } LauncherWorker;
 
 static HTAB *launcher_workers = NULL;
 static bool launcher_full = false;
+static TimestampTz launcher_last_change = 0;	/* a worker was started or ended */
 
 static void launcher_start(void);
 static void launcher_exit(int code, Datum arg);
@@ -301,16 +309,20 @@ launcher_tend(void)
 		else if (running < inval_workers && launcher_start_worker(db))
 		{
 			running++;
+			launcher_last_change = now;
 			launcher_full = false;
 		}
 		else
 		{
+			timeout = Min(timeout, RESTART_PAUSE_MS);
+			if (!db->asked &&
+				!TimestampDifferenceExceeds(launcher_last_change, now, VISIT_PATIENCE_MS))
+				continue;
 			if (!launcher_full)
 				ereport(LOG,
 						(errmsg("inval has no worker for every database and target that wants one"),
 						 errhint("Raise inval.workers or max_worker_processes.")));
 			launcher_full = true;
-			timeout = Min(timeout, RESTART_PAUSE_MS);
 		}
 	}
 	list_free(wanted);
@@ -343,7 +355,8 @@ launcher_note_targets(void)
 }
 
 /*
- * Lists the workers that are wanted, and counts those that run.
+ * Lists the workers that are wanted, those that somebody asks for first, and
+ * counts those that run.
  */
 static List *
 launcher_take_stock(int *running)
@@ -366,6 +379,7 @@ launcher_take_stock(int *running)
 			pfree(db->handle);
 			db->handle = NULL;
 			ended = true;
+			launcher_last_change = GetCurrentTimestamp();
 		}
 		if (db->handle != NULL)
 			(*running)++;
@@ -376,7 +390,7 @@ launcher_take_stock(int *running)
 				db->not_before = Max(db->not_before,
 									 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 																 RESTART_PAUSE_MS));
-			wanted = lappend(wanted, db);
+			wanted = db->asked ? lcons(db, wanted) : lappend(wanted, db);
 		}
 	}
 	MemoryContextSwitchTo(old);
@@ -392,10 +406,10 @@ static bool
 launcher_wants_worker(LauncherWorker *db)
 {
 	InvalShared *shared = inval_shared();
-	bool		wanted = db->key.target != 0 || !db->visited;
 	bool		has_one = false;
 	uint32		i;
 
+	db->asked = db->key.target != 0;
 	SpinLockAcquire(&shared->mutex);
 	for (i = 0; i < shared->databases; i++)
 	{
@@ -403,7 +417,7 @@ launcher_wants_worker(LauncherWorker *db)
 
 		if (slot->database != db->key.database)
 			continue;
-		wanted = true;
+		db->asked = true;
 		db->not_before = Max(db->not_before, slot->hold_until);
 	}
 	/* It may be one that a launcher before this one has started. */
@@ -416,7 +430,7 @@ launcher_wants_worker(LauncherWorker *db)
 			has_one = true;
 	}
 	SpinLockRelease(&shared->mutex);
-	return wanted && !has_one;
+	return (db->asked || !db->visited) && !has_one;
 }
 
 /*

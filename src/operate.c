@@ -25,6 +25,9 @@
 /* How long inval_drain waits before it looks again, in ms. */
 #define DRAIN_PAUSE_MS		20
 
+/* So many steps of the removal of many keys come between two looks. */
+#define STEPS_PER_LOOK		16
+
 static uint64 operate_timeout_us(Interval *timeout);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
@@ -85,6 +88,7 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 		return 0;
 	}
 	inval_drain_begin(&drain, target, false);
+	drain.removal = inval_removal_create(target, false);
 	while (!operate_drain_pass(&drain, deadline))
 	{
 		if (inval_clock_us() >= deadline)
@@ -107,6 +111,8 @@ operate_drain_pass(InvalDrain *drain, uint64 deadline)
 	uint64		connect_deadline = inval_clock_us() +
 		(uint64) inval_connect_timeout * 1000;
 	InvalDrainResult result;
+	InvalRemovalResult removed = INVAL_REMOVAL_MORE;
+	int			steps;
 
 	if (!inval_target_connect(drain->target, Min(connect_deadline, deadline), true))
 		return false;
@@ -116,7 +122,13 @@ operate_drain_pass(InvalDrain *drain, uint64 deadline)
 		CHECK_FOR_INTERRUPTS();
 		result = inval_drain_batch(drain);
 	} while (result == INVAL_DRAIN_MORE && inval_clock_us() < deadline);
-	return result == INVAL_DRAIN_PASSED && drain->found == 0;
+	for (steps = 0; steps < STEPS_PER_LOOK && result == INVAL_DRAIN_PASSED &&
+		 removed == INVAL_REMOVAL_MORE && inval_clock_us() < deadline; steps++)
+		removed = inval_removal_step(drain->removal);
+	if (removed == INVAL_REMOVAL_DONE)
+		drain->confirmed++;
+	return result == INVAL_DRAIN_PASSED && drain->found == 0 &&
+		removed == INVAL_REMOVAL_NONE;
 }
 
 static void

@@ -334,6 +334,8 @@ inval_redis_start(InvalConnection *connection, const char *commands, Size length
 bool
 inval_redis_finish(InvalConnection *connection, uint64 deadline, InvalWait wait)
 {
+	bool		late = false;
+
 	if (connection->length == 0)
 		return false;			/* sending failed */
 	connection->waiting = false;
@@ -342,12 +344,15 @@ inval_redis_finish(InvalConnection *connection, uint64 deadline, InvalWait wait)
 		return false;
 	while (connection->replies > 0)
 	{
-		if (!inval_wire_wait(&connection->wire, connection->sent < connection->length,
-							 deadline, wait))
+		/* What is there at the deadline is read once: a server may never end. */
+		if (late || !inval_wire_wait(&connection->wire,
+									 connection->sent < connection->length,
+									 deadline, wait))
 		{
 			connection->waiting = true;
-			return redis_fail(connection, connection->wire.problem);
+			return redis_fail(connection, INVAL_NO_ANSWER);
 		}
+		late = inval_clock_us() >= deadline;
 		if (!redis_send(connection) || !redis_receive(connection))
 			return false;
 	}
@@ -392,7 +397,7 @@ inval_redis_step(InvalConnection *connection)
 void
 inval_redis_give_up(InvalConnection *connection)
 {
-	(void) redis_fail(connection, "no answer in time");
+	(void) redis_fail(connection, INVAL_NO_ANSWER);
 }
 
 /*

@@ -13,6 +13,7 @@
 
 #include "command.h"
 #include "redis_answer.h"
+#include "redis_reply.h"
 
 static void answer_copy(const redisReply *reply, InvalAnswer *answer);
 static void answer_free_parts(InvalAnswer *answer);
@@ -37,7 +38,7 @@ inval_redis_ask(InvalConnection *connection, int argc, const char **words,
 	if (reply == NULL)
 		strlcpy(error, inval_redis_error(connection), error_size);
 	else if (reply->type == REDIS_REPLY_ERROR)
-		strlcpy(error, reply->str, error_size);
+		inval_reply_copy_text(error, error_size, reply->str, (Size) reply->len);
 	else
 	{
 		PG_TRY();
@@ -75,7 +76,10 @@ answer_copy(const redisReply *reply, InvalAnswer *answer)
 		case REDIS_REPLY_STRING:
 		case REDIS_REPLY_STATUS:
 			answer->type = INVAL_ANSWER_TEXT;
-			answer->text = pnstrdup(reply->str, (Size) reply->len);
+			answer->length = (Size) reply->len;
+			answer->text = palloc(answer->length + 1);
+			memcpy(answer->text, reply->str, answer->length);
+			answer->text[answer->length] = '\0';
 			break;
 		case REDIS_REPLY_ARRAY:
 			answer->type = INVAL_ANSWER_LIST;

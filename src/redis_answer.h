@@ -20,6 +20,7 @@ typedef struct InvalAnswer
 	InvalAnswerType type;
 	int64		integer;
 	char	   *text;			/* terminated; NULL unless it is a text */
+	Size		length;			/* of the text, which may contain zero bytes */
 	int			count;			/* of a list */
 	struct InvalAnswer *items;
 } InvalAnswer;

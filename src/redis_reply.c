@@ -11,6 +11,21 @@
 #include "redis_reply.h"
 
 /*
+ * Copies what a server says of an error, as much as there is room for.  It ends
+ * up in logs and views: whatever is not plain ASCII is replaced.
+ */
+void
+inval_reply_copy_text(char *place, Size size, const char *text, Size length)
+{
+	Size		i;
+
+	length = Min(length, size - 1);
+	for (i = 0; i < length; i++)
+		place[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
+	place[length] = '\0';
+}
+
+/*
  * Only the outermost object matters, of which there is one at a time; its
  * "object" is a mark that is not NULL.
  */
@@ -35,9 +50,7 @@ reply_create_string(const redisReadTask *task, char *text, size_t length)
 
 	if (task->parent == NULL && task->type == REDIS_REPLY_ERROR)
 	{
-		length = Min(length, sizeof(reply->text) - 1);
-		memcpy(reply->text, text, length);
-		reply->text[length] = '\0';
+		inval_reply_copy_text(reply->text, sizeof(reply->text), text, length);
 	}
 	return reply;
 }

@@ -12,4 +12,6 @@
 /* For a reader whose "privdata" is an InvalReply */
 extern redisReplyObjectFunctions inval_reply_functions;
 
+extern void inval_reply_copy_text(char *place, Size size, const char *text, Size length);
+
 #endif							/* INVAL_REDIS_REPLY_H */

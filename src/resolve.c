@@ -3,7 +3,7 @@
  *		Host names as addresses.
  *
  * Resolving has no deadline: it is for the worker, or for a session where there
- * is none.
+ * is none.  It can be interrupted.
  */
 #include "postgres.h"
 
@@ -11,6 +11,7 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include "host_lookup.h"
 #include "resolve.h"
 
 /* A host that has more will do with these. */
@@ -30,20 +31,18 @@ inval_resolve_is_address(const char *host)
 
 /*
  * Gives the addresses of a host, at most so many, and how many they are; 0 and
- * a message if there are none.  Raises no error.
+ * a message if there are none.  Raises no error of its own.
  */
 int
 inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN], int max,
 				  char *error, Size error_size)
 {
-	struct addrinfo hints = {0};
 	struct addrinfo *found = NULL;
 	struct addrinfo *address;
 	int			count = 0;
 	int			problem;
 
-	hints.ai_socktype = SOCK_STREAM;
-	problem = getaddrinfo(host, NULL, &hints, &found);
+	problem = inval_host_lookup(host, &found);
 	for (address = found; problem == 0 && address != NULL && count < max;
 		 address = address->ai_next)
 	{
@@ -62,7 +61,7 @@ inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN], int m
 
 /*
  * Gives the address of a host; of several the one whose turn it is, counted
- * from 0.  Returns false and a message if there is none.  Raises no error.
+ * from 0.  Returns false and a message if there is none.  Raises no error of its own.
  */
 bool
 inval_resolve_host(const char *host, uint32 turn, char *address, Size size,

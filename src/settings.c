@@ -6,6 +6,7 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "datatype/timestamp.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
@@ -69,6 +70,23 @@ int			inval_batch_keys = 10000;
 /* How many databases can have a worker at the same time. */
 int			inval_workers = 8;
 
+/*
+ * How much may be queued for a target that is down before its backlog collapses
+ * into the removal of its namespace (backlog.c).  The default keeps a long
+ * outage from filling the disk, at about a gigabyte; by then there are more
+ * keys to remove than most caches hold.  There is no limit of age by default,
+ * since a short list of old entries costs nothing, and the removal of a whole
+ * namespace does.
+ */
+int			inval_backlog_max_keys = 10000000;
+int			inval_backlog_max_age = 0;
+
+/*
+ * The library is being loaded, perhaps by somebody's statement: what is wrong
+ * with a value is none of that one's business, and must not end the loading.
+ */
+static bool defining = false;
+
 static bool redis_url_check(char **newval, void **extra, GucSource source);
 static bool redis_url_refuse(const char *problem, const char *detail, const char *hint);
 static void redis_url_assign(const char *newval, void *extra);
@@ -79,6 +97,7 @@ static void settings_free(void *pointer);
 void
 inval_settings_init(void)
 {
+	defining = true;
 	DefineCustomStringVariable("inval.redis_url",
 							   "Sets the Redis server of the target \"default\".",
 							   INVAL_URL_FORMS ".",
@@ -86,6 +105,7 @@ inval_settings_init(void)
 							   "redis://127.0.0.1:6379/0",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,
 							   redis_url_check, redis_url_assign, redis_url_show);
+	defining = false;
 	DefineCustomIntVariable("inval.commit_timeout",
 							"Sets how long COMMIT may wait for keys to be confirmed.",
 							"What is not confirmed by then is delivered by the worker.  "
@@ -133,6 +153,18 @@ inval_settings_init(void)
 							"Each takes one of max_worker_processes.",
 							&inval_workers, 8, 0, 256,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.backlog_max_keys",
+							"Sets how many invalidations may be queued for a target that is down.",
+							"Beyond it they are replaced by the removal of the target's namespace; "
+							"without a namespace there is a warning.  0 sets no limit.",
+							&inval_backlog_max_keys, 10000000, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.backlog_max_age",
+							"Sets how long invalidations may be queued for a target that is down.",
+							"Beyond it they are replaced by the removal of the target's namespace; "
+							"without a namespace there is a warning.  0 sets no limit.",
+							&inval_backlog_max_age, 0, 0, 366 * SECS_PER_DAY,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("inval");
 }
@@ -190,7 +222,7 @@ redis_url_check(char **newval, void **extra, GucSource source)
 static bool
 redis_url_refuse(const char *problem, const char *detail, const char *hint)
 {
-	if (debug_query_string != NULL && IsTransactionState())
+	if (!defining && debug_query_string != NULL && IsTransactionState())
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s", problem),

@@ -15,6 +15,8 @@ extern int	inval_retry_max;		/* ms */
 extern int	inval_sweep_interval;	/* ms */
 extern int	inval_batch_keys;
 extern int	inval_workers;
+extern int	inval_backlog_max_keys;
+extern int	inval_backlog_max_age;	/* s */
 
 extern void inval_settings_init(void);
 

@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	7
+#define SHARED_LAYOUT	8
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -324,7 +324,8 @@ inval_shared_database(void)
 }
 
 /*
- * Gives back what a dropped database held.  Only the launcher calls this.
+ * Gives back what a database held that was dropped, or has no extension.  The
+ * launcher calls this, or the worker of its target "default".
  */
 void
 inval_shared_forget_database(Oid database)

@@ -15,6 +15,7 @@
 #define INVAL_ERROR_LEN			160
 #define INVAL_ADDRESS_LEN		320
 #define INVAL_RESOLVED_LEN		64
+#define INVAL_PROGRESS_LEN		128
 
 /*
  * Outbox tables in one group of rotation.  The first group is written at
@@ -103,6 +104,9 @@ typedef struct InvalTargetHealth
 	int			resolved_port;
 	char		last_error[INVAL_ERROR_LEN];
 	InvalLostNode lost[INVAL_LOST_NODES];
+	char		progress[INVAL_PROGRESS_LEN];	/* of a removal that runs; "": none */
+	TimestampTz collapsed_at;	/* when the backlog last was; 0: never */
+	int64		collapsed_keys; /* how many entries that were */
 } InvalTargetHealth;
 
 /*

@@ -17,7 +17,7 @@
 #include "target.h"
 
 #define STATS_COLUMNS	14
-#define STATUS_COLUMNS	14
+#define STATUS_COLUMNS	17
 
 typedef struct QueueDepth
 {
@@ -156,6 +156,11 @@ status_put_target(ReturnSetInfo *result, InvalTarget *target)
 	nulls[12] = target->namespace == NULL;
 	values[13] = Int32GetDatum(target->max_rate);
 	nulls[13] = target->max_rate == 0;
+	values[14] = CStringGetTextDatum(health.progress);
+	nulls[14] = health.progress[0] == '\0';
+	values[15] = TimestampTzGetDatum(health.collapsed_at);
+	values[16] = Int64GetDatum(health.collapsed_keys);
+	nulls[15] = nulls[16] = health.collapsed_at == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

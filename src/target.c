@@ -125,6 +125,9 @@ inval_target_health(const char *name)
 			pg_atomic_write_u32(&free_slot->lost_news, 0);
 			pg_atomic_write_u32(&free_slot->slow_answers, 0);
 			pg_atomic_write_u32(&free_slot->slow, 0);
+			free_slot->progress[0] = '\0';
+			free_slot->collapsed_at = 0;
+			free_slot->collapsed_keys = 0;
 			pg_atomic_write_u32(&free_slot->paused, 0);
 			free_slot->pause_known = false;
 		}
@@ -179,7 +182,7 @@ inval_target_may_have(const InvalTarget *target, const InvalEntry *entry)
  * superuser's session may have been told to use another URL than the worker.
  */
 bool
-inval_target_shares_health(InvalTarget *target)
+inval_target_shares_health(const InvalTarget *target)
 {
 	return target->health->url_hash == target->url_hash ||
 		target->health->url_hash == 0;
@@ -256,7 +259,10 @@ inval_target_connect(InvalTarget *target, uint64 deadline, bool may_resolve)
 	target->connection = inval_redis_connect(&url, deadline, error, sizeof(error));
 	target->connected_mark = mark;
 	if (target->connection != NULL)
+	{
+		target->connections++;
 		return true;
+	}
 	inval_target_failed(target, error);
 	return false;
 }

@@ -29,6 +29,7 @@ typedef struct InvalTarget
 	InvalUrl	url;
 	uint32		url_hash;
 	InvalConnection *connection;	/* NULL: none; of a single server */
+	uint64		connections;	/* how many there have been */
 	uint32		connected_mark; /* of the place that it leads to; 0: the URL says
 								 * it, so that it never moves */
 	uint64		next_question;	/* when the sentinels are due to be asked */
@@ -49,7 +50,7 @@ extern void inval_target_configure(InvalTarget *target, const char *url);
 extern InvalTargetHealth *inval_target_health(const char *name);
 
 extern bool inval_target_may_have(const InvalTarget *target, const InvalEntry *entry);
-extern bool inval_target_shares_health(InvalTarget *target);
+extern bool inval_target_shares_health(const InvalTarget *target);
 extern bool inval_target_is_open(InvalTarget *target);
 extern bool inval_target_claim_probe(InvalTarget *target);
 extern bool inval_target_is_connected(InvalTarget *target);

@@ -31,6 +31,7 @@ static void targets_read(void);
 static InvalTarget *targets_find(const char *name);
 static InvalTarget *targets_add(const char *name);
 static void targets_read_options(InvalTarget *target, const InvalStored *stored);
+static void targets_keep(const char **kept, const char *text);
 static char *targets_copy(const char *text);
 
 /*
@@ -194,13 +195,11 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	const char *url = stored && target->number != 0 ? inval_store_secret(stored->oid) : NULL;
 	bool		paused = stored && inval_store_option(stored, "paused") != NULL;
 
-	/* What was there before is small and may be in use. */
-	target->region = region ? targets_copy(region) : NULL;
-	target->namespace = namespace ? targets_copy(namespace) : NULL;
+	targets_keep(&target->region, region);
+	targets_keep(&target->namespace, namespace);
 	target->namespace_length = namespace ? strlen(namespace) : 0;
 	target->max_rate = max_rate ? pg_strtoint32(max_rate) : 0;
-	if (target->stored_url == NULL || url == NULL || strcmp(target->stored_url, url) != 0)
-		target->stored_url = url ? targets_copy(url) : NULL;
+	targets_keep(&target->stored_url, url);
 
 	/* After a restart the first to look says so; then inval_pause does. */
 	SpinLockAcquire(&target->health->mutex);
@@ -209,6 +208,18 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	target->health->pause_known = true;
 	SpinLockRelease(&target->health->mutex);
 	target->dropped = target->number != 0 && target->stored_url == NULL;
+}
+
+/*
+ * Takes over a text, or that there is none, if it has changed.  What was there
+ * before is small and may be in use.
+ */
+static void
+targets_keep(const char **kept, const char *text)
+{
+	if (*kept != NULL && text != NULL && strcmp(*kept, text) == 0)
+		return;
+	*kept = text ? targets_copy(text) : NULL;
 }
 
 static char *

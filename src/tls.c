@@ -38,6 +38,7 @@ struct InvalTls
 };
 
 static SSL_CTX *tls_create_context(const InvalUrl *url, const char **problem);
+static int	tls_no_password(char *buffer, int size, int rwflag, void *userdata);
 static bool tls_expect_name(SSL *ssl, const char *name);
 static InvalTlsResult tls_result(InvalTls *tls, int returned);
 static void tls_explain(InvalTls *tls);
@@ -109,6 +110,8 @@ tls_create_context(const InvalUrl *url, const char **problem)
 		goto failed;
 	if (url->cert[0] == '\0')
 		return context;
+	/* Nobody is there to be asked for the password of a key. */
+	SSL_CTX_set_default_passwd_cb(context, tls_no_password);
 	*problem = "could not load the client's certificate";
 	if (SSL_CTX_use_certificate_chain_file(context, url->cert) != 1)
 		goto failed;
@@ -120,6 +123,16 @@ tls_create_context(const InvalUrl *url, const char **problem)
 failed:
 	SSL_CTX_free(context);
 	return NULL;
+}
+
+static int
+tls_no_password(char *buffer, int size, int rwflag, void *userdata)
+{
+	(void) buffer;
+	(void) size;
+	(void) rwflag;
+	(void) userdata;
+	return 0;
 }
 
 /*

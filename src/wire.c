@@ -20,8 +20,10 @@
 
 #include "wire.h"
 
-#define NO_ANSWER	"no answer in time"
 #define CLOSED		"server closed the connection"
+
+/* What TLS sends at a time, in bytes */
+#define TLS_SEND_SIZE	((Size) 256 * 1024)
 
 static ssize_t wire_tls_length(InvalWire *wire, InvalTlsResult result, Size length);
 static ssize_t wire_system_error(InvalWire *wire);
@@ -92,8 +94,11 @@ inval_wire_send(InvalWire *wire, const char *bytes, Size length)
 		return n >= 0 ? n : wire_system_error(wire);
 	}
 
-	/* A socket takes what it can at once, TLS a record at a time. */
-	while (sent < length)
+	/*
+	 * A socket takes what it can at once, TLS a record at a time; and whoever
+	 * waits has a deadline to look at in between.
+	 */
+	while (sent < Min(length, TLS_SEND_SIZE))
 	{
 		Size		now = 0;
 		InvalTlsResult result = inval_tls_send(wire->tls, bytes + sent,
@@ -185,7 +190,7 @@ inval_wire_wait(InvalWire *wire, bool to_send, uint64 deadline, InvalWait wait)
 			/* What came while we did something else is not late. */
 			if (!to_send && wire_wait_held(wire->fd, for_write, 0))
 				return true;
-			wire->problem = NO_ANSWER;
+			wire->problem = INVAL_NO_ANSWER;
 			return false;
 		}
 		timeout = (int) Min((deadline - now + 999) / 1000, 60000);

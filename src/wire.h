@@ -14,6 +14,9 @@ typedef enum InvalWait
 	INVAL_WAIT_INTERRUPTIBLE	/* by the latch; may raise an error */
 } InvalWait;
 
+/* What is said of a deadline that was met in vain */
+#define INVAL_NO_ANSWER	"no answer in time"
+
 /* A connected socket, with TLS or without */
 typedef struct InvalWire
 {

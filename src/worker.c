@@ -13,6 +13,8 @@
  */
 #include "postgres.h"
 
+#include <signal.h>
+
 #include "access/relation.h"
 #include "access/xact.h"
 #include "commands/dbcommands.h"
@@ -29,11 +31,13 @@
 #include "utils/snapmgr.h"
 
 #include "address.h"
+#include "backlog.h"
 #include "catalog.h"
 #include "delivery.h"
 #include "drain.h"
 #include "ledger.h"
 #include "outbox.h"
+#include "removal.h"
 #include "settings.h"
 #include "worker.h"
 
@@ -64,7 +68,16 @@
 #define FIRST_STUCK_PAUSE	100000
 #define LONGEST_STUCK_PAUSE	500000
 
+/* But not before so many times as long as it took to find that out. */
+#define STUCK_PAUSE_FACTOR	4
+/*
+ * A removal of many keys goes a step on after so many batches, in a long pass;
+ * else after each pass.
+ */
+#define BATCHES_PER_STEP		4
+
 static InvalTarget *target;	/* whose worker this is */
+static InvalRemoval *removal;	/* of all keys that start alike, if one runs */
 static uint64 first_xid;		/* transactions from here on are younger than we */
 static TimestampTz next_sweep;	/* of the tables that may be emptied */
 static TimestampTz next_size;	/* look at the size of the tables */
@@ -81,9 +94,12 @@ static void worker_look_at_targets(void);
 static void worker_exit(int code, Datum arg);
 static bool worker_has_extension(void);
 static void worker_leave(void);
+static void worker_end_others(void);
 static void worker_reload(void);
 static bool worker_deliver(void);
 static void worker_note_stuck(uint64 open, bool whole);
+static InvalRemovalResult worker_remove(bool on_trial);
+static void worker_watch_backlog(void);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
 static void worker_sweep(void);
@@ -101,6 +117,7 @@ inval_worker_main(Datum database_oid)
 	worker_start(DatumGetObjectId(database_oid));
 	inval_drain_begin(&drain, target, true);
 	drain.note_from = first_xid;
+	drain.removal = removal;
 
 	for (;;)
 	{
@@ -117,6 +134,7 @@ inval_worker_main(Datum database_oid)
 		inval_target_log_change(target);
 		delivered = worker_deliver();
 		inval_target_log_change(target);
+		worker_watch_backlog();
 		if (target->number == 0)
 			worker_sweep();
 		pgstat_report_stat(false);
@@ -145,6 +163,9 @@ worker_wait(bool delivered)
 			pg_atomic_write_u32(&target->health->idle, 0);
 		}
 	}
+	/* Whoever waited for replies may have reset the latch. */
+	if (ConfigReloadPending)
+		timeout = 0;
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 timeout, PG_WAIT_EXTENSION);
@@ -184,7 +205,17 @@ worker_start(Oid database_oid)
 	if (health->worker_pid != MyProcPid)
 		proc_exit(0);			/* there is one already */
 	before_shmem_exit(worker_exit, (Datum) 0);
+
+	/*
+	 * Who wants the database alone says so and then ends the workers it sees
+	 * (command_guard.c); we have said that we are here, and look whether
+	 * somebody does.
+	 */
+	pg_memory_barrier();
+	if (GetCurrentTimestamp() < inval_shared_database()->hold_until)
+		proc_exit(0);
 	inval_target_adopt(target);
+	removal = inval_removal_create(target, true);
 }
 
 /*
@@ -239,6 +270,7 @@ worker_exit(int code, Datum arg)
 	{
 		health->worker_pid = 0;
 		health->worker_latch = NULL;
+		health->progress[0] = '\0';
 		pg_atomic_write_u32(&health->idle, 0);
 	}
 	SpinLockRelease(&health->mutex);
@@ -267,11 +299,33 @@ worker_leave(void)
 {
 	if (target == NULL || target->number == 0)
 	{
+		worker_end_others();
 		inval_shared_forget_database(MyDatabaseId);
 		if (worker_has_extension())
 			(void) inval_shared_database();
 	}
 	proc_exit(0);
+}
+
+/*
+ * Ends the workers of the other targets.  They would notice by themselves, but
+ * not while they wait for their targets; and once they are forgotten, nobody
+ * else knows whom to end before the database can be dropped.
+ */
+static void
+worker_end_others(void)
+{
+	InvalShared *shared = inval_shared();
+	uint32		i;
+
+	for (i = 0; i < shared->targets; i++)
+	{
+		InvalTargetHealth *other = &inval_shared_targets()[i];
+		pid_t		pid = other->worker_pid;
+
+		if (other->database == MyDatabaseId && pid != 0 && pid != MyProcPid)
+			(void) kill(pid, SIGTERM);
+	}
 }
 
 static void
@@ -295,6 +349,7 @@ worker_deliver(void)
 	InvalDrainResult result = INVAL_DRAIN_MORE;
 	uint64		turn_ends;
 	uint64		confirmed = drain.confirmed;
+	static uint64 batches = 0;
 	bool		probing = false;
 
 	if (!worker_reach_target(&probing))
@@ -318,6 +373,10 @@ worker_deliver(void)
 	{
 		CHECK_FOR_INTERRUPTS();
 		result = inval_drain_batch(&drain);
+		if ((result == INVAL_DRAIN_PASSED ||
+			 (result == INVAL_DRAIN_MORE && ++batches % BATCHES_PER_STEP == 0)) &&
+			worker_remove(probing && drain.found == 0) == INVAL_REMOVAL_FAILED)
+			result = INVAL_DRAIN_FAILED;
 	}
 	in_pass = result == INVAL_DRAIN_MORE;
 
@@ -356,11 +415,45 @@ worker_note_stuck(uint64 open, bool whole)
 		return;
 	}
 	next = GetCurrentTimestamp() +
-		(int64) inval_backoff_us(stuck, FIRST_STUCK_PAUSE, LONGEST_STUCK_PAUSE);
+		Max((int64) inval_backoff_us(stuck, FIRST_STUCK_PAUSE, LONGEST_STUCK_PAUSE),
+			STUCK_PAUSE_FACTOR * (int64) (inval_clock_us() - drain.pass_started));
 	/* Looks at what is new come more often, and say nothing of the rest. */
 	if (whole || stuck == 0)
 		stuck++;
 	next_look = Min(next, next_look);
+}
+
+/*
+ * Goes a step on with what removes many keys.  While nothing else has shown
+ * whether the target takes anything, until a key was removed, or it was long
+ * enough.
+ */
+static InvalRemovalResult
+worker_remove(bool on_trial)
+{
+	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
+	uint64		before = removal->removed;
+	InvalRemovalResult result;
+
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		result = inval_removal_step(removal);
+	} while (on_trial && result == INVAL_REMOVAL_MORE && removal->removed == before &&
+			 inval_clock_us() < deadline);
+	return result;
+}
+
+/*
+ * While nothing can be delivered, sees to it that not too much is queued.
+ */
+static void
+worker_watch_backlog(void)
+{
+	if (inval_target_is_open(target))
+		inval_backlog_relax();
+	else if (inval_backlog_watch(target))
+		inval_removal_stop(removal);	/* there is another in its place */
 }
 
 /*
@@ -512,10 +605,14 @@ worker_timeout(void)
 					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 													  next_try) + 1);
 	}
-	else if (stuck > 0 && next_look != 0)
-		timeout = Min(timeout,
-					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-													  next_look) + 1);
+	else
+	{
+		timeout = Min(timeout, inval_removal_wait_ms(removal));
+		if (stuck > 0 && next_look != 0)
+			timeout = Min(timeout,
+						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+														  next_look) + 1);
+	}
 	return timeout;
 }
 
