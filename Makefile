@@ -69,6 +69,8 @@ OBJS = \
 	src/refusal.o \
 	src/removal.o \
 	src/render.o \
+	src/replay.o \
+	src/requeue.o \
 	src/resolve.o \
 	src/route.o \
 	src/rule.o \

@@ -168,6 +168,7 @@ backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_remo
 
 	if (row->target != backlog->target->number || !inval_outbox_is_owed(row) ||
 		(row->lane == INVAL_LANE_REPEAT && row->queued_at > backlog->now) ||
+		inval_outbox_is_waiting(row) ||
 		!backlog_is_covered(backlog->target, row, is_removal))
 		return false;
 	return *is_removal ||

@@ -19,6 +19,7 @@
 #include "outbox.h"
 #include "pending.h"
 #include "redis_group.h"
+#include "replay.h"
 #include "settings.h"
 #include "shared.h"
 #include "stats.h"
@@ -38,6 +39,7 @@ typedef struct PlanLeg
 {
 	InvalTarget *target;
 	bool		to_worker;		/* some of it is the worker's from the start */
+	bool		again;			/* it is repeated when standbys have replayed it */
 	bool		at_commit;		/* some of it is to be sent now, */
 	bool		ready;			/* and can be, */
 	bool		delivered;		/* and was, and confirmed */
@@ -188,6 +190,7 @@ plan_prepare_set(const InvalOwed *owed, InvalOutboxUse use)
 
 	leg = plan_leg(target);
 	leg->to_worker |= now < owed->length;
+	leg->again = inval_replay_is_wanted();
 	if (now > 0)
 	{
 		plan.has_commit_lane = true;
@@ -458,11 +461,14 @@ plan_tell_workers(bool all_confirmed)
 	for (i = 0; i < plan.nlegs && !plan.tell_all; i++)
 	{
 		PlanLeg  *leg = &plan.legs[i];
+		bool		now = leg->to_worker || (leg->at_commit && !all_confirmed);
 
-		if (!leg->to_worker && (!leg->at_commit || all_confirmed))
+		if (!now && !leg->again)
 			continue;
 		inval_outbox_announce(leg->target->health);
-		inval_shared_wake_worker(leg->target->health);
+		/* A worker that watches the standbys finds it when it looks again. */
+		if (now || pg_atomic_read_u32(&leg->target->health->watching) == 0)
+			inval_shared_wake_worker(leg->target->health);
 	}
 	if (!plan.tell_all)
 		return;

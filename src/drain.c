@@ -24,6 +24,7 @@
 #include "ledger.h"
 #include "outbox.h"
 #include "refusal.h"
+#include "requeue.h"
 #include "settings.h"
 #include "stats.h"
 
@@ -221,6 +222,8 @@ drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
 			   const InvalOutcome *outcomes, uint64 horizon)
 {
 	const InvalOutboxRow *row = &taken->row;
+	InvalLedgerState state = row->again && !inval_requeue_comes_again(row) ?
+		INVAL_LEDGER_REPEATED : INVAL_LEDGER_CONFIRMED;
 	int			i;
 
 	for (i = 0; i < taken->taken; i++)
@@ -228,10 +231,9 @@ drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
 			return false;
 	if (taken->from + taken->taken < row->entries)
 		return true;
-	if (!row->sole || drain->note_from == 0 ||
-		U64FromFullTransactionId(row->xid) < horizon)
+	if (drain->note_from == 0 || !inval_requeue_can_note(row, horizon))
 		return false;
-	if (inval_ledger_note(row->xid, INVAL_LEDGER_CONFIRMED))
+	if (inval_ledger_note(row->xid, state))
 		drain->confirmed += row->entries;
 	inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
 	return true;
@@ -291,7 +293,11 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
 	if (done == taken->taken)
 	{
 		if (inval_outbox_delete(relation, row))
+		{
 			drain->confirmed += row->entries;
+			if (inval_requeue_comes_again(row))
+				inval_requeue_waiting(row);
+		}
 		inval_refusal_forget(id);
 	}
 	else if (refused > 0 && row->entries == 1 && row->table >= INVAL_OUTBOX_GROUP)
@@ -319,7 +325,8 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
 }
 
 /*
- * Adds a row's outcomes to the counters of its rules.
+ * Adds a row's outcomes to the counters of its rules.  What waited for standbys
+ * was counted when it was delivered first.
  */
 static void
 drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
@@ -331,6 +338,7 @@ drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
 	InvalStatsSlot *slot = NULL;
 	uint32		rule = 0;
 	uint64		run = 0;
+	bool		counted = inval_outbox_is_waiting(row);
 	int			i;
 
 	for (i = 0; i < taken->from + taken->taken; i++)
@@ -348,7 +356,7 @@ drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
 			slot = inval_stats_slot(rule, drain->target->name);
 		}
 		if (outcomes[i - taken->from] == INVAL_OUTCOME_CONFIRMED)
-			run++;
+			run += counted ? 0 : 1;
 		else if (slot != NULL)
 			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);
 	}

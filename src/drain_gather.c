@@ -28,6 +28,7 @@
 #include "drain_batch.h"
 #include "refusal.h"
 #include "removal.h"
+#include "requeue.h"
 #include "settings.h"
 
 /* Where a target has a rate, its batches are so small. */
@@ -316,11 +317,14 @@ gather_visit(InvalOutboxRow *row, void *arg)
 }
 
 /*
- * Whether a repetition is due; all else is.
+ * Whether a repetition is due, by time or by what standbys have replayed; all else
+ * is.
  */
 static bool
 gather_is_due(InvalDrain *drain, const InvalOutboxRow *row, TimestampTz now)
 {
+	if (inval_outbox_is_waiting(row))
+		return inval_requeue_is_due(row, drain->note_from);
 	if (row->lane != INVAL_LANE_REPEAT || row->queued_at <= now)
 		return true;
 	if (drain->next_due == 0 || row->queued_at < drain->next_due)

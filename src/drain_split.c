@@ -11,13 +11,17 @@
 
 #include "drain_split.h"
 #include "refusal.h"
+#include "requeue.h"
 
+static bool split_collect(const InvalBatchRow *taken, const InvalOutcome *outcomes,
+						  bool confirmed, int from, int to, InvalOutboxRow *rest);
 static InvalOutcome split_outcome(const InvalBatchRow *taken,
 								  const InvalOutcome *outcomes, int number);
 
 /*
  * Queues the entries that are not confirmed anew: each by itself, and in one row
- * again what was not tried yet.
+ * again what was not tried yet.  Those that are confirmed, too, if they are to
+ * come again when standbys have replayed them.
  */
 void
 inval_drain_split(const InvalBatchRow *taken, const InvalOutcome *outcomes, char **errors)
@@ -26,6 +30,7 @@ inval_drain_split(const InvalBatchRow *taken, const InvalOutcome *outcomes, char
 	const char *place = row->pack;
 	const char *end = row->pack + row->pack_length;
 	int			untried = taken->from + taken->taken;
+	bool		again = inval_requeue_comes_again(row);
 	int			i;
 
 	for (i = 0; i < row->entries; i++)
@@ -36,13 +41,19 @@ inval_drain_split(const InvalBatchRow *taken, const InvalOutcome *outcomes, char
 
 		rest.pack = place;
 		place = i == untried ? end : inval_entry_read(place, end, &entry);
-		if (outcome == INVAL_OUTCOME_CONFIRMED)
+		if (outcome == INVAL_OUTCOME_CONFIRMED && !again)
 			continue;
 		rest.pack_length = (Size) (place - rest.pack);
 		rest.first = row->first + i;
 		rest.entries = i == untried ? row->entries - untried : 1;
+		if (outcome == INVAL_OUTCOME_CONFIRMED)
+		{
+			inval_requeue_waiting(&rest);
+			continue;
+		}
 		rest.lane = INVAL_LANE_WORKER;
 		rest.sole = false;
+		rest.again = again;
 		inval_outbox_write_row(&rest);
 		if (i == untried)
 			break;
@@ -55,50 +66,66 @@ inval_drain_split(const InvalBatchRow *taken, const InvalOutcome *outcomes, char
 /*
  * The same for a row of which nothing was refused: what could not be delivered
  * yet in one row, since there may be much of it, and what was not tried in
- * another, so that it is not held up.  The first is numbered anew, within the
- * numbers that it had.
+ * another, so that it is not held up.
  */
 void
 inval_drain_keep_rest(const InvalBatchRow *taken, const InvalOutcome *outcomes)
 {
 	const InvalOutboxRow *row = &taken->row;
-	const char *place = row->pack;
-	const char *end = row->pack + row->pack_length;
-	char	   *pack = palloc(row->pack_length);
+	bool		again = inval_requeue_comes_again(row);
 	int			untried = taken->from + taken->taken;
-	InvalOutboxRow rest = *row;
+	InvalOutboxRow rest;
+
+	if (again && split_collect(taken, outcomes, true, 0, untried, &rest))
+		inval_requeue_waiting(&rest);
+	if (split_collect(taken, outcomes, false, 0, untried, &rest))
+	{
+		rest.again = again;
+		inval_outbox_write_row(&rest);
+	}
+	if (split_collect(taken, outcomes, false, untried, row->entries, &rest))
+	{
+		rest.again = again;
+		inval_outbox_write_row(&rest);
+	}
+}
+
+/*
+ * Makes a row of those of the row's entries, from one number up to another, that
+ * are confirmed or that are not, and returns whether there are any.  They are
+ * numbered anew from the first of them on, within the numbers that the row had.
+ */
+static bool
+split_collect(const InvalBatchRow *taken, const InvalOutcome *outcomes, bool confirmed,
+			  int from, int to, InvalOutboxRow *rest)
+{
+	const InvalOutboxRow *row = &taken->row;
+	char	   *pack = palloc(row->pack_length);
+	const char *place = row->pack;
 	int			i;
 
-	rest.pack = pack;
-	rest.pack_length = 0;
-	rest.entries = 0;
-	rest.lane = INVAL_LANE_WORKER;
-	rest.sole = false;
-	for (i = 0; i < untried; i++)
+	*rest = *row;
+	rest->pack = pack;
+	rest->pack_length = 0;
+	rest->entries = 0;
+	rest->lane = INVAL_LANE_WORKER;
+	rest->sole = false;
+	for (i = 0; i < to; i++)
 	{
-		const char *from = place;
+		const char *start = place;
 		InvalEntry	entry;
 
-		place = inval_entry_read(place, end, &entry);
-		if (split_outcome(taken, outcomes, i) == INVAL_OUTCOME_CONFIRMED)
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (i < from ||
+			(split_outcome(taken, outcomes, i) == INVAL_OUTCOME_CONFIRMED) != confirmed)
 			continue;
-		if (rest.entries == 0)
-			rest.first = row->first + i;
-		memcpy(pack + rest.pack_length, from, (Size) (place - from));
-		rest.pack_length += (Size) (place - from);
-		rest.entries++;
+		if (rest->entries == 0)
+			rest->first = row->first + i;
+		memcpy(pack + rest->pack_length, start, (Size) (place - start));
+		rest->pack_length += (Size) (place - start);
+		rest->entries++;
 	}
-	if (rest.entries > 0)
-		inval_outbox_write_row(&rest);
-	if (untried < row->entries)
-	{
-		rest.pack = place;
-		rest.pack_length = (Size) (end - place);
-		rest.first = row->first + untried;
-		rest.entries = row->entries - untried;
-		inval_outbox_write_row(&rest);
-	}
-	pfree(pack);
+	return rest->entries > 0;
 }
 
 /*

@@ -24,6 +24,7 @@ typedef enum InvalLane
 	INVAL_LANE_COMMIT,			/* sent by the commit callback */
 	INVAL_LANE_WORKER,			/* sent by the worker */
 	INVAL_LANE_REPEAT,			/* sent by the worker once more, later */
+	INVAL_LANE_REPLAY,			/* the same, when standbys have replayed it */
 	INVAL_LANE_SHADOW			/* counted only, neither stored nor sent */
 } InvalLane;
 

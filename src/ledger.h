@@ -11,7 +11,8 @@ typedef enum InvalLedgerState
 {
 	INVAL_LEDGER_UNKNOWN = 0,	/* not known, or not known any more */
 	INVAL_LEDGER_CONFIRMED = 1, /* its commit-lane entries are confirmed */
-	INVAL_LEDGER_LEFT = 2		/* they are left to the worker */
+	INVAL_LEDGER_LEFT = 2,		/* they are left to the worker */
+	INVAL_LEDGER_REPEATED = 3	/* confirmed, and again after replay */
 } InvalLedgerState;
 
 extern void inval_ledger_attach(void);

@@ -20,6 +20,7 @@
 #include "launcher.h"
 #include "ledger.h"
 #include "outbox.h"
+#include "replay.h"
 #include "settings.h"
 
 /* How long inval_drain waits before it looks again, in ms. */
@@ -103,17 +104,21 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 }
 
 /*
- * One pass.  Returns true if nothing was owed.
+ * One pass.  Returns true if nothing was owed.  Where there is no worker, we
+ * are who waits for the standbys.
  */
 static bool
 operate_drain_pass(InvalDrain *drain, uint64 deadline)
 {
 	uint64		connect_deadline = inval_clock_us() +
 		(uint64) inval_connect_timeout * 1000;
+	bool		no_worker = drain->target->health->worker_pid == 0;
 	InvalDrainResult result;
 	InvalRemovalResult removed = INVAL_REMOVAL_MORE;
 	int			steps;
 
+	if (no_worker)
+		(void) inval_replay_look();
 	if (!inval_target_connect(drain->target, Min(connect_deadline, deadline), true))
 		return false;
 	inval_drain_rewind(drain, true);
@@ -128,7 +133,8 @@ operate_drain_pass(InvalDrain *drain, uint64 deadline)
 	if (removed == INVAL_REMOVAL_DONE)
 		drain->confirmed++;
 	return result == INVAL_DRAIN_PASSED && drain->found == 0 &&
-		removed == INVAL_REMOVAL_NONE;
+		removed == INVAL_REMOVAL_NONE &&
+		!(no_worker && inval_replay_next_look() != 0);
 }
 
 static void

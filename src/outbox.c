@@ -32,6 +32,7 @@
 #include "catalog.h"
 #include "outbox.h"
 #include "outbox_columns.h"
+#include "replay.h"
 
 /*
  * Bytes of entries in one row: with the other columns, as much as fits on a
@@ -82,6 +83,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 
 	row.xid = GetTopFullTransactionId();
 	row.lane = lane;
+	row.again = lane != INVAL_LANE_REPEAT && inval_replay_is_wanted();
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
 	if (!FullTransactionIdEquals(row.xid, numbered_xid))
@@ -225,6 +227,12 @@ outbox_letter(const InvalOutboxRow *row)
 {
 	if (row->lane == INVAL_LANE_REPEAT)
 		return OUTBOX_LETTER_REPEAT;
+	if (row->lane == INVAL_LANE_REPLAY)
+		return OUTBOX_LETTER_REPLAY;
+	if (row->again && row->lane == INVAL_LANE_COMMIT)
+		return row->sole ? OUTBOX_LETTER_COMMIT_ALL_AGAIN : OUTBOX_LETTER_COMMIT_AGAIN;
+	if (row->again)
+		return row->sole ? OUTBOX_LETTER_WORKER_ALL_AGAIN : OUTBOX_LETTER_WORKER_AGAIN;
 	if (row->lane == INVAL_LANE_COMMIT)
 		return row->sole ? OUTBOX_LETTER_COMMIT_ALL : OUTBOX_LETTER_COMMIT;
 	return row->sole ? OUTBOX_LETTER_WORKER_ALL : OUTBOX_LETTER_WORKER;

@@ -23,6 +23,7 @@ typedef struct InvalOutboxRow
 	int32		target;			/* 0: the target "default" */
 	InvalLane	lane;
 	bool		sole;			/* all that its transaction has queued */
+	bool		again;			/* once more when standbys have replayed it */
 	int32		entries;
 	TimestampTz queued_at;		/* lane "repeat": when it is due */
 	const char *pack;			/* the entries, as entry.h has them */
@@ -41,7 +42,8 @@ typedef enum InvalOutboxState
 {
 	INVAL_OUTBOX_EMPTY,			/* it is empty, now or before */
 	INVAL_OUTBOX_IN_USE,		/* a writer or a reader holds a lock on it, or a
-								 * commit is waiting for replies */
+								 * commit is waiting for replies, or a row
+								 * of late for standbys */
 	INVAL_OUTBOX_OWES			/* it still has what is not confirmed */
 } InvalOutboxState;
 
@@ -65,6 +67,7 @@ extern void inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_is_owed(const InvalOutboxRow *row);
+extern bool inval_outbox_is_waiting(const InvalOutboxRow *row);
 extern bool inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now);
 extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);

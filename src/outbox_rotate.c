@@ -49,14 +49,22 @@
  */
 #define RIPENING_MS		1000
 
+/*
+ * What waits for standbys will usually be done with so soon that it is not
+ * worth moving out of a table that could be emptied.
+ */
+#define WAITING_MS		10000
+
 /* What a look at a table has found */
 typedef struct OutboxLook
 {
 	TimestampTz now;
 	bool		owed;
-	bool		under_way;		/* somebody waits for replies about a row of it */
+	bool		under_way;		/* somebody waits for replies about a row of it,
+								 * or for standbys */
 } OutboxLook;
 
+static void outbox_read_letter(char letter, InvalOutboxRow *row);
 static struct varlena *outbox_read(HeapTuple tuple, TupleDesc desc, int table,
 								   InvalOutboxRow *row);
 static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
@@ -167,7 +175,6 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	bool		nulls[OUTBOX_COLUMNS];
 	Datum		stored;
 	struct varlena *pack;
-	char		letter;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
 	row->table = table;
@@ -177,12 +184,7 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 		DatumGetInt64(values[OUTBOX_FIRST]);
 	row->target = nulls[OUTBOX_TARGET] ? OUTBOX_USUAL_TARGET :
 		DatumGetInt32(values[OUTBOX_TARGET]);
-	letter = DatumGetChar(values[OUTBOX_LANE]);
-	row->lane = letter == OUTBOX_LETTER_COMMIT || letter == OUTBOX_LETTER_COMMIT_ALL ?
-		INVAL_LANE_COMMIT :
-		letter == OUTBOX_LETTER_REPEAT ? INVAL_LANE_REPEAT : INVAL_LANE_WORKER;
-	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
-		letter == OUTBOX_LETTER_WORKER_ALL;
+	outbox_read_letter(DatumGetChar(values[OUTBOX_LANE]), row);
 	row->entries = nulls[OUTBOX_ENTRIES] ? OUTBOX_USUAL_ENTRIES :
 		DatumGetInt32(values[OUTBOX_ENTRIES]);
 	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
@@ -194,15 +196,56 @@ outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 }
 
 /*
- * Whether a committed row is not yet confirmed.  What the ledger says is of a
- * transaction's commit lane, or of the one row that it has queued.
+ * What the column "lane" says.
+ */
+static void
+outbox_read_letter(char letter, InvalOutboxRow *row)
+{
+	row->lane = INVAL_LANE_WORKER;
+	row->sole = row->again = false;
+	switch (letter)
+	{
+		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
+		case OUTBOX_LETTER_COMMIT_AGAIN:
+			row->again = true;
+			/* FALLTHROUGH */
+		case OUTBOX_LETTER_COMMIT_ALL:
+		case OUTBOX_LETTER_COMMIT:
+			row->lane = INVAL_LANE_COMMIT;
+			break;
+		case OUTBOX_LETTER_WORKER_ALL_AGAIN:
+		case OUTBOX_LETTER_WORKER_AGAIN:
+			row->again = true;
+			break;
+		case OUTBOX_LETTER_REPEAT:
+			row->lane = INVAL_LANE_REPEAT;
+			break;
+		case OUTBOX_LETTER_REPLAY:
+			row->lane = INVAL_LANE_REPLAY;
+			break;
+	}
+	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
+		letter == OUTBOX_LETTER_COMMIT_ALL_AGAIN ||
+		letter == OUTBOX_LETTER_WORKER_ALL ||
+		letter == OUTBOX_LETTER_WORKER_ALL_AGAIN;
+}
+
+/*
+ * Whether a committed row is not yet confirmed, or not yet as often as it is to
+ * be.  What the ledger says is of a transaction's commit lane, or of the one row
+ * that it has queued.
  */
 bool
 inval_outbox_is_owed(const InvalOutboxRow *row)
 {
-	if ((row->lane == INVAL_LANE_COMMIT || row->sole) &&
-		inval_ledger_look(row->xid) == INVAL_LEDGER_CONFIRMED)
-		return false;
+	if (row->lane == INVAL_LANE_COMMIT || row->sole)
+	{
+		InvalLedgerState state = inval_ledger_look(row->xid);
+
+		if (state == INVAL_LEDGER_REPEATED ||
+			(state == INVAL_LEDGER_CONFIRMED && !row->again))
+			return false;
+	}
 	if (likely(inval_target_by_number(row->target) != NULL))
 		return true;
 
@@ -210,6 +253,18 @@ inval_outbox_is_owed(const InvalOutboxRow *row)
 	AcceptInvalidationMessages();
 	inval_targets_refresh();
 	return inval_target_by_number(row->target) != NULL;
+}
+
+/*
+ * Whether an owed row was delivered, and is owed only once more when standbys
+ * have replayed it.
+ */
+bool
+inval_outbox_is_waiting(const InvalOutboxRow *row)
+{
+	return row->lane == INVAL_LANE_REPLAY ||
+		(row->again && (row->lane == INVAL_LANE_COMMIT || row->sole) &&
+		 inval_ledger_look(row->xid) == INVAL_LEDGER_CONFIRMED);
 }
 
 /*
@@ -223,7 +278,8 @@ inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
 {
 	if (row->lane != INVAL_LANE_COMMIT ||
 		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
-		inval_ledger_predates(row->xid))
+		inval_ledger_predates(row->xid) ||
+		inval_outbox_is_waiting(row))
 		return true;
 	return TimestampDifferenceExceeds(row->queued_at, now,
 									  inval_commit_timeout + RIPENING_MS);
@@ -299,7 +355,9 @@ outbox_visit_owed(InvalOutboxRow *row, void *arg)
 	if (!inval_outbox_is_owed(row))
 		return true;
 	/* Locks are released before replies are waited for. */
-	if (!inval_outbox_is_ripe(row, look->now))
+	if (!inval_outbox_is_ripe(row, look->now) ||
+		(inval_outbox_is_waiting(row) &&
+		 !TimestampDifferenceExceeds(row->queued_at, look->now, WAITING_MS)))
 		look->under_way = true;
 	else
 		look->owed = true;

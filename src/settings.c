@@ -82,6 +82,18 @@ int			inval_backlog_max_keys = 10000000;
 int			inval_backlog_max_age = 0;
 
 /*
+ * Whether what was delivered is delivered once more when all standbys show the
+ * change: for readers that fill the cache from standbys.
+ */
+bool		inval_repeat_after_replay = false;
+
+/*
+ * How long a standby is waited for, so that one that is stuck or will not come
+ * back does not make the outbox grow.
+ */
+int			inval_replay_timeout = 60 * 1000;
+
+/*
  * The library is being loaded, perhaps by somebody's statement: what is wrong
  * with a value is none of that one's business, and must not end the loading.
  */
@@ -165,6 +177,17 @@ inval_settings_init(void)
 							"without a namespace there is a warning.  0 sets no limit.",
 							&inval_backlog_max_age, 0, 0, 366 * SECS_PER_DAY,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomBoolVariable("inval.repeat_after_replay",
+							 "Sets whether keys are removed once more when all standbys have replayed the commit.",
+							 "For readers that fill the cache from a standby, which may still show the old row.",
+							 &inval_repeat_after_replay, false,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.replay_timeout",
+							"Sets how long inval.repeat_after_replay waits for a standby.",
+							"After that time keys are removed once more without waiting for it.  "
+							"0 waits without a limit.",
+							&inval_replay_timeout, 60 * 1000, 0, 24 * 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("inval");
 }

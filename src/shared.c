@@ -24,7 +24,7 @@
 #include "shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	8
+#define SHARED_LAYOUT	9
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -176,6 +176,7 @@ shared_initialize(InvalShared *block, const SharedSizes *sizes)
 		pg_atomic_init_u32(&target->resolved_mark, 0);
 		pg_atomic_init_u32(&target->work, 0);
 		pg_atomic_init_u32(&target->idle, 0);
+		pg_atomic_init_u32(&target->watching, 0);
 		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
 			pg_atomic_init_u32(&target->low_block[j], InvalidBlockNumber);
 		SpinLockInit(&target->mutex);

@@ -78,6 +78,7 @@ typedef struct InvalTargetHealth
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
+	pg_atomic_uint32 watching;	/* 1: it looks at the standbys within moments */
 	pg_atomic_uint32 low_block[INVAL_OUTBOX_TABLES];	/* first block with rows
 														 * committed since the
 														 * worker's last look;

@@ -38,6 +38,7 @@
 #include "ledger.h"
 #include "outbox.h"
 #include "removal.h"
+#include "replay.h"
 #include "settings.h"
 #include "worker.h"
 
@@ -102,6 +103,7 @@ static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
+static bool worker_look_at_standbys(void);
 static void worker_sweep(void);
 static void worker_sweep_table(int table);
 static void worker_compact(int table);
@@ -153,6 +155,8 @@ worker_wait(bool delivered)
 	if (!delivered)
 	{
 		/* See inval_shared_wake_worker. */
+		pg_atomic_write_u32(&target->health->watching,
+							inval_replay_next_look() != 0 ? 1 : 0);
 		pg_atomic_write_u32(&target->health->idle, 1);
 		pg_memory_barrier();
 		timeout = worker_timeout();
@@ -272,6 +276,7 @@ worker_exit(int code, Datum arg)
 		health->worker_latch = NULL;
 		health->progress[0] = '\0';
 		pg_atomic_write_u32(&health->idle, 0);
+		pg_atomic_write_u32(&health->watching, 0);
 	}
 	SpinLockRelease(&health->mutex);
 }
@@ -351,6 +356,7 @@ worker_deliver(void)
 	uint64		confirmed = drain.confirmed;
 	static uint64 batches = 0;
 	bool		probing = false;
+	bool		standbys;
 
 	if (!worker_reach_target(&probing))
 	{
@@ -358,9 +364,12 @@ worker_deliver(void)
 		in_pass = false;
 		return false;
 	}
+	standbys = worker_look_at_standbys();
+	if (in_pass && standbys)
+		drain.look_again = 0;
 	if (!in_pass || probing)
 	{
-		bool		whole = probing || GetCurrentTimestamp() >= next_look;
+		bool		whole = standbys || probing || GetCurrentTimestamp() >= next_look;
 
 		if (whole)
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
@@ -478,6 +487,22 @@ worker_reach_target(bool *probing)
 }
 
 /*
+ * Whether standbys have replayed what was waited for.
+ */
+static bool
+worker_look_at_standbys(void)
+{
+	bool		news;
+
+	if (inval_replay_next_look() == 0 || inval_replay_next_look() > GetCurrentTimestamp())
+		return false;
+	worker_begin();
+	news = inval_replay_look();
+	worker_commit();
+	return news;
+}
+
+/*
  * Empties what can be emptied: at intervals, and early where a table has grown.
  */
 static void
@@ -568,7 +593,12 @@ worker_move_owed(InvalOutboxRow *row, void *arg)
 	{
 		InvalOutboxRow moved = *row;
 
-		if (moved.lane != INVAL_LANE_REPEAT)
+		if (inval_outbox_is_waiting(row))
+		{
+			moved.lane = INVAL_LANE_REPLAY;
+			moved.again = false;
+		}
+		else if (moved.lane != INVAL_LANE_REPEAT)
 			moved.lane = INVAL_LANE_WORKER;
 		moved.sole = false;
 		inval_outbox_write_row(&moved);
@@ -595,8 +625,17 @@ worker_timeout(void)
 	if (next_look != 0)
 		timeout = Min(timeout,
 					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_look) + 1);
-	if (pg_atomic_read_u32(&target->health->paused) == 0 &&
-		!inval_target_is_open(target))
+	if (pg_atomic_read_u32(&target->health->paused) != 0)
+		return timeout;
+	if (inval_target_is_open(target))
+	{
+		timeout = Min(timeout, inval_removal_wait_ms(removal));
+		if (inval_replay_next_look() != 0)
+			timeout = Min(timeout,
+						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
+														  inval_replay_next_look()) + 1);
+	}
+	else
 	{
 		SpinLockAcquire(&target->health->mutex);
 		next_try = target->health->next_try;
@@ -604,14 +643,6 @@ worker_timeout(void)
 		timeout = Min(timeout,
 					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
 													  next_try) + 1);
-	}
-	else
-	{
-		timeout = Min(timeout, inval_removal_wait_ms(removal));
-		if (stuck > 0 && next_look != 0)
-			timeout = Min(timeout,
-						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
-														  next_look) + 1);
 	}
 	return timeout;
 }
