@@ -12,8 +12,8 @@ PGFILEDESC = "inval - removes cached keys when rows change"
 
 OBJS = \
 	$(WIN32RES) \
-	src/address.o \
 	src/inval.o \
+	src/address.o \
 	src/backlog.o \
 	src/capture.o \
 	src/carrier.o \
@@ -62,9 +62,9 @@ OBJS = \
 	src/preview.o \
 	src/queue.o \
 	src/redis.o \
+	src/redis_answer.o \
 	src/redis_error.o \
 	src/redis_group.o \
-	src/redis_answer.o \
 	src/redis_reply.o \
 	src/refusal.o \
 	src/removal.o \
@@ -86,6 +86,7 @@ OBJS = \
 	src/store.o \
 	src/store_secret.o \
 	src/store_wrapper.o \
+	src/sweep.o \
 	src/target.o \
 	src/target_set.o \
 	src/targets.o \
@@ -93,6 +94,7 @@ OBJS = \
 	src/tls.o \
 	src/track.o \
 	src/track_options.o \
+	src/transaction.o \
 	src/url.o \
 	src/value.o \
 	src/via.o \

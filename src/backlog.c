@@ -30,6 +30,7 @@
 #include "outbox.h"
 #include "refusal.h"
 #include "settings.h"
+#include "transaction.h"
 
 /* Measuring may take this share of the time, one in ... */
 #define MEASURE_SHARE	20
@@ -65,8 +66,6 @@ static bool backlog_drop_row(InvalOutboxRow *row, void *arg);
 static void backlog_queue_removal(const Backlog *backlog);
 static void backlog_announce(const Backlog *backlog);
 static void backlog_warn(const Backlog *backlog, double excess);
-static void backlog_begin(void);
-static void backlog_commit(void);
 
 /*
  * Looks, if it is time to, at what is queued for a target that takes nothing.
@@ -120,10 +119,10 @@ backlog_measure(Backlog *backlog)
 	backlog->entries = 0;
 	if (inval_backlog_max_keys == 0 && inval_backlog_max_age == 0)
 		return;
-	backlog_begin();
+	inval_transaction_begin();
 	if (backlog_may_exceed())
 		inval_outbox_scan_all(backlog_count_row, backlog);
-	backlog_commit();
+	inval_transaction_commit();
 }
 
 /*
@@ -231,7 +230,7 @@ backlog_collapse(Backlog *backlog)
 	int			table;
 
 	backlog->entries = 0;
-	backlog_begin();
+	inval_transaction_begin();
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
 	{
 		backlog->relation = inval_outbox_open(table, RowExclusiveLock);
@@ -242,7 +241,7 @@ backlog_collapse(Backlog *backlog)
 	}
 	if (backlog->entries > 0)
 		backlog_queue_removal(backlog);
-	backlog_commit();
+	inval_transaction_commit();
 	if (backlog->entries > 0)
 		backlog_announce(backlog);
 }
@@ -326,19 +325,4 @@ backlog_warn(const Backlog *backlog, double excess)
 					   "the target has no namespace"),
 			 paused ? errhint("Resume the target by inval_resume.") :
 			 errhint("The limits are inval.backlog_max_keys and inval.backlog_max_age.")));
-}
-
-static void
-backlog_begin(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-backlog_commit(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
 }

@@ -23,13 +23,13 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "drain_batch.h"
 #include "refusal.h"
 #include "removal.h"
 #include "requeue.h"
 #include "settings.h"
+#include "transaction.h"
 
 /* Where a target has a rate, its batches are so small. */
 #define BATCHES_PER_SECOND	20
@@ -504,11 +504,7 @@ void
 inval_drain_start_transaction(InvalDrain *drain)
 {
 	if (drain->own_transactions)
-	{
-		SetCurrentStatementStartTimestamp();
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-	}
+		inval_transaction_begin();
 	MemoryContextSwitchTo(drain->context);
 }
 
@@ -516,10 +512,7 @@ void
 inval_drain_commit_transaction(InvalDrain *drain)
 {
 	if (drain->own_transactions)
-	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-	}
+		inval_transaction_commit();
 	else
 		CommandCounterIncrement();
 	MemoryContextSwitchTo(drain->context);

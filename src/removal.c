@@ -28,6 +28,7 @@
 #include "refusal.h"
 #include "removal.h"
 #include "settings.h"
+#include "transaction.h"
 
 /* Where a target has a rate, its batches are so small. */
 #define BATCHES_PER_SECOND	20
@@ -363,11 +364,7 @@ removal_confirm(InvalRemoval *removal)
 	bool		gone = true;
 
 	if (removal->own_transactions)
-	{
-		SetCurrentStatementStartTimestamp();
-		StartTransactionCommand();
-		PushActiveSnapshot(GetTransactionSnapshot());
-	}
+		inval_transaction_begin();
 	inval_outbox_scan_all(removal_visit_row, &search);
 	if (search.found)
 	{
@@ -380,10 +377,7 @@ removal_confirm(InvalRemoval *removal)
 		}
 	}
 	if (removal->own_transactions)
-	{
-		PopActiveSnapshot();
-		CommitTransactionCommand();
-	}
+		inval_transaction_commit();
 	else
 		CommandCounterIncrement();
 	return gone;

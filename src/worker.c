@@ -40,13 +40,9 @@
 #include "removal.h"
 #include "replay.h"
 #include "settings.h"
+#include "sweep.h"
+#include "transaction.h"
 #include "worker.h"
-
-/* A table of the outbox that has grown beyond this is retired early. */
-#define ROTATE_BLOCKS	128
-
-/* How often that is looked at, in ms */
-#define SIZE_INTERVAL	100
 
 /*
  * After a delivery, the pause before the next look, in ms: under load it makes
@@ -80,8 +76,6 @@
 static InvalTarget *target;	/* whose worker this is */
 static InvalRemoval *removal;	/* of all keys that start alike, if one runs */
 static uint64 first_xid;		/* transactions from here on are younger than we */
-static TimestampTz next_sweep;	/* of the tables that may be emptied */
-static TimestampTz next_size;	/* look at the size of the tables */
 static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
 static InvalDrain drain;
@@ -104,14 +98,7 @@ static void worker_watch_backlog(void);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
 static bool worker_look_at_standbys(void);
-static void worker_sweep(void);
-static void worker_sweep_table(int table);
-static void worker_compact(int table);
-static bool worker_sum_owed(InvalOutboxRow *row, void *arg);
-static bool worker_move_owed(InvalOutboxRow *row, void *arg);
 static long worker_timeout(void);
-static void worker_begin(void);
-static void worker_commit(void);
 
 void
 inval_worker_main(Datum database_oid)
@@ -138,7 +125,7 @@ inval_worker_main(Datum database_oid)
 		inval_target_log_change(target);
 		worker_watch_backlog();
 		if (target->number == 0)
-			worker_sweep();
+			inval_sweep();
 		pgstat_report_stat(false);
 		worker_wait(delivered);
 	}
@@ -231,10 +218,10 @@ worker_find_target(void)
 	int32		number;
 
 	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
-	worker_begin();
+	inval_transaction_begin();
 	inval_targets_refresh();
 	target = inval_target_by_number(number);
-	worker_commit();
+	inval_transaction_commit();
 	if (target == NULL)
 		proc_exit(0);
 }
@@ -286,11 +273,11 @@ worker_has_extension(void)
 {
 	bool		found;
 
-	worker_begin();
+	inval_transaction_begin();
 	found = inval_catalog(true) != NULL;
 	if (found && target != NULL)
 		worker_look_at_targets();
-	worker_commit();
+	inval_transaction_commit();
 	return found;
 }
 
@@ -338,9 +325,9 @@ worker_reload(void)
 {
 	ConfigReloadPending = false;
 	ProcessConfigFile(PGC_SIGHUP);
-	worker_begin();
+	inval_transaction_begin();
 	inval_targets_refresh();
-	worker_commit();
+	inval_transaction_commit();
 	inval_target_adopt(target);
 }
 
@@ -496,114 +483,10 @@ worker_look_at_standbys(void)
 
 	if (inval_replay_next_look() == 0 || inval_replay_next_look() > GetCurrentTimestamp())
 		return false;
-	worker_begin();
+	inval_transaction_begin();
 	news = inval_replay_look();
-	worker_commit();
+	inval_transaction_commit();
 	return news;
-}
-
-/*
- * Empties what can be emptied: at intervals, and early where a table has grown.
- */
-static void
-worker_sweep(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-	int			table;
-
-	if (now < next_sweep)
-	{
-		bool		grown = false;
-
-		if (now < next_size)
-			return;
-		next_size = TimestampTzPlusMilliseconds(now, SIZE_INTERVAL);
-		worker_begin();
-		for (table = 0; table < INVAL_OUTBOX_TABLES && !grown; table++)
-			grown = inval_outbox_is_current(table) &&
-				inval_outbox_blocks(table) > ROTATE_BLOCKS;
-		worker_commit();
-		if (!grown)
-			return;
-	}
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		worker_sweep_table(table);
-	next_sweep = TimestampTzPlusMilliseconds(now, inval_sweep_interval);
-}
-
-static void
-worker_sweep_table(int table)
-{
-	InvalOutboxState state;
-
-	worker_begin();
-	state = inval_outbox_retire(table, true);
-	worker_commit();
-	if (state == INVAL_OUTBOX_OWES && !inval_outbox_is_current(table))
-		worker_compact(table);
-}
-
-/*
- * A few entries that cannot be delivered must not keep a table from being
- * emptied: where less than half of it is still owed, that moves to the current
- * slow table.  A fast table gets rid of them at once, a slow one when it is
- * large, so that each entry is moved rarely.
- */
-static void
-worker_compact(int table)
-{
-	BlockNumber blocks;
-	Size		owed = 0;
-	Relation	relation;
-
-	worker_begin();
-	blocks = inval_outbox_blocks(table);
-	if (table >= INVAL_OUTBOX_GROUP && blocks <= ROTATE_BLOCKS)
-	{
-		worker_commit();
-		return;
-	}
-	(void) inval_outbox_scan(table, 0, worker_sum_owed, &owed);
-	if (owed * 2 < (Size) blocks * BLCKSZ)
-	{
-		relation = inval_outbox_open(table, RowExclusiveLock);
-		if (relation != NULL)
-		{
-			(void) inval_outbox_scan(table, 0, worker_move_owed, relation);
-			relation_close(relation, NoLock);
-		}
-	}
-	worker_commit();
-}
-
-static bool
-worker_sum_owed(InvalOutboxRow *row, void *arg)
-{
-	if (inval_outbox_is_owed(row))
-		*(Size *) arg += row->pack_length + MAXALIGN(SizeofHeapTupleHeader) + 48;
-	return true;
-}
-
-static bool
-worker_move_owed(InvalOutboxRow *row, void *arg)
-{
-	if (inval_outbox_is_owed(row) &&
-		inval_outbox_is_ripe(row, GetCurrentTimestamp()) &&
-		inval_outbox_delete(arg, row))
-	{
-		InvalOutboxRow moved = *row;
-
-		if (inval_outbox_is_waiting(row))
-		{
-			moved.lane = INVAL_LANE_REPLAY;
-			moved.again = false;
-		}
-		else if (moved.lane != INVAL_LANE_REPEAT)
-			moved.lane = INVAL_LANE_WORKER;
-		moved.sole = false;
-		inval_outbox_write_row(&moved);
-	}
-	return true;
 }
 
 /*
@@ -645,19 +528,4 @@ worker_timeout(void)
 													  next_try) + 1);
 	}
 	return timeout;
-}
-
-static void
-worker_begin(void)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	PushActiveSnapshot(GetTransactionSnapshot());
-}
-
-static void
-worker_commit(void)
-{
-	PopActiveSnapshot();
-	CommitTransactionCommand();
 }

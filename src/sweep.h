@@ -1,0 +1,10 @@
+/*
+ * sweep.h
+ *		Keeps the tables of the outbox small.
+ */
+#ifndef INVAL_SWEEP_H
+#define INVAL_SWEEP_H
+
+extern void inval_sweep(void);
+
+#endif							/* INVAL_SWEEP_H */
