@@ -24,7 +24,6 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "backlog.h"
 #include "outbox.h"

@@ -46,9 +46,10 @@
 #define RESTART_PAUSE_MS	1000
 
 /*
- * A visit that has to wait for others to end is no reason to complain, unless for
- * that long none has ended.
+ * Who has to wait for others to end is no reason to complain, unless for that long
+ * none has ended: who was asked for, and who is only to look.
  */
+#define PATIENCE_MS			1000
 #define VISIT_PATIENCE_MS	10000
 
 /* How often the list of databases is read without being asked to. */
@@ -315,8 +316,8 @@ launcher_tend(void)
 		else
 		{
 			timeout = Min(timeout, RESTART_PAUSE_MS);
-			if (!db->asked &&
-				!TimestampDifferenceExceeds(launcher_last_change, now, VISIT_PATIENCE_MS))
+			if (!TimestampDifferenceExceeds(launcher_last_change, now,
+											db->asked ? PATIENCE_MS : VISIT_PATIENCE_MS))
 				continue;
 			if (!launcher_full)
 				ereport(LOG,

@@ -22,7 +22,6 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "delivery.h"
 #include "refusal.h"

@@ -16,7 +16,6 @@
 #include <signal.h>
 
 #include "access/relation.h"
-#include "access/xact.h"
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -28,7 +27,6 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #include "address.h"
 #include "backlog.h"

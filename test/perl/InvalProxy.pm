@@ -24,6 +24,7 @@ last; this one shows any of them for as long as a test wants.  Modes:
   close        the connection is closed on the first command
   half         every other command is passed, then the connection is closed
   garbage      the answer is no Redis reply at all
+  endless      the answer begins and never ends
   slow MS      every command goes to the real server, so many milliseconds later
 
 =cut
@@ -151,7 +152,10 @@ sub _serve
 
 	while (getppid() == $parent)
 	{
-		foreach my $socket ($select->can_read(0.5))
+		my @ready = $select->can_read($self->_patience);
+
+		$self->_turn;
+		foreach my $socket (@ready)
 		{
 			if ($socket == $listener)
 			{
@@ -182,11 +186,31 @@ sub _serve
 			{
 				$select->remove($end);
 				delete $peer{$end};
+				delete $input{$end};
 				close $end;
 			}
 		}
 	}
 	return;
+}
+
+# For those who do more than answer commands (InvalFaultProxy): how long to wait
+# for the next one, and what to do in each turn of the loop.
+sub _patience
+{
+	return 0.5;
+}
+
+sub _turn
+{
+	return;
+}
+
+sub _mode
+{
+	my ($self) = @_;
+
+	return PostgreSQL::Test::Utils::slurp_file("$self->{dir}/mode");
 }
 
 # Handle the whole commands in the input; false if the client is to be closed.
@@ -197,14 +221,14 @@ sub _answer
 	while (my @command = _take_command($input))
 	{
 		my ($raw, $name) = @command;
-		my $mode = PostgreSQL::Test::Utils::slurp_file("$self->{dir}/mode");
+		my $mode = $self->_mode;
 
 		if ($mode eq 'pass')
 		{
 			syswrite $server, $raw;
 			next;
 		}
-		if ($mode =~ /^(error|mute|half|garbage)\b/
+		if ($mode =~ /^(error|mute|half|garbage|endless)\b/
 			&& $is_about_connection{$name})
 		{
 			_pass($client, $server, $raw);
@@ -226,6 +250,14 @@ sub _answer
 		elsif ($mode eq 'garbage')
 		{
 			syswrite $client, "HTTP/1.1 400 Bad Request\r\n\r\n";
+		}
+		elsif ($mode eq 'endless')
+		{
+			# Until the client has had enough of it.
+			my $bytes = '+' . 'x' x 65536;
+
+			1 while syswrite $client, $bytes;
+			return 0;
 		}
 		elsif ($mode eq 'half')
 		{

@@ -175,5 +175,18 @@ $plain->start(wait => 'any');
 ok(poll_until(sub { $plain->cmd('PING') eq 'PONG' }, 'Redis to load its data'), 'loaded');
 all_delivered('after really loading', $plain, @keys);
 
+# An answer that does not end: COMMIT must.
+{
+	set_redis_url($node, $proxy->url);
+	ok(wait_target_state($node, 'postgres', 'up'), 'endless: up');
+	$plain->cmd('SET', 'at_commit:990', 'cached');
+	$proxy->mode('endless');
+	$node->psql('postgres', 'UPDATE at_commit SET n = n + 1 WHERE id = 990',
+		timeout => $PostgreSQL::Test::Utils::timeout_default, timed_out => \my $timed_out);
+	ok(!$timed_out, 'endless: COMMIT ends');
+	$proxy->mode('pass');
+	ok(wait_keys_gone($plain, 'at_commit:990'), 'endless: the key goes when that is over');
+}
+
 no_crash($node, 'no server process crashed');
 done_testing();

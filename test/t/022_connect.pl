@@ -221,5 +221,25 @@ down_because('no AUTH', 'unknown command');
 password_hidden($node, 'postgres', $first, 'the password');
 password_hidden($node, 'postgres', $second, 'the other password');
 no_crash($node, 'no server process crashed');
+$node->stop;
+
+# Where the library is loaded by somebody's statement, a setting that cannot be
+# understood is not that one's fault.
+$node = new_node('mistaken', preload => 0, extension => 0);
+$node->safe_psql('postgres', q{
+	SET client_min_messages = error;
+	CREATE EXTENSION inval;
+	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO team SELECT generate_series(1, 10);
+	SELECT inval_track('team', 'id')});
+$node->append_conf('postgresql.conf', "inval.redis_url = '$malformed'");
+reload($node);
+ok(poll_query($node, 'postgres', q{
+		UPDATE team SET n = n + 1 WHERE id = 1;
+		UPDATE team SET n = n + 1 WHERE id = 2;
+		SELECT count(*) > 0 FROM inval_queue}),
+	'a malformed URL in postgresql.conf: writes go on');
+no_crash($node, 'no server process crashed there');
+$node->stop;
 
 done_testing();

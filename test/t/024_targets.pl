@@ -123,6 +123,28 @@ ok(target_is('there', 'up'), 'paused: and the other is not');
 sql('SELECT inval_resume()');
 ok(target_is('default', 'up'), 'resumed');
 
+# More than a socket takes at once: the one that does not answer must not take the
+# time in which the other would take the rest.
+sql(q{
+	CREATE TABLE large (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO large SELECT generate_series(1, 20000);
+	SELECT inval_track('large', key => 'app:{id}:' || repeat('x', 300),
+		targets => '{default,there}')});
+{
+	my $downs = () = slurp_file($node->logfile) =~ /inval target "there" is down/g;
+
+	$here->freeze;
+	sql('UPDATE large SET n = n + 1');
+	is(scalar(() = slurp_file($node->logfile) =~ /inval target "there" is down/g), $downs,
+		'large sets: the other is not called down');
+	is(sql("SELECT state FROM inval_target_status WHERE target = 'there'"), 'up',
+		'large sets: it is up');
+	$here->thaw;
+	ok(wait_queue_empty($node, 'postgres'), 'large sets: all is delivered at last');
+	ok(target_is('default', 'up'), 'large sets: and all are up');
+	sql(q{DROP TABLE large});
+}
+
 # Namespaces
 like(error_of(q{SELECT inval_track('team', key => 'other:{id}', targets => '{there}')}),
 	qr/ERROR: .*outside the namespace of target "there"/,

@@ -169,6 +169,30 @@ is(times_logged('node .* of inval target "there" is (lost|back)'), 2,
 	'one line for each change');
 is(times_logged('inval target "there" is (down|up)'), 0, 'none of the target');
 
+# With a rate, rows are delivered in parts; what the frozen node owes stays, however
+# often it is met, and holds nothing of the others up.
+sql(sprintf q{
+	SELECT inval_add_target('there', '%s', max_rate => 400);
+	SELECT inval_track('team', 'id', targets => '{default,there}', delivery => 'background')},
+	url_by_name($frozen, $other));
+@orphans = ids_of($frozen, 1, 4001, 4200);
+@survivors = ids_of($frozen, 0, 4001, 4200);
+$_->fill('team:', 4001, 4200) foreach $here, $cluster;
+$frozen->freeze;
+sql('UPDATE team SET n = n + 1 WHERE id BETWEEN 4001 AND 4200');
+ok(wait_keys_gone($cluster, keys_of(@survivors)), 'frozen, with a rate: the others go');
+ok(poll_query($node, 'postgres', owed(), scalar @orphans),
+	'frozen, with a rate: only its own stay queued');
+my ($later) = ids_of($frozen, 0, 1, 100);
+$cluster->set(keys_of($later));
+sql(update($later));
+ok(wait_keys_gone($cluster, keys_of($later)), 'frozen, with a rate: what comes later goes');
+is(sql(owed(\@orphans)), scalar @orphans, 'frozen, with a rate: nothing is forgotten');
+$frozen->thaw;
+ok(wait_keys_gone($cluster, keys_of(@orphans)), 'thawed, with a rate: its keys go');
+ok(wait_queue_empty($node, 'postgres'), 'thawed, with a rate: nothing is owed');
+sql(q{SELECT inval_track('team', 'id', targets => '{default,there}')});
+
 # The first to find out, whichever node it is and although the session has yet to
 # connect to all of them, still delivers at commit what is for the others: if the
 # URL has addresses, because names are the worker's to resolve.

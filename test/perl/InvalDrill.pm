@@ -1,0 +1,441 @@
+=pod
+
+=head1 NAME
+
+InvalDrill - a drill: load, something that goes wrong, and the count of what was lost
+
+=head1 SYNOPSIS
+
+  my $drill = InvalDrill->new('outage', full => 0);
+  $drill->begin(url => $redis->unix_url, redis => [ $redis->sock ]);
+  $drill->fault(sub { $redis->freeze; $drill->wait_seconds(2, 120); $redis->thaw });
+  my $result = $drill->end(stores => [$redis]);
+
+=head1 DESCRIPTION
+
+Each drill has three phases: before, during and after what goes wrong.  Clients
+commit all the while; a reader looks at the key of each row they changed.  At the
+end the rows are compared with what Redis holds, key by key, by a second client
+that knows nothing of the first.
+
+=cut
+
+package InvalDrill;
+
+use strict;
+use warnings;
+
+use Carp;
+use List::Util qw(max);
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use InvalDrillLoad;
+use InvalTest;
+
+my $shared_node;
+
+=pod
+
+=head2 new($name, %options)
+
+C<full> is true for the longer form.
+
+=cut
+
+sub new
+{
+	my ($class, $name, %options) = @_;
+
+	return bless {
+		name => $name,
+		full => $options{full},
+		notes => [],
+	}, $class;
+}
+
+=pod
+
+=head2 pick($quick, $full)
+
+One of the two, according to the form of the drill.
+
+=head2 wait_seconds($quick, $full)
+
+Lets the load go on for that long.
+
+=head2 remark($text)
+
+A sentence for the report.
+
+=cut
+
+sub pick
+{
+	my ($self, $quick, $full) = @_;
+
+	return $self->{full} ? $full : $quick;
+}
+
+sub wait_seconds
+{
+	my ($self, @seconds) = @_;
+
+	select undef, undef, undef, $self->pick(@seconds);
+	return;
+}
+
+sub remark
+{
+	my ($self, $text) = @_;
+
+	push @{ $self->{notes} }, $text;
+	return;
+}
+
+=pod
+
+=head2 leave_out($reason)
+
+There can be no such drill here.
+
+=cut
+
+sub leave_out
+{
+	my ($self, $reason) = @_;
+
+	$self->{skipped} = $reason;
+	return;
+}
+
+=pod
+
+=head2 node
+
+The server of all drills that need none of their own.
+
+=head2 conf
+
+What its configuration has that a server of a drill's own should have too.
+
+=cut
+
+sub node
+{
+	my ($self) = @_;
+
+	$self->{node} ||= $shared_node ||= new_node('drill',
+		url => 'unix:///nowhere?db=0', conf => $self->conf);
+	return $self->{node};
+}
+
+sub conf
+{
+	my ($self) = @_;
+
+	# What commits cost is compared, so they must cost what they do.
+	return ($self->{full} ? "fsync = on\n" : '') . "max_wal_size = 4GB\n";
+}
+
+=pod
+
+=head2 begin(%options)
+
+Makes the tables and starts the load; returns when the first phase is over.
+Options: C<url> for inval.redis_url; C<arrangement> (default C<single>) and
+C<redis>, where the reader finds Redis; C<node> instead of the shared one;
+C<env> for the clients.
+
+=cut
+
+sub begin
+{
+	my ($self, %options) = @_;
+
+	$self->{node} = $options{node} if $options{node};
+	$self->{url} = $options{url};
+	set_redis_url($self->node, $options{url}) unless $options{node};
+	wait_target_state($self->node, 'postgres', 'up') or croak 'the target is not up';
+	$self->_make_tables;
+	$self->{load} = InvalDrillLoad->start($self->node,
+		rows => $self->_rows,
+		rate => $self->pick(200, 500),
+		clients => 8,
+		settle => $self->pick(30, 120),
+		arrangement => $options{arrangement} || 'single',
+		redis => $options{redis},
+		env => $options{env});
+	# Connections are made, plans are cached.
+	$self->wait_seconds(0.3, 2);
+	$self->{begin} = now_us();
+	$self->wait_seconds(0.7, 10);
+	return;
+}
+
+# As many as are changed while nothing can be cached again, and half as many
+# more.
+sub _rows
+{
+	my ($self) = @_;
+
+	return $self->pick(4000, 100_000);
+}
+
+sub _make_tables
+{
+	my ($self) = @_;
+	my $rows = $self->_rows;
+
+	foreach my $table (qw(at_commit in_background untracked))
+	{
+		$self->node->safe_psql('postgres', qq{
+			SET client_min_messages = warning;
+			DROP TABLE IF EXISTS $table;
+			CREATE TABLE $table (id int PRIMARY KEY, n int NOT NULL DEFAULT 0)
+				WITH (fillfactor = 50);
+			INSERT INTO $table SELECT generate_series(1, $rows)});
+	}
+	$self->node->safe_psql('postgres', q{
+		SELECT inval_track('at_commit', 'id');
+		SELECT inval_track('in_background', 'id', delivery => 'background');
+		VACUUM ANALYZE at_commit;
+		VACUUM ANALYZE in_background;
+		VACUUM ANALYZE untracked;
+		SELECT inval_stats_reset();
+		CHECKPOINT});
+	return;
+}
+
+=pod
+
+=head2 fault($code)
+
+Runs what goes wrong, and is right again when it returns.  What follows, as long
+again as what went before, is the last phase.
+
+=cut
+
+sub fault
+{
+	my ($self, $code) = @_;
+
+	$self->{fault} = now_us();
+	$code->();
+	$self->{healed} = now_us();
+	$self->wait_seconds(0.7, 10);
+	return;
+}
+
+=pod
+
+=head2 breaker_open
+
+Remembers that from now on commits do not try to reach the target; the report
+then shows their latency from here on by itself.
+
+=head2 remark_queue
+
+Notes how much is queued now.
+
+=cut
+
+sub breaker_open
+{
+	my ($self) = @_;
+
+	$self->{open} = now_us();
+	return;
+}
+
+sub remark_queue
+{
+	my ($self) = @_;
+
+	$self->remark(sprintf 'At the end of it %d invalidations were queued.',
+		queue_length($self->node, 'postgres'));
+	return;
+}
+
+=pod
+
+=head2 switch_to($node)
+
+From now on this is the server that says what the rows are.
+
+=cut
+
+sub switch_to
+{
+	my ($self, $node) = @_;
+
+	$self->{node} = $node;
+	return;
+}
+
+=pod
+
+=head2 end(%options)
+
+Ends the load, waits until everything is delivered, and counts.  C<stores> are
+the servers (InvalRedis) that have the keys now.  Returns the result: see
+InvalDrillReport.
+
+=cut
+
+sub end
+{
+	my ($self, %options) = @_;
+	my $load = $self->{load};
+	my $result;
+
+	$self->{end} = now_us();
+	$load->finish;
+	$self->{drained} = wait_queue_empty($self->node, 'postgres');
+	my @tracked = $load->commits(0, 'inf');
+	my @owed = grep { !$_->{undone} } @tracked;
+	my @confirmed = grep { $_->{gone} } @owed;
+	$result = {
+		name => $self->{name},
+		commits => scalar @tracked,
+		undone => @tracked - @owed,
+		owed => scalar @owed,
+		confirmed => scalar @confirmed,
+		windows => [ $load->windows(0, 'inf') ],
+		reconnects => $load->reconnects,
+		refused => $load->refused,
+		notes => $self->{notes},
+		$self->_compare(@{ $options{stores} }),
+		$self->_delivered,
+	};
+	$result->{phases} = [ $self->_phases ];
+	return $self->{result} = $result;
+}
+
+sub _phases
+{
+	my ($self) = @_;
+	my $load = $self->{load};
+	my @phases;
+	my @times = (
+		[ before => $self->{begin}, $self->{fault} ],
+		$self->{open}
+		? ([ 'during, until the breaker is open' => $self->{fault}, $self->{open} ],
+			[ 'during, then' => $self->{open}, $self->{healed} ])
+		: [ during => $self->{fault}, $self->{healed} ],
+		[ after => $self->{healed}, $self->{end} ]);
+
+	foreach (@times)
+	{
+		my ($name, $from, $to) = @$_;
+
+		push @phases,
+		  {
+			name => $name,
+			seconds => ($to - $from) / 1e6,
+			commits => scalar $load->commits($from, $to),
+			latency => {
+				map { $_ => [ $load->latencies($from, $to, $_) ] }
+				  qw(at_commit in_background untracked)
+			},
+			windows => {
+				map { $_ => [ $load->windows($from, $to, $_) ] }
+				  qw(at_commit in_background)
+			},
+		  };
+	}
+	return @phases;
+}
+
+=pod
+
+=head2 last_gone_of_fault($since)
+
+Seconds from that moment until the last key that was owed then was seen gone.
+
+=cut
+
+sub last_gone_of_fault
+{
+	my ($self, $since) = @_;
+	my @gone = map { $_->{gone} } grep { $_->{gone} > $since } $self->{load}->commits(0, $since);
+
+	return @gone ? (max(@gone) - $since) / 1e6 : 0;
+}
+
+# Compares every row with what Redis has at its key.
+sub _compare
+{
+	my ($self, @stores) = @_;
+	my (%stamps, @lost);
+	my ($compared, $ahead) = (0, 0);
+
+	foreach my $table (qw(at_commit in_background))
+	{
+		my $rows = $self->node->safe_psql('postgres', "SELECT id, n FROM $table");
+
+		foreach my $row (split /\n/, $rows)
+		{
+			my ($id, $stamp) = split /\|/, $row;
+
+			$stamps{"$table:$id"} = $stamp;
+		}
+	}
+	foreach my $store (@stores)
+	{
+		# A drill may have closed its connection.
+		poll_until(sub { $store->cmd('PING') eq 'PONG' }, 'Redis to answer');
+		my @keys = grep { defined $stamps{$_} } @{ $store->cmd('KEYS', '*') };
+		my @values = $store->pipeline(map { [ 'GET', $_ ] } @keys);
+
+		foreach my $i (grep { defined $values[$_] } 0 .. $#keys)
+		{
+			$compared++;
+			push @lost, $keys[$i] if $values[$i] < $stamps{ $keys[$i] };
+			$ahead++ if $values[$i] > $stamps{ $keys[$i] };
+		}
+	}
+	diag("lost: @lost[0 .. ($#lost < 9 ? $#lost : 9)]") if @lost;
+	return (lost => scalar @lost, compared => $compared, ahead => $ahead);
+}
+
+# What inval says who delivered what.
+sub _delivered
+{
+	my ($self) = @_;
+	my ($at_commit, $by_worker) = split /\|/, $self->node->safe_psql('postgres', q{
+		SELECT coalesce(sum(delivered_at_commit), 0), coalesce(sum(delivered_by_worker), 0)
+		FROM inval_stats});
+
+	return (at_commit => $at_commit, by_worker => $by_worker);
+}
+
+=pod
+
+=head2 check
+
+Passes if nothing was lost, and if the drill was one.
+
+=cut
+
+sub check
+{
+	my ($self) = @_;
+	my $result = $self->{result};
+	my $name = $self->{name};
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	is($result->{lost}, 0, "$name: no key is lost");
+	is($result->{confirmed}, $result->{owed}, "$name: every key owed was seen gone");
+	ok($self->{drained}, "$name: nothing is queued any more");
+	is($result->{refused}, 0, "$name: no commit failed");
+	cmp_ok($result->{compared}, '>', $self->_rows / 2, "$name: keys were compared");
+	foreach my $phase (grep { $_->{seconds} > 0.5 } @{ $result->{phases} })
+	{
+		cmp_ok($phase->{commits}, '>', 0, "$name: there were commits $phase->{name}");
+	}
+	no_crash($self->node, "$name: no server process crashed");
+	return;
+}
+
+1;

@@ -1,0 +1,117 @@
+=pod
+
+=head1 NAME
+
+InvalDrillCluster - drills: a Cluster whose slots move, and one that loses a primary
+
+=cut
+
+package InvalDrillCluster;
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use InvalCluster;
+use InvalDrillLoad;
+use InvalTest;
+
+sub drills
+{
+	return (
+		{
+			name => 'cluster-reshard',
+			about => 'Slots of a Redis Cluster (three primaries, each with a replica) move to another primary, and '
+			  . 'back, with what is in them (`redis-cli --cluster reshard`).',
+			run => \&_reshard
+		},
+		{
+			name => 'cluster-loss',
+			about => 'A primary of a Redis Cluster is killed (SIGKILL); its replica takes its slots. In its last moment it '
+			  . 'confirms nothing any more, as in the drill sentinel.',
+			run => \&_loss
+		});
+}
+
+# One cluster for both: making it takes seconds.
+my $cluster;
+
+sub _begin
+{
+	my ($drill) = @_;
+
+	$cluster ||= InvalCluster->new;
+	$_->cmd('FLUSHALL') foreach _primaries();
+	$drill->begin(
+		url => $cluster->url,
+		arrangement => 'cluster',
+		redis => [ map { '127.0.0.1:' . $_->port } $cluster->nodes ]);
+	return;
+}
+
+sub _primaries
+{
+	return grep { $cluster->is_primary($_) } $cluster->running;
+}
+
+sub _reshard
+{
+	my ($drill) = @_;
+	my $slots = $drill->pick(300, 4000);
+
+	_begin($drill);
+	my ($from, $to) = _primaries();
+	$drill->fault(
+		sub {
+			my $start = now_us();
+
+			_move($slots, $from, $to);
+			_move($slots, $to, $from);
+			$drill->remark(sprintf '%d slots moved, and moved back, in %.1f s.',
+				$slots, (now_us() - $start) / 1e6);
+		});
+	$drill->end(stores => [ _primaries() ]);
+	return;
+}
+
+sub _move
+{
+	my ($slots, $from, $to) = @_;
+
+	# All nodes must have heard of what was done before.
+	poll_until(sub { $cluster->redis_cli('--cluster', 'check', '127.0.0.1:' . $from->port) },
+		'the nodes to agree');
+	$cluster->redis_cli('--cluster', 'reshard', '127.0.0.1:' . $from->port,
+		'--cluster-from', $cluster->id($from), '--cluster-to', $cluster->id($to),
+		'--cluster-slots', $slots, '--cluster-yes');
+	return;
+}
+
+sub _loss
+{
+	my ($drill) = @_;
+
+	_begin($drill);
+	my ($victim) = _primaries();
+	my $replica = $cluster->replica_of($victim);
+
+	$cluster->wait_replicated($victim);
+	$drill->fault(
+		sub {
+			my $killed = now_us();
+
+			$victim->cmd('CLIENT', 'PAUSE', 1000, 'WRITE');
+			$drill->wait_seconds(0.05, 0.05);
+			$victim->kill9;
+			ok(poll_until(sub { $cluster->is_primary($replica) }, 'a failover'),
+				'cluster-loss: the replica takes over');
+			$drill->remark(sprintf 'The replica had taken over after %.1f s.',
+				(now_us() - $killed) / 1e6);
+			$drill->wait_seconds(0.5, 20);
+		});
+	$drill->end(stores => [ _primaries() ]);
+	return;
+}
+
+1;

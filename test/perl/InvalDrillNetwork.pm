@@ -1,0 +1,96 @@
+=pod
+
+=head1 NAME
+
+InvalDrillNetwork - drills: what a network does to commands
+
+=cut
+
+package InvalDrillNetwork;
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use InvalDrillLoad;
+use InvalFaultProxy;
+use InvalTest;
+
+sub drills
+{
+	return (
+		{
+			name => 'twice',
+			about => 'A proxy delivers every command twice, the second time up to 50 ms later and by another connection.',
+			run => \&_twice
+		},
+		{
+			name => 'partition',
+			about => 'A proxy delays commands by 20 ms, then by 200 ms (longer than COMMIT waits); then resets '
+			  . 'connections; then cuts them half-way through a command; then swallows some commands, then all. (Each time '
+			  . 'but the last all is well for a moment.) When that '
+			  . 'heals, what it had swallowed arrives after all, in reverse order. Readers are on the other side '
+			  . 'and can read all the while.',
+			run => \&_partition
+		});
+}
+
+sub _twice
+{
+	my ($drill) = @_;
+	my $redis = InvalRedis->new;
+	my $proxy = InvalFaultProxy->new($redis);
+
+	$drill->begin(url => $proxy->url, redis => [ $redis->sock ]);
+	$drill->fault(
+		sub {
+			$proxy->mode('twice');
+			$drill->wait_seconds(1.5, 40);
+			$proxy->mode('pass');
+		});
+	$drill->end(stores => [$redis]);
+	cmp_ok($proxy->copies, '>', $drill->pick(100, 10_000), 'twice: commands were repeated');
+	is($proxy->errors, '', 'twice: none of the repeated ones is an error');
+	is($drill->node->safe_psql('postgres', 'SELECT sum(failed_tries) FROM inval_stats'), 0,
+		'twice: nor is any other');
+	$drill->remark('Commands that were delivered a second time: ' . $proxy->copies . '.');
+	return;
+}
+
+sub _partition
+{
+	my ($drill) = @_;
+	my $redis = InvalRedis->new;
+	my $proxy = InvalFaultProxy->new($redis);
+	my $held;
+
+	$drill->begin(url => $proxy->url, redis => [ $redis->sock ]);
+	$drill->fault(
+		sub {
+			foreach my $mode ('delay 20', 'delay 200', 'reset 20', 'cut 20')
+			{
+				$proxy->mode($mode);
+				$drill->wait_seconds(0.4, 12);
+				$proxy->mode('pass');
+				wait_target_state($drill->node, 'postgres', 'up');
+			}
+			foreach my $mode ('hold 20', 'hold 100')
+			{
+				$proxy->mode($mode);
+				$drill->wait_seconds(0.4, 12);
+			}
+			ok(wait_target_state($drill->node, 'postgres', 'down'),
+				'partition: the target is down while everything is swallowed');
+			$drill->remark_queue;
+			$proxy->mode('pass');
+		});
+	$drill->end(stores => [$redis]);
+	cmp_ok($proxy->copies, '>', 0, 'partition: what was swallowed arrived late');
+	is($proxy->errors, '', 'partition: and did no harm');
+	$drill->remark('Commands that had been swallowed and arrived late: ' . $proxy->copies . '.');
+	return;
+}
+
+1;

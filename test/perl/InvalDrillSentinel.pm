@@ -1,0 +1,64 @@
+=pod
+
+=head1 NAME
+
+InvalDrillSentinel - a drill: the master is gone, sentinels name another
+
+=cut
+
+package InvalDrillSentinel;
+
+use strict;
+use warnings;
+
+use Test::More;
+
+use InvalDrillLoad;
+use InvalSentinels;
+use InvalTest;
+
+sub drills
+{
+	return (
+		{
+			name => 'sentinel',
+			about => 'The master of a Sentinel set is killed (SIGKILL); the sentinels make its replica the master. '
+			  . 'In its last moment it confirms nothing any more, because what Redis has confirmed and not yet '
+			  . 'passed on is lost for any client.',
+			run => \&_sentinel
+		});
+}
+
+sub _sentinel
+{
+	my ($drill) = @_;
+	my $set = InvalSentinels->new;
+
+	poll_until(sub { $set->is_well }, 'replication and sentinels') or die 'no sentinels';
+	my $old = $set->master;
+
+	$drill->begin(
+		url => $set->url,
+		arrangement => 'primary',
+		redis => [ map { '127.0.0.1:' . $_->port } $set->servers ]);
+	$drill->fault(
+		sub {
+			my $killed = now_us();
+
+			$old->cmd('CLIENT', 'PAUSE', 1000, 'WRITE');
+			$drill->wait_seconds(0.05, 0.05);
+			$old->kill9;
+			ok(poll_until(sub { $set->master != $old }, 'a failover'),
+				'sentinel: another server is the master');
+			$drill->remark(sprintf 'Sentinels named another master after %.1f s.',
+				(now_us() - $killed) / 1e6);
+			ok(wait_target_state($drill->node, 'postgres', 'up'), 'sentinel: the target is up');
+			$drill->wait_seconds(0, 20);
+		});
+	$drill->end(stores => [ $set->master ]);
+	is($drill->node->safe_psql('postgres', 'SELECT address FROM inval_target_status'),
+		'redis://127.0.0.1:' . $set->master->port . '/0', 'sentinel: the address is the new one');
+	return;
+}
+
+1;

@@ -1,0 +1,84 @@
+# Drills: clients commit while something goes wrong, and at the end no key may hold
+# something older than its row.  What each does is said where it is written, in
+# test/perl/InvalDrill*.pm; here they are short.  test/drills runs them for longer,
+# by this file, and has a report.
+#
+# INVAL_DRILLS         only these, separated by spaces
+# INVAL_DRILLS_FULL    the longer form
+# INVAL_DRILLS_REPORT  the file to write the report to
+
+use strict;
+use warnings;
+
+use POSIX ();
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+use InvalDrill;
+use InvalDrillAccess;
+use InvalDrillCluster;
+use InvalDrillNetwork;
+use InvalDrillOutage;
+use InvalDrillPromotion;
+use InvalDrillReport;
+use InvalDrillSentinel;
+use InvalTest;
+
+my @drills = map { $_->drills } qw(
+  InvalDrillOutage
+  InvalDrillNetwork
+  InvalDrillSentinel
+  InvalDrillCluster
+  InvalDrillPromotion
+  InvalDrillAccess
+);
+my %chosen = map { $_ => 1 } split ' ', $ENV{INVAL_DRILLS} || '';
+my @results;
+my $load_before = load_average();
+
+foreach my $drill (grep { !%chosen || $chosen{ $_->{name} } } @drills)
+{
+	my $run = InvalDrill->new($drill->{name}, full => $ENV{INVAL_DRILLS_FULL});
+
+	diag("drill $drill->{name}") if $ENV{INVAL_DRILLS_REPORT};
+	$drill->{run}->($run);
+	if ($run->{skipped})
+	{
+		pass("$drill->{name}: skipped, $run->{skipped}");
+		next;
+	}
+	$run->check;
+	push @results, { %{ $run->{result} }, about => $drill->{about} };
+}
+
+if ($ENV{INVAL_DRILLS_REPORT})
+{
+	my @facts = (
+		$ENV{INVAL_DRILLS_FULL}
+		? '- Full form: 500 tracked commits a second, and as many untracked ones, of 8 clients; 100,000 rows; fsync on.'
+		: '- Short form: 200 tracked commits a second, and as many untracked ones, of 8 clients; 4,000 rows; fsync off.',
+		'- Measured ' . POSIX::strftime('%Y-%m-%d', gmtime) . ' on ' . machine() . '.',
+		"- Load average of the machine: $load_before before the first drill, "
+		  . load_average() . ' after the last.');
+
+	open my $file, '>', $ENV{INVAL_DRILLS_REPORT} or die "could not write the report: $!";
+	print $file drill_report(\@facts, @results);
+	close $file;
+}
+done_testing();
+
+sub load_average
+{
+	return (split ' ', slurp_file('/proc/loadavg'))[1];
+}
+
+# What it was measured on, in a few words.
+sub machine
+{
+	my ($system) = slurp_file('/etc/os-release') =~ /^PRETTY_NAME="?([^"\n]*)/m;
+	my $processors = () = slurp_file('/proc/cpuinfo') =~ /^processor\s*:/mg;
+	my ($redis) = `redis-server --version` =~ /v=(\S+)/;
+	my ($postgres) = `postgres --version` =~ /([0-9.]+)/;
+
+	return "$processors processors, $system, PostgreSQL $postgres, Redis $redis";
+}
