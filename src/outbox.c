@@ -57,6 +57,7 @@ static int64 next_number;
 /* The first block of each table that the current transaction wrote to. */
 static BlockNumber written[INVAL_OUTBOX_TABLES];
 
+static void outbox_enter_transaction(FullTransactionId xid);
 static Relation outbox_open_for_write(bool lasting, int *table);
 static BlockNumber outbox_insert(Relation relation, const InvalOutboxRow *row,
 						  BulkInsertState bulk);
@@ -76,7 +77,6 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	BulkInsertState bulk = NULL;
 	bool		pushed = false;
 	int			table;
-	int			i;
 
 	if (length == 0)
 		return;
@@ -86,13 +86,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	row.again = lane != INVAL_LANE_REPEAT && inval_replay_is_wanted();
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
-	if (!FullTransactionIdEquals(row.xid, numbered_xid))
-	{
-		numbered_xid = row.xid;
-		next_number = 0;
-		for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
-			written[i] = InvalidBlockNumber;
-	}
+	outbox_enter_transaction(row.xid);
 
 	/* PRE_COMMIT has none, and what is toasted wants one. */
 	if ((length > PACK_MAX || SNAPSHOT_ALWAYS) && !ActiveSnapshotSet())
@@ -123,6 +117,22 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	relation_close(relation, NoLock);
 	if (pushed)
 		PopActiveSnapshot();
+}
+
+/*
+ * What was noted of another transaction does not count in this one.
+ */
+static void
+outbox_enter_transaction(FullTransactionId xid)
+{
+	int			i;
+
+	if (FullTransactionIdEquals(xid, numbered_xid))
+		return;
+	numbered_xid = xid;
+	next_number = 0;
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		written[i] = InvalidBlockNumber;
 }
 
 /*
@@ -165,8 +175,11 @@ inval_outbox_write_row(const InvalOutboxRow *row)
 {
 	int			table;
 	Relation	relation = outbox_open_for_write(true, &table);
+	BlockNumber block;
 
-	(void) outbox_insert(relation, row, NULL);
+	outbox_enter_transaction(GetTopFullTransactionId());
+	block = outbox_insert(relation, row, NULL);
+	written[table] = Min(written[table], block);
 	relation_close(relation, NoLock);
 }
 

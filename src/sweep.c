@@ -9,11 +9,13 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/xact.h"
 #include "utils/rel.h"
 
 #include "outbox.h"
 #include "settings.h"
 #include "sweep.h"
+#include "target.h"
 #include "transaction.h"
 
 /* A table of the outbox that has grown beyond this is retired early. */
@@ -27,6 +29,7 @@ static TimestampTz next_size;	/* look at the size of the tables */
 
 static void sweep_table(int table);
 static void sweep_compact(int table);
+static void sweep_announce_moved(void);
 static bool sweep_sum_owed(InvalOutboxRow *row, void *arg);
 static bool sweep_move_owed(InvalOutboxRow *row, void *arg);
 
@@ -84,6 +87,7 @@ sweep_compact(int table)
 	BlockNumber blocks;
 	Size		owed = 0;
 	Relation	relation;
+	bool		moved = false;
 
 	inval_transaction_begin();
 	blocks = inval_outbox_blocks(table);
@@ -100,9 +104,30 @@ sweep_compact(int table)
 		{
 			(void) inval_outbox_scan(table, 0, sweep_move_owed, relation);
 			relation_close(relation, NoLock);
+			moved = TransactionIdIsValid(GetTopTransactionIdIfAny());
 		}
 	}
 	inval_transaction_commit();
+	if (moved)
+		sweep_announce_moved();
+}
+
+/*
+ * Their transactions have said where they are, and they are there no more: the
+ * workers would find them at their next look at everything only.
+ */
+static void
+sweep_announce_moved(void)
+{
+	InvalTarget *other;
+
+	for (other = inval_targets(); other != NULL; other = other->next)
+	{
+		if (other->dropped)
+			continue;
+		inval_outbox_announce(other->health);
+		inval_shared_wake_worker(other->health);
+	}
 }
 
 static bool
