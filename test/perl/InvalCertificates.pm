@@ -22,6 +22,7 @@ package InvalCertificates;
 use strict;
 use warnings;
 
+use File::Spec;
 use Carp;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
@@ -50,7 +51,7 @@ sub new
 	my $self;
 
 	return unless grep { -x "$_/openssl" } split /:/, $ENV{PATH};
-	$self = bless { dir => PostgreSQL::Test::Utils::tempdir() }, $class;
+	$self = bless { dir => File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir()) }, $class;
 	_openssl('req', '-x509', @new_key, '-keyout', $self->file('ca.key'),
 		'-out', $self->file('ca.pem'), '-subj', '/CN=authority', '-days', 10);
 	return $self;

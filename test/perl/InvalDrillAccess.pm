@@ -11,6 +11,7 @@ package InvalDrillAccess;
 use strict;
 use warnings;
 
+use File::Spec;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -101,7 +102,7 @@ sub _password
 {
 	my ($drill) = @_;
 	my $redis = InvalRedis->new(acl => ['app on >F1rst-secret ~* &* +@all']);
-	my $file = PostgreSQL::Test::Utils::tempdir() . '/password';
+	my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
 	my $write = sub {
 		my ($password) = @_;
 

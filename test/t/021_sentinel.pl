@@ -6,6 +6,7 @@
 use strict;
 use warnings;
 
+use File::Spec;
 use InvalTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -231,7 +232,7 @@ ok(wait_keys_gone($master, 'at_commit:41', 'at_commit:42'), 'read-only: the keys
 # A password of the sentinel's own, of which the others need not know.
 my $sentinel_password = 'Gu4rd-of-keys';
 my $guarded = new_sentinel(password => $sentinel_password);
-my $file = $node->basedir . '/sentinel_password';
+my $file = File::Spec->rel2abs($node->basedir . '/sentinel_password');
 
 set_redis_url($node, sprintf 'redis+sentinel://:%s@127.0.0.1:%d/keys', $password, $guarded->port);
 ok(wait_target_state($node, 'postgres', 'down'), 'sentinel with a password: down');

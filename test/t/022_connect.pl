@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use File::Spec;
 use InvalTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -11,7 +12,7 @@ use Test::More;
 my $first = 'F1rst-secret';
 my $second = 'S3cond-secret';
 my $redis = InvalRedis->new(acl => ["app on >$first ~* &* +\@all"]);
-my $file = PostgreSQL::Test::Utils::tempdir() . '/password';
+my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
 
 sub write_password
 {

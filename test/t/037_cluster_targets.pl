@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 
+use File::Spec;
 use InvalCertificates;
 use InvalCluster;
 use InvalProxy;
@@ -13,7 +14,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $password = 'Tr0ub4dor-and-3';
-my $file = PostgreSQL::Test::Utils::tempdir() . '/password';
+my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
 my $here = InvalRedis->new;
 my $cluster = InvalCluster->new(replicas => 0);
 my ($frozen, $other) = $cluster->nodes;
