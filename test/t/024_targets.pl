@@ -117,7 +117,8 @@ is($there->cmd('EXISTS', 'app:team:40', 'app:slow:40'), 2, 'paused: it gets none
 sql("SELECT inval_resume('there')");
 ok(wait_keys_gone($there, 'app:team:40', 'app:slow:40'), 'resumed: its keys go');
 sql('SELECT inval_pause()');
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 ok(target_is('default', 'paused'), 'paused: the target "default" after a crash');
 ok(target_is('there', 'up'), 'paused: and the other is not');
 sql('SELECT inval_resume()');

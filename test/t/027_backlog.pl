@@ -166,7 +166,8 @@ ok(poll_query($node, 'postgres',
 		"SELECT worker_pid <> $killed FROM inval_target_status WHERE target = 'there'"),
 	'the worker is killed');
 wait_queued('there', 'delete 1, prefix 1', 'killed: the entry is there');
-$node->restart('immediate');
+$node->stop('immediate');
+$node->start;
 wait_queued('there', 'delete 1, prefix 1', 'crashed: the entry is there');
 $there->start;
 ok(wait_keys_gone($there, map { "app:$_" } 1 .. 1000),
