@@ -25,6 +25,18 @@ truncate vp, vc
 select inval_untrack('vc')
 select count(*) from inval_coverage('team')
 select inval_touch(repeat('k',50000))
+create table vt(id int primary key, n int)
+select inval_add_target('second', current_setting('inval.redis_url'), max_rate => 2000, namespace => 's:')
+select inval_track('vt', key=>'s:{id}', targets=>'{default,second}', repeat_after=>'1 second')
+insert into vt select generate_series(1,300), 0
+update vt set n = 1
+select inval_add_target('nodes', 'redis+cluster://localhost:1,127.0.0.1:1', namespace=>'g:')
+select inval_add_target('master', 'redis+sentinel://127.0.0.1:1/keys')
+select inval_add_target('secure', 'rediss://localhost:1')
+select inval_track('vt', key=>'g:{id}', targets=>'{nodes}')
+update vt set n = 2 where id < 20
+select inval_touch('m', target=>'master')
+select inval_touch('s', target=>'secure')
 select count(*) from inval_queue
 select inval_drain('2s')
 select count(*) from inval_queue
@@ -33,5 +45,7 @@ select * from inval_target_status
 select inval_track('vg', key=>'{nope}')
 do $$ begin if (select sum(delivered_at_commit) from inval_stats) > 0 then raise warning 'memory test: done'; end if; end $$
 select inval_untrack('vg')
+select inval_untrack('vt')
+select inval_drop_target(target) from inval_target_status where target <> 'default'
 drop table vg
 select inval_untrack('vp')
