@@ -55,6 +55,7 @@ OBJS = \
 	src/operate.o \
 	src/outbox.o \
 	src/outbox_rotate.o \
+	src/pace.o \
 	src/passfile.o \
 	src/path.o \
 	src/pending.o \

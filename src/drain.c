@@ -23,9 +23,9 @@
 #include "drain_split.h"
 #include "ledger.h"
 #include "outbox.h"
+#include "pace.h"
 #include "refusal.h"
 #include "requeue.h"
-#include "settings.h"
 #include "stats.h"
 
 /* What became of the entries of a batch */
@@ -35,7 +35,7 @@ typedef struct DrainAnswers
 	char	  **errors;
 } DrainAnswers;
 
-static void drain_pace(InvalDrain *drain, int entries);
+static void drain_wait(const InvalTarget *target);
 static bool drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment);
 static void drain_settle(InvalDrain *drain, InvalBatch *batch,
 						 const InvalShipment *shipment);
@@ -102,7 +102,7 @@ inval_drain_batch(InvalDrain *drain)
 	bool		sent = true;
 	int			i;
 
-	drain_pace(drain, 0);
+	drain_wait(drain->target);
 	MemoryContextReset(drain->context);
 	old = MemoryContextSwitchTo(drain->context);
 
@@ -110,7 +110,7 @@ inval_drain_batch(InvalDrain *drain)
 	if (batch.nrows > 0)
 	{
 		sent = drain_send(drain, &batch, &shipment);
-		drain_pace(drain, batch.nsent);
+		inval_pace_sent(drain->target, batch.nsent);
 		drain_settle(drain, &batch, &shipment);
 		drain->found += batch.entries;
 	}
@@ -125,32 +125,19 @@ inval_drain_batch(InvalDrain *drain)
 }
 
 /*
- * Keeps to the target's rate: after a batch, notes when the next one may begin;
- * with no entries, waits until then.  Batches are small enough that a second is
- * made of many.
+ * Waits until the target's rate allows the next batch.
  */
 static void
-drain_pace(InvalDrain *drain, int entries)
+drain_wait(const InvalTarget *target)
 {
-	InvalTarget *target = drain->target;
-	uint64		now = inval_clock_us();
+	long		wait_ms;
 
-	if (target->max_rate == 0)
-		return;
-	if (entries > 0)
-	{
-		target->next_batch = Max(target->next_batch, now) +
-			(uint64) entries * 1000000 / (uint64) target->max_rate;
-		return;
-	}
-	while (now < target->next_batch)
+	while ((wait_ms = inval_pace_wait_ms(target)) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 (long) ((target->next_batch - now + 999) / 1000),
-						 PG_WAIT_EXTENSION);
+						 wait_ms, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		now = inval_clock_us();
 	}
 }
 

@@ -25,14 +25,12 @@
 #include "utils/memutils.h"
 
 #include "drain_batch.h"
+#include "pace.h"
 #include "refusal.h"
 #include "removal.h"
 #include "requeue.h"
 #include "settings.h"
 #include "transaction.h"
-
-/* Where a target has a rate, its batches are so small. */
-#define BATCHES_PER_SECOND	20
 
 /* Bytes of entries in one batch */
 #define BATCH_MAX_BYTES		(8 * 1024 * 1024)
@@ -76,7 +74,6 @@ typedef struct Gathering
 	InvalBatch *batch;
 	InvalDrain *drain;
 	InvalDrainCursor *cursor;	/* whose turn it is */
-	int			table;			/* being scanned */
 	int			may_send;		/* how far it may fill the batch */
 	bool		took;			/* it has taken something */
 	bool		stopped;		/* it has had its share, or has come to its end */
@@ -85,7 +82,6 @@ typedef struct Gathering
 	TimestampTz now;
 } Gathering;
 
-static int	gather_limit(const InvalTarget *target);
 static void gather_look_again(InvalDrain *drain);
 static int	gather_round(Gathering *gathering, int limit, bool first);
 static void gather_from(Gathering *gathering, InvalDrainCursor *cursor);
@@ -110,7 +106,7 @@ void
 inval_batch_gather(InvalBatch *batch, InvalDrain *drain)
 {
 	Gathering	gathering = {0};
-	int			limit = gather_limit(drain->target);
+	int			limit = inval_pace_batch(drain->target);
 
 	memset(batch, 0, sizeof(*batch));
 	gathering.batch = batch;
@@ -124,17 +120,6 @@ inval_batch_gather(InvalBatch *batch, InvalDrain *drain)
 	if (gather_round(&gathering, limit, true) > 1 && batch->nsent < limit)
 		(void) gather_round(&gathering, limit, false);
 	inval_drain_commit_transaction(drain);
-}
-
-/*
- * How many entries make a batch.
- */
-static int
-gather_limit(const InvalTarget *target)
-{
-	if (target->max_rate == 0)
-		return inval_batch_keys;
-	return Min(inval_batch_keys, Max(target->max_rate / BATCHES_PER_SECOND, 1));
 }
 
 /*
@@ -207,7 +192,6 @@ gather_from(Gathering *gathering, InvalDrainCursor *cursor)
 	{
 		BlockNumber block = gather_first_block(drain, cursor);
 
-		gathering->table = cursor->next.table;
 		if (BlockNumberIsValid(block) &&
 			!inval_outbox_scan(cursor->next.table, block, gather_visit, gathering))
 		{

@@ -24,13 +24,11 @@
 #include "utils/rel.h"
 
 #include "delivery.h"
+#include "pace.h"
 #include "refusal.h"
 #include "removal.h"
 #include "settings.h"
 #include "transaction.h"
-
-/* Where a target has a rate, its batches are so small. */
-#define BATCHES_PER_SECOND	20
 
 /* The row of an entry, wherever it has been moved to */
 typedef struct RemovalRow
@@ -48,7 +46,6 @@ static bool removal_search(InvalRemoval *removal);
 static void removal_take(InvalRemoval *removal, const InvalAnswer *keys);
 static bool removal_unlink(InvalRemoval *removal);
 static void removal_settle(InvalRemoval *removal, const InvalShipment *shipment);
-static void removal_pace(InvalTarget *target, int keys);
 static void removal_show(const InvalRemoval *removal);
 static bool removal_confirm(InvalRemoval *removal);
 static bool removal_visit_row(InvalOutboxRow *row, void *arg);
@@ -152,13 +149,7 @@ removal_rewind(InvalRemoval *removal)
 long
 inval_removal_wait_ms(const InvalRemoval *removal)
 {
-	uint64		now = inval_clock_us();
-
-	if (!removal->running)
-		return LONG_MAX;
-	if (removal->target->max_rate == 0 || now >= removal->target->next_batch)
-		return 0;
-	return (long) ((removal->target->next_batch - now + 999) / 1000);
+	return removal->running ? inval_pace_wait_ms(removal->target) : LONG_MAX;
 }
 
 /*
@@ -229,7 +220,7 @@ removal_search(InvalRemoval *removal)
 	{
 		/* A look that finds nothing is work for the server too. */
 		if (removal->found_count == 0)
-			removal_pace(target, 1);
+			inval_pace_sent(target, 1);
 		return true;
 	}
 	if (inval_redis_is_sound(target->connection))
@@ -277,9 +268,8 @@ static bool
 removal_unlink(InvalRemoval *removal)
 {
 	InvalTarget *target = removal->target;
-	int			batch = target->max_rate == 0 ? inval_batch_keys :
-		Min(inval_batch_keys, Max(target->max_rate / BATCHES_PER_SECOND, 1));
-	int			count = Min(removal->found_count - removal->next, batch);
+	int			count = Min(removal->found_count - removal->next,
+							inval_pace_batch(target));
 	MemoryContext old = MemoryContextSwitchTo(removal->found_context);
 	InvalShipment shipment;
 	int			i;
@@ -288,7 +278,7 @@ removal_unlink(InvalRemoval *removal)
 	for (i = 0; i < count; i++)
 		inval_shipment_add(&shipment, &removal->found[removal->next + i]);
 	inval_shipment_seal(&shipment);
-	removal_pace(target, count);
+	inval_pace_sent(target, count);
 	(void) inval_shipment_send_singly(&shipment, removal->found + removal->next, target);
 	removal_settle(removal, &shipment);
 	MemoryContextSwitchTo(old);
@@ -318,17 +308,6 @@ removal_settle(InvalRemoval *removal, const InvalShipment *shipment)
 		}
 	}
 	removal->next = kept;
-}
-
-/*
- * Keeps to the target's rate, as drain_pace does for all else.
- */
-static void
-removal_pace(InvalTarget *target, int keys)
-{
-	if (target->max_rate > 0)
-		target->next_batch = Max(target->next_batch, inval_clock_us()) +
-			(uint64) keys * 1000000 / (uint64) target->max_rate;
 }
 
 /*
