@@ -63,9 +63,9 @@ typedef struct Plan
 
 static Plan plan;
 
-static void plan_prepare_set(const InvalOwed *owed, InvalOutboxUse use);
+static void plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
 static PlanLeg *plan_leg(InvalTarget *target);
-static bool plan_is_one_piece(void);
+static bool plan_split_sets(Size *at_commit);
 static void plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 								  uint64 deadline);
 static bool plan_extension_is_gone(void);
@@ -97,6 +97,7 @@ inval_plan_prepare(void)
 {
 	InvalTarget *target;
 	InvalOutboxUse use;
+	Size	   *at_commit;
 	int			i;
 
 	if (plan_extension_is_gone())
@@ -114,24 +115,25 @@ inval_plan_prepare(void)
 		inval_target_log_change(target);
 
 	plan.legs = palloc0(Max(inval_pending_sets(), 1) * sizeof(PlanLeg));
-	use = plan_is_one_piece() ? INVAL_OUTBOX_ALL : INVAL_OUTBOX_MORE;
+	at_commit = palloc0(Max(inval_pending_sets(), 1) * sizeof(Size));
+	use = plan_split_sets(at_commit) ? INVAL_OUTBOX_ALL : INVAL_OUTBOX_MORE;
 	for (i = 0; i < inval_pending_sets(); i++)
 	{
 		InvalOwed	owed = inval_pending_set(i);
 
 		if (owed.length > 0)
-			plan_prepare_set(&owed, use);
+			plan_prepare_set(&owed, at_commit[i], use);
 	}
 	inval_stats_prepare();
 	inval_pending_flushed(true);
 }
 
 /*
- * Whether all that is owed goes by one lane to one target, and none of it went
- * before.
+ * Says for each set how many bytes of it are delivered at commit.  Returns whether
+ * all that is owed goes by one lane to one target, and none of it went before.
  */
 static bool
-plan_is_one_piece(void)
+plan_split_sets(Size *at_commit)
 {
 	int			pieces = 0;
 	int			i;
@@ -140,23 +142,23 @@ plan_is_one_piece(void)
 	{
 		InvalOwed	owed = inval_pending_set(i);
 
-		if (owed.lane != INVAL_LANE_SHADOW && owed.length > 0)
-			pieces += owed.lane == INVAL_LANE_COMMIT &&
-				plan_split(owed.entries, owed.length) < owed.length ? 2 : 1;
+		if (owed.lane == INVAL_LANE_COMMIT && inval_commit_timeout > 0)
+			at_commit[i] = plan_split(owed.entries, owed.length);
+		if (owed.lane != INVAL_LANE_SHADOW)
+			pieces += (at_commit[i] > 0) + (at_commit[i] < owed.length);
 	}
 	return pieces == 1 && !inval_pending_did_spill();
 }
 
 /*
  * Writes what one target is owed by one lane to the outbox, and prepares what is
- * sent at commit.
+ * sent at commit: so many bytes of it.
  */
 static void
-plan_prepare_set(const InvalOwed *owed, InvalOutboxUse use)
+plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 {
 	InvalTarget *target = inval_target_by_number(owed->target);
-	Size		now = 0;
-	PlanLeg  *leg;
+	PlanLeg    *leg;
 	uint64		start;
 	uint64		spent;
 
@@ -180,8 +182,6 @@ plan_prepare_set(const InvalOwed *owed, InvalOutboxUse use)
 		plan_leg(target)->to_worker = true;
 		return;
 	}
-	if (owed->lane == INVAL_LANE_COMMIT && inval_commit_timeout > 0)
-		now = plan_split(owed->entries, owed->length);
 	inval_outbox_write(owed->entries, now, INVAL_LANE_COMMIT, owed->target, 0, use);
 	inval_outbox_write(owed->entries + now, owed->length - now, INVAL_LANE_WORKER,
 					   owed->target, 0, use);
