@@ -36,6 +36,7 @@ our @EXPORT = qw(
   wait_target_state
   wait_keys_gone
   queue_length
+  error_of
   worker_pid
   backend_in_commit
   start_commit
@@ -236,6 +237,22 @@ sub worker_pid
 		},
 		"a worker in database $db") or croak "no worker in database $db";
 	return $pid;
+}
+
+=pod
+
+=head2 error_of($node, $statement)
+
+What the server says to a statement, which may fail.
+
+=cut
+
+sub error_of
+{
+	my ($node, $statement) = @_;
+	my ($status, $output, $error) = $node->psql('postgres', $statement);
+
+	return $error;
 }
 
 =pod

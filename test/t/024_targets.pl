@@ -23,14 +23,6 @@ sub sql
 	return $node->safe_psql('postgres', $statement);
 }
 
-sub error_of
-{
-	my ($statement) = @_;
-	my ($status, $output, $error) = $node->psql('postgres', $statement);
-
-	return $error;
-}
-
 sub target_is
 {
 	my ($target, $state) = @_;
@@ -149,15 +141,15 @@ foreach my $case ([ $here, 'there' ], [ $there, 'default' ])
 sql(q{DROP TABLE large});
 
 # Namespaces
-like(error_of(q{SELECT inval_track('team', key => 'other:{id}', targets => '{there}')}),
+like(error_of($node, q{SELECT inval_track('team', key => 'other:{id}', targets => '{there}')}),
 	qr/ERROR: .*outside the namespace of target "there"/,
 	'a key that cannot be in the namespace is refused');
-like(error_of(q{SELECT inval_touch('other:1', target => 'there')}),
+like(error_of($node, q{SELECT inval_touch('other:1', target => 'there')}),
 	qr/ERROR: .*outside the namespace of target "there"/, 'by inval_touch too');
 sql(q{SELECT inval_track('team', key => '{slug}:x', targets => '{there}')});
 $there->cmd('SET', "app:$_:x", 'cached') foreach 50, 51;
 $there->cmd('SET', 'bad:x', 'cached');
-like(error_of(q{UPDATE team SET slug = 'bad' WHERE id = 50}),
+like(error_of($node, q{UPDATE team SET slug = 'bad' WHERE id = 50}),
 	qr/WARNING: .*outside the namespace of target "there"/,
 	'a row whose key is outside: said aloud');
 is($there->cmd('EXISTS', 'app:50:x'), 0, 'the old key, which was inside, is gone');
@@ -185,26 +177,26 @@ is($node->safe_psql('postgres', q{
 		SET ROLE app;
 		SELECT count(*) FROM pg_user_mappings m WHERE m::text LIKE '%Tr0ub%'}), 0,
 	'nor in what others see of user mappings');
-like(error_of(q{SET ROLE app; SELECT inval_add_target('mine', 'redis://localhost')}),
+like(error_of($node, q{SET ROLE app; SELECT inval_add_target('mine', 'redis://localhost')}),
 	qr/permission denied/, 'not everybody makes targets');
 password_hidden($node, 'postgres', $password, 'targets');
 
 # Bad ones
-like(error_of(q{SELECT inval_add_target('default', 'redis://localhost')}),
+like(error_of($node, q{SELECT inval_add_target('default', 'redis://localhost')}),
 	qr/ERROR: .*always there/, 'the target "default" is not made');
-like(error_of(q{SELECT inval_add_target('a b', 'redis://localhost')}),
+like(error_of($node, q{SELECT inval_add_target('a b', 'redis://localhost')}),
 	qr/ERROR: .*cannot be the name/, 'bad name');
-like(error_of(q{SELECT inval_add_target('bad', 'http://secret@localhost')}),
+like(error_of($node, q{SELECT inval_add_target('bad', 'http://secret@localhost')}),
 	qr/ERROR: +invalid URL of a target(?!.*secret)/s, 'bad URL');
-like(error_of(q{SELECT inval_add_target('bad', 'redis://localhost', max_rate => 0)}),
+like(error_of($node, q{SELECT inval_add_target('bad', 'redis://localhost', max_rate => 0)}),
 	qr/ERROR: .*max_rate must be positive/, 'bad rate');
-like(error_of(q{SELECT inval_track('team', 'id', targets => '{nowhere}')}),
+like(error_of($node, q{SELECT inval_track('team', 'id', targets => '{nowhere}')}),
 	qr/ERROR: +target "nowhere" does not exist/, 'unknown target');
-like(error_of(q{SELECT inval_track('team', 'id', targets => '{there,there}')}),
+like(error_of($node, q{SELECT inval_track('team', 'id', targets => '{there,there}')}),
 	qr/ERROR: .*more than once/, 'twice the same');
 
 # Dropped
-like(error_of(q{SELECT inval_drop_target('there')}),
+like(error_of($node, q{SELECT inval_drop_target('there')}),
 	qr/ERROR: +cannot drop target "there" because a rule needs it/,
 	'one that rules name is kept');
 sql("SELECT inval_pause('there')");

@@ -18,14 +18,6 @@ sub sql
 	return $node->safe_psql('postgres', $statement);
 }
 
-sub error_of
-{
-	my ($statement) = @_;
-	my ($status, $output, $error) = $node->psql('postgres', $statement);
-
-	return $error;
-}
-
 sql(q{
 	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
 	INSERT INTO team SELECT generate_series(1, 100);
@@ -93,11 +85,11 @@ ok(poll_query($node, 'postgres', q{
 		SELECT count(*) FROM inval_queue WHERE key <> 'late:1'}, 0),
 	'prepared: and repeated');
 
-like(error_of(q{SELECT inval_track('team', 'n', repeat_after => '0')}),
+like(error_of($node, q{SELECT inval_track('team', 'n', repeat_after => '0')}),
 	qr/ERROR: +repeat_after must be/, 'nothing is no time');
-like(error_of(q{SELECT inval_track('team', 'n', repeat_after => '1 day')}),
+like(error_of($node, q{SELECT inval_track('team', 'n', repeat_after => '1 day')}),
 	qr/ERROR: +repeat_after must be/, 'a day is too long');
-like(error_of(q{SELECT inval_track('team', 'n', repeat_after => '-1 second')}),
+like(error_of($node, q{SELECT inval_track('team', 'n', repeat_after => '-1 second')}),
 	qr/ERROR: +repeat_after must be/, 'nor backwards');
 
 no_crash($node, 'repeat');
