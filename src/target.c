@@ -38,6 +38,7 @@
  */
 #define SLOW_ANSWERS		5
 
+static void target_forget_place(InvalTargetHealth *health);
 static bool target_connect_cluster(InvalTarget *target, uint64 deadline,
 								   bool may_resolve);
 static bool target_has_worker(const InvalTarget *target);
@@ -115,16 +116,9 @@ inval_target_health(const char *name)
 			free_slot->database = MyDatabaseId;
 			strlcpy(free_slot->name, name, sizeof(free_slot->name));
 			free_slot->url_hash = 0;
-			free_slot->attempts = 0;
-			free_slot->last_error[0] = '\0';
-			free_slot->resolved[0] = '\0';
-			pg_atomic_write_u32(&free_slot->resolved_mark, 0);
 			free_slot->address[0] = '\0';
-			memset(free_slot->lost, 0, sizeof(free_slot->lost));
-			pg_atomic_write_u32(&free_slot->lost_nodes, 0);
-			pg_atomic_write_u32(&free_slot->lost_news, 0);
-			pg_atomic_write_u32(&free_slot->slow_answers, 0);
-			pg_atomic_write_u32(&free_slot->slow, 0);
+			pg_atomic_write_u32(&free_slot->resolved_mark, 0);
+			target_forget_place(free_slot);
 			free_slot->progress[0] = '\0';
 			free_slot->collapsed_at = 0;
 			free_slot->collapsed_keys = 0;
@@ -151,19 +145,28 @@ inval_target_adopt(InvalTarget *target)
 	if (health->url_hash != target->url_hash)
 	{
 		health->url_hash = target->url_hash;
-		health->attempts = 0;
-		health->next_try = 0;
-		health->last_error[0] = '\0';
-		health->resolved[0] = '\0';
 		strlcpy(health->address, address, sizeof(health->address));
-		memset(health->lost, 0, sizeof(health->lost));
-		pg_atomic_write_u32(&health->lost_nodes, 0);
-		pg_atomic_write_u32(&health->lost_news, 0);
-		pg_atomic_write_u32(&health->slow_answers, 0);
-		pg_atomic_write_u32(&health->slow, 0);
-		/* Down or up, it stays so until the new place was tried, now. */
+		target_forget_place(health);
 	}
 	SpinLockRelease(&health->mutex);
+}
+
+/*
+ * Forgets what is known of the servers that a target was at.  Down or up, it
+ * stays so until the new place was tried, which is due now.  Under a mutex.
+ */
+static void
+target_forget_place(InvalTargetHealth *health)
+{
+	health->attempts = 0;
+	health->next_try = 0;
+	health->last_error[0] = '\0';
+	health->resolved[0] = '\0';
+	memset(health->lost, 0, sizeof(health->lost));
+	pg_atomic_write_u32(&health->lost_nodes, 0);
+	pg_atomic_write_u32(&health->lost_news, 0);
+	pg_atomic_write_u32(&health->slow_answers, 0);
+	pg_atomic_write_u32(&health->slow, 0);
 }
 
 /*
