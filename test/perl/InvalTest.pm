@@ -37,6 +37,7 @@ our @EXPORT = qw(
   wait_keys_gone
   queue_length
   error_of
+  times_logged
   worker_pid
   backend_in_commit
   start_commit
@@ -253,6 +254,21 @@ sub error_of
 	my ($status, $output, $error) = $node->psql('postgres', $statement);
 
 	return $error;
+}
+
+=pod
+
+=head2 times_logged($node, $pattern)
+
+How many lines of the server's log match.
+
+=cut
+
+sub times_logged
+{
+	my ($node, $pattern) = @_;
+
+	return scalar(grep { /$pattern/ } split /\n/, slurp_file($node->logfile));
 }
 
 =pod

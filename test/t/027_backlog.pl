@@ -64,13 +64,6 @@ sub wait_collapsed
 
 sub now { return sql('SELECT clock_timestamp()'); }
 
-sub log_lines
-{
-	my ($pattern) = @_;
-
-	return scalar(grep { /$pattern/ } split /\n/, slurp_file($node->logfile));
-}
-
 sub worker_of
 {
 	my ($target) = @_;
@@ -130,7 +123,7 @@ is(sql("SELECT key FROM inval_queue WHERE action = 'prefix'"), 'app:',
 	'the entry is for the namespace');
 is(sql("SELECT collapsed_keys FROM inval_target_status WHERE target = 'there'"), 101,
 	'the status tells how many entries');
-is(log_lines(qr/LOG: +inval target "there" is down, and its backlog of 101 invalidations/), 1,
+is(times_logged($node, qr/LOG: +inval target "there" is down, and its backlog of 101 invalidations/), 1,
 	'so does the log, once');
 
 ok(poll_query($node, 'postgres', q{
@@ -177,7 +170,7 @@ is(scalar($there->existing(@outside)), scalar(@outside),
 	'back: nothing outside of the namespace was touched');
 ok(poll_query($node, 'postgres', "SELECT progress IS NULL FROM inval_target_status
 		WHERE target = 'there'"), 'back: no removal runs');
-is(log_lines(qr/LOG: +inval target "there": all keys that start with "app:" are removed/), 1,
+is(times_logged($node, qr/LOG: +inval target "there": all keys that start with "app:" are removed/), 1,
 	'back: the log tells');
 
 # By age
@@ -192,7 +185,7 @@ ok(sql("SELECT oldest_age >= '1 second' FROM inval_target_status WHERE target = 
 
 # Not while it is paused: somebody has decided so.
 sql("SELECT inval_pause('there'); UPDATE team SET n = 4 WHERE id <= 3");
-ok(poll_until(sub { log_lines(qr/WARNING: .*inval target "there", which is paused/) == 1 },
+ok(poll_until(sub { times_logged($node, qr/WARNING: .*inval target "there", which is paused/) == 1 },
 		'a warning'), 'paused: a warning');
 is(queued_for('there'), 'delete 4, prefix 1', 'paused: nothing collapses');
 sql("SELECT inval_resume('there')");
@@ -293,7 +286,7 @@ $there->start;
 ok(wait_keys_gone($there, map { "app:$_" } 100 .. 299, 900 .. 999),
 	'key refused: the others are removed');
 wait_queued('there', 'delete 1', 'key refused: the removal ends');
-is(log_lines(qr/WARNING: +inval target "there" refuses to remove \d+ keys/), 1,
+is(times_logged($node, qr/WARNING: +inval target "there" refuses to remove \d+ keys/), 1,
 	'key refused: with a warning');
 $there->cmd('ACL', 'SETUSER', 'default', '~*');
 
@@ -349,11 +342,11 @@ $here->cmd('SAVE');
 $here->kill9;
 my $warning = qr/WARNING: +\d+ invalidations are queued for inval target "default", which is down/;
 sql("UPDATE mine SET n = n + 1 WHERE id = $_") foreach 1 .. 20;
-ok(poll_until(sub { log_lines($warning) == 1 }, 'a warning'), 'no namespace: a warning');
+ok(poll_until(sub { times_logged($node, $warning) == 1 }, 'a warning'), 'no namespace: a warning');
 sql("UPDATE mine SET n = n + 1 WHERE id = $_") foreach 21 .. 25;
-is(log_lines($warning), 1, 'no namespace: one');
+is(times_logged($node, $warning), 1, 'no namespace: one');
 sql("UPDATE mine SET n = n + 1 WHERE id BETWEEN 26 AND 700");
-ok(poll_until(sub { log_lines($warning) == 2 }, 'another'), 'no namespace: another');
+ok(poll_until(sub { times_logged($node, $warning) == 2 }, 'another'), 'no namespace: another');
 is(queued_for('default'), 'delete 700', 'no namespace: nothing is dropped');
 is(sql("SELECT collapsed_at IS NULL FROM inval_target_status WHERE target = 'default'"), 't',
 	'no namespace: nothing has collapsed');

@@ -226,7 +226,7 @@ $node->stop;
 $node->append_conf('postgresql.conf', 'autovacuum = off');
 $node->adjust_conf('postgresql.conf', 'inval.workers', 4);
 $node->adjust_conf('postgresql.conf', 'max_worker_processes', 8);
-my $complaints = () = slurp_file($node->logfile) =~ /inval has no worker for every database/g;
+my $complaints = times_logged($node, qr/inval has no worker for every database/);
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION inval');
 my $visits = "SELECT count(*) FILTER (WHERE xact_commit > 0) FROM pg_stat_database WHERE $hundred";
@@ -252,8 +252,8 @@ is($node->safe_psql('postgres', $cost), $cost_before,
 is($node->safe_psql('postgres', q{
 		SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'inval worker'}), 2,
 	'a hundred databases: two workers');
-is(scalar(() = slurp_file($node->logfile) =~ /inval has no worker for every database/g),
-	$complaints, 'a hundred databases: no complaint of too few workers');
+is(times_logged($node, qr/inval has no worker for every database/), $complaints,
+	'a hundred databases: no complaint of too few workers');
 no_crash($node, 'no server process crashed');
 $node->stop;
 

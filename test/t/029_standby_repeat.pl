@@ -258,7 +258,7 @@ is($first->safe_psql('postgres', "SELECT n FROM team WHERE id = $row"), 0,
 	'although the standby has not replayed it');
 $key = change_and_refill($first, 'team');
 ok(wait_keys_gone($redis, $key), 'the next one too');
-is(scalar(() = slurp_file($node->logfile) =~ /has not replayed for longer than/g), 1,
+is(times_logged($node, qr/has not replayed for longer than/), 1,
 	'the log says so once');
 set('inval.replay_timeout', '0');
 

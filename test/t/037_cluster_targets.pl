@@ -57,14 +57,6 @@ sub delivered_by_worker
 		WHERE rule IS NOT NULL AND target = 'there'};
 }
 
-sub times_logged
-{
-	my ($line) = @_;
-	my @lines = grep { /$line/ } split /\n/, slurp_file($node->logfile);
-
-	return scalar @lines;
-}
-
 # May do what the README says, and no more.
 umask 0077;
 append_to_file($file, "$password\n");
@@ -117,7 +109,7 @@ is(sql(q{SELECT state FROM inval_target_status WHERE target = 'there'}), 'up',
 $owner->cmd('CLUSTER', 'ADDSLOTS', $slot);
 ok(wait_keys_gone($cluster, keys_of(501)), 'the slot is served: its key goes');
 ok(wait_queue_empty($node, 'postgres'), 'the slot is served: nothing is owed');
-is(times_logged('node 127.* lost'), 0, 'no node was called lost for that');
+is(times_logged($node, 'node 127.* lost'), 0, 'no node was called lost for that');
 
 # A node that stands still, and nobody takes its place.  The first commit with
 # a key of it finds out.
@@ -130,7 +122,7 @@ $old->query_safe(update(ids_of($frozen, 1, 601, 605)));
 $frozen->freeze;
 $old->query_safe(update($orphans[0]));
 ok(poll_query($node, 'postgres', owed([ $orphans[0] ]), 1), 'frozen: its key is queued');
-ok(poll_until(sub { times_logged('node 127.* of inval target "there" is lost') },
+ok(poll_until(sub { times_logged($node, 'node 127.* of inval target "there" is lost') },
 		'the log'),
 	'frozen: the log says so');
 
@@ -164,11 +156,11 @@ is(scalar($cluster->existing(keys_of(ids_of($frozen, 0, 2001, 4000)))), 0,
 $frozen->thaw;
 ok(wait_keys_gone($cluster, keys_of(@orphans)), 'thawed: its keys go');
 ok(wait_queue_empty($node, 'postgres'), 'thawed: nothing is owed');
-ok(poll_until(sub { times_logged('node 127.* of inval target "there" is back') }, 'the log'),
+ok(poll_until(sub { times_logged($node, 'node 127.* of inval target "there" is back') }, 'the log'),
 	'thawed: the log says so');
-is(times_logged('node 127.* of inval target "there" is (lost|back)'), 2,
+is(times_logged($node, 'node 127.* of inval target "there" is (lost|back)'), 2,
 	'one line for each change');
-is(times_logged('inval target "there" is (down|up)'), 0, 'none of the target');
+is(times_logged($node, 'inval target "there" is (down|up)'), 0, 'none of the target');
 
 # With a rate, rows are delivered in parts; what the frozen node owes stays, however
 # often it is met, and holds nothing of the others up.
@@ -206,7 +198,7 @@ foreach my $lost ($cluster->nodes)
 	my ($orphan) = ids_of($lost, 1, 101, 400);
 	my @rest = ids_of($lost, 0, 101, 400);
 	my $name = 'frozen before the first commit of a session';
-	my $lines = times_logged('is back');
+	my $lines = times_logged($node, 'is back');
 
 	$cluster->set(keys_of($orphan, @rest));
 	$lost->freeze;
@@ -219,7 +211,7 @@ foreach my $lost ($cluster->nodes)
 	kill 'CONT', $worker;
 	$lost->thaw;
 	ok(wait_keys_gone($cluster, keys_of($orphan)), "$name: its keys go when it answers");
-	ok(poll_until(sub { times_logged('is back') > $lines }, 'the log'), "$name: it is back");
+	ok(poll_until(sub { times_logged($node, 'is back') > $lines }, 'the log'), "$name: it is back");
 	ok(wait_queue_empty($node, 'postgres'), "$name: nothing is owed");
 }
 
@@ -248,7 +240,7 @@ ok(wait_keys_gone($cluster, keys_of($witness)), 'TRYAGAIN: another node goes on'
 $proxy->mode('pass');
 ok(wait_keys_gone($cluster, keys_of($id)), 'later it goes');
 ok(wait_queue_empty($node, 'postgres'), 'later nothing is owed');
-is(times_logged('is lost: TRYAGAIN'), 0, 'TRYAGAIN: no node was called lost');
+is(times_logged($node, 'is lost: TRYAGAIN'), 0, 'TRYAGAIN: no node was called lost');
 
 # Over TLS
 SKIP:
