@@ -10,100 +10,10 @@ EXTENSION = inval
 DATA = inval--1.0.sql
 PGFILEDESC = "inval - removes cached keys when rows change"
 
+# Every C file below src/ is part of the module.
 OBJS = \
 	$(WIN32RES) \
-	src/inval.o \
-	src/address.o \
-	src/backlog.o \
-	src/capture.o \
-	src/carrier.o \
-	src/carrier_check.o \
-	src/carrier_server.o \
-	src/catalog.o \
-	src/cluster.o \
-	src/command.o \
-	src/commit.o \
-	src/commit_plan.o \
-	src/command_guard.o \
-	src/ddl.o \
-	src/ddl_alter.o \
-	src/ddl_drop.o \
-	src/ddl_frame.o \
-	src/ddl_keep.o \
-	src/ddl_refresh.o \
-	src/ddl_rename.o \
-	src/deferred.o \
-	src/definition.o \
-	src/coverage.o \
-	src/delivery.o \
-	src/derive.o \
-	src/drain.o \
-	src/drain_gather.o \
-	src/drain_split.o \
-	src/entry.o \
-	src/family.o \
-	src/guard.o \
-	src/guard_set.o \
-	src/host_lookup.o \
-	src/launcher.o \
-	src/ledger.o \
-	src/lookup.o \
-	src/lookup_cache.o \
-	src/lookup_reads.o \
-	src/lookup_role.o \
-	src/lost_node.o \
-	src/operate.o \
-	src/outbox.o \
-	src/outbox_rotate.o \
-	src/pace.o \
-	src/passfile.o \
-	src/path.o \
-	src/pending.o \
-	src/prefix.o \
-	src/preview.o \
-	src/queue.o \
-	src/redis.o \
-	src/redis_answer.o \
-	src/redis_error.o \
-	src/redis_group.o \
-	src/redis_reply.o \
-	src/refusal.o \
-	src/removal.o \
-	src/render.o \
-	src/replay.o \
-	src/requeue.o \
-	src/resolve.o \
-	src/route.o \
-	src/rule.o \
-	src/rule_view.o \
-	src/scan.o \
-	src/sentinel.o \
-	src/settings.o \
-	src/shared.o \
-	src/slot.o \
-	src/slot_map.o \
-	src/stats.o \
-	src/stats_view.o \
-	src/store.o \
-	src/store_secret.o \
-	src/store_wrapper.o \
-	src/sweep.o \
-	src/target.o \
-	src/target_set.o \
-	src/targets.o \
-	src/template.o \
-	src/tls.o \
-	src/track.o \
-	src/track_options.o \
-	src/transaction.o \
-	src/url.o \
-	src/value.o \
-	src/via.o \
-	src/via_query.o \
-	src/variable.o \
-	src/variable_set.o \
-	src/wire.o \
-	src/worker.o
+	$(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
 # the queue that each test reads only grows.
@@ -114,7 +24,7 @@ REGRESS = setup settings track track_errors template types changes delivery \
 # Server headers are system headers, so that a warning is always about our
 # own code.
 PG_CONFIG ?= pg_config
-PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
+PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server 2>/dev/null)
 SHLIB_LINK = -lhiredis -lpthread
 
 # TLS (rediss://) where the headers of OpenSSL are; make TLS=no goes without.
@@ -125,7 +35,9 @@ PG_CPPFLAGS += -DINVAL_TLS
 SHLIB_LINK += -lssl -lcrypto
 endif
 
-
+# Compilers note beside each object which headers it was made from.
+PG_CFLAGS = -MMD -MP
+EXTRA_CLEAN = $(OBJS:.o=.d)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 # The two commands for newcomers come before PGXS can be found at all.
@@ -133,8 +45,9 @@ ifneq ($(PGXS),)
 include $(PGXS)
 endif
 
-# PGXS does not track what includes what.
-$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h)
+-include $(OBJS:.o=.d)
+# LLVM's copy of an object is made anew when the object is.
+$(OBJS:.o=.bc): %.bc: %.o
 
 .PHONY: test demo bench lint print-REGRESS
 
@@ -148,18 +61,22 @@ demo:
 bench:
 	bench/run $(BENCH)
 
-# Warnings of two compilers and two analysers; quiet when all is well.
+# Includes that go up, warnings of two compilers and two analysers; quiet when
+# all is well.
+LINT_SOURCES = $(OBJS:.o=.c)
+LINT_FLAGS = -Isrc -D_GNU_SOURCE $(LINT_TLS) \
+	-isystem "$$($(PG_CONFIG) --includedir-server)"
+
 lint:
-	@for file in src/*.c; do \
-		for compiler in gcc clang; do \
-			$$compiler -Wall -Wextra -Werror -fsyntax-only -D_GNU_SOURCE $(LINT_TLS) \
-				-isystem "$$($(PG_CONFIG) --includedir-server)" $$file || exit 1; \
+	@test/rooms
+	@for compiler in gcc clang; do \
+		for file in $(LINT_SOURCES); do \
+			$$compiler -Wall -Wextra -Werror -fsyntax-only $(LINT_FLAGS) $$file || exit 1; \
 		done; \
 	done
 	@cppcheck --quiet --error-exitcode=1 --enable=warning,performance,portability \
-		--suppress=missingIncludeSystem -I src src/*.c
-	@clang-tidy --quiet --warnings-as-errors='*' src/*.c -- -D_GNU_SOURCE $(LINT_TLS) \
-		-isystem "$$($(PG_CONFIG) --includedir-server)" 2>/dev/null
+		--suppress=missingIncludeSystem -I src $(LINT_SOURCES)
+	@clang-tidy --quiet --warnings-as-errors='*' $(LINT_SOURCES) -- $(LINT_FLAGS) 2>/dev/null
 
 print-REGRESS:
 	@echo $(REGRESS)

@@ -9,12 +9,12 @@
 
 #include "fmgr.h"
 
-#include "commit.h"
-#include "command_guard.h"
-#include "ddl.h"
-#include "launcher.h"
-#include "settings.h"
-#include "shared.h"
+#include "base/settings.h"
+#include "base/shared.h"
+#include "commit/commit.h"
+#include "ddl/command_guard.h"
+#include "ddl/events.h"
+#include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
 

@@ -1,0 +1,39 @@
+/*
+ * catalog.h
+ *		Where the extension's own relations are.
+ */
+#ifndef INVAL_CATALOG_H
+#define INVAL_CATALOG_H
+
+#include "base/shared.h"
+
+/* Version 18 has it, and pg_attribute_noreturn() no more. */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
+typedef struct InvalCatalog
+{
+	Oid			schema;
+	Oid			owner;			/* of the extension */
+	Oid			extension;
+	Oid			carrier_function;	/* inval_rule_carrier */
+	Oid			row_function;	/* inval_capture_row */
+	Oid			truncate_function;	/* inval_capture_truncate */
+	Oid			outbox[INVAL_OUTBOX_TABLES];
+} InvalCatalog;
+
+extern const InvalCatalog *inval_catalog(bool missing_ok);
+extern char *inval_catalog_name(const char *name);
+extern int64 inval_catalog_execute(const char *command, int nargs, Oid *types,
+								   Datum *values, const char *nulls);
+extern void inval_catalog_run(const char *command);
+extern bool inval_catalog_is_running(void);
+extern bool inval_catalog_is_outbox(Oid relid);
+extern char *inval_catalog_relation_name(Oid relid);
+extern Oid	inval_catalog_relation_of(Oid class, Oid object);
+extern Oid	inval_catalog_depends_on(Oid class, Oid object, char deptype);
+extern void inval_catalog_depend_on_extension(Oid class, Oid object);
+pg_noreturn extern void inval_catalog_refuse_refresh(void);
+
+#endif							/* INVAL_CATALOG_H */

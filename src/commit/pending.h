@@ -1,0 +1,33 @@
+/*
+ * pending.h
+ *		The set of invalidations that this transaction owes.
+ */
+#ifndef INVAL_PENDING_H
+#define INVAL_PENDING_H
+
+#include "base/entry.h"
+
+/* What is owed to one target by one lane */
+typedef struct InvalOwed
+{
+	InvalLane	lane;
+	int32		target;			/* its number */
+	int			after_ms;		/* lane "repeat": how much later */
+	const char *entries;		/* one after the other, as entry.h has them */
+	Size		length;
+} InvalOwed;
+
+extern bool inval_pending_add(InvalLane lane, int32 target, int after_ms,
+							  const InvalEntry *entry);
+extern int	inval_pending_sets(void);
+extern InvalOwed inval_pending_set(int i);
+extern bool inval_pending_did_spill(void);
+extern bool inval_pending_is_flushed(void);
+
+/* Cannot fail */
+extern void inval_pending_flushed(bool all);
+extern void inval_pending_subcommit(void);
+extern void inval_pending_subabort(void);
+extern void inval_pending_reset(void);
+
+#endif							/* INVAL_PENDING_H */

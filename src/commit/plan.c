@@ -1,0 +1,490 @@
+/*
+ * plan.c
+ *		What a transaction owes, on its way through the commit.
+ *
+ * PRE_COMMIT makes the plan: rows in the outbox, and for each target that is open
+ * a connection and a shipment.  COMMIT sends the shipments, all before it waits
+ * for the first, and notes what became of them.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+
+#include "base/catalog.h"
+#include "base/settings.h"
+#include "base/shared.h"
+#include "commit/pending.h"
+#include "commit/plan.h"
+#include "outbox/ledger.h"
+#include "outbox/outbox.h"
+#include "outbox/replay.h"
+#include "redis/group.h"
+#include "stats/stats.h"
+#include "target/address.h"
+#include "target/delivery.h"
+#include "target/target.h"
+
+/* Bytes of entries delivered at commit; commands take about twice as much. */
+#define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
+
+/* Without a worker, the outbox is emptied after that many commits. */
+#define SWEEP_COMMITS		256
+
+/* So many single servers are waited for at once; the others one by one. */
+#define PLAN_AWAITED	32
+
+/* What PRE_COMMIT leaves for COMMIT: for one target, */
+typedef struct PlanLeg
+{
+	InvalTarget *target;
+	bool		to_worker;		/* some of it is the worker's from the start */
+	bool		again;			/* it is repeated when standbys have replayed it */
+	bool		at_commit;		/* some of it is to be sent now, */
+	bool		ready;			/* and can be, */
+	bool		delivered;		/* and was, and confirmed */
+	InvalShipment shipment;
+} PlanLeg;
+
+/* and for all of them */
+typedef struct Plan
+{
+	bool		made;			/* PRE_COMMIT was here */
+	bool		has_commit_lane;	/* some leg has */
+	bool		tell_all;		/* every worker may have something to do */
+	FullTransactionId xid;
+	uint64		budget_us;		/* what is left of the commit timeout */
+	uint64		connect_us;		/* what of that connecting may take */
+	uint64		committed_at;	/* as inval_clock_us gives it */
+	InvalDatabase *database;
+	int			nlegs;
+	PlanLeg  *legs;			/* one for each set that is owed anything */
+} Plan;
+
+static Plan plan;
+
+static void plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
+static PlanLeg *plan_leg(InvalTarget *target);
+static bool plan_split_sets(Size *at_commit);
+static void plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
+								  uint64 deadline);
+static bool plan_extension_is_gone(void);
+static void plan_sweep(void);
+static Size plan_split(const char *entries, Size length);
+static void plan_log_shadow(const char *entries, Size length);
+static void plan_await(uint64 deadline);
+static void plan_tell_workers(bool all_confirmed);
+
+/*
+ * Another extension's callback has changed rows after our PRE_COMMIT: the
+ * outbox has them, see that the workers come for them.
+ */
+void
+inval_plan_late(void)
+{
+	inval_ledger_attach();
+	plan.made = true;
+	plan.tell_all = true;
+	plan.database = inval_shared_database();
+}
+
+/*
+ * PRE_COMMIT: the last place where an error may be raised, and the first
+ * where the set is complete.
+ */
+void
+inval_plan_prepare(void)
+{
+	InvalTarget *target;
+	InvalOutboxUse use;
+	Size	   *at_commit;
+	int			i;
+
+	if (plan_extension_is_gone())
+		return;
+	inval_ledger_attach();
+	plan.made = true;
+	plan.tell_all = inval_pending_did_spill();
+	plan.database = inval_shared_database();
+	plan.budget_us = (uint64) inval_commit_timeout * 1000;
+	plan.connect_us = plan.budget_us / 4 * 3;
+	target = inval_target_default();
+	if (target->health->worker_pid == 0)
+		plan_sweep();
+	for (; target != NULL; target = target->next)
+		inval_target_log_change(target);
+
+	plan.legs = palloc0(Max(inval_pending_sets(), 1) * sizeof(PlanLeg));
+	at_commit = palloc0(Max(inval_pending_sets(), 1) * sizeof(Size));
+	use = plan_split_sets(at_commit) ? INVAL_OUTBOX_ALL : INVAL_OUTBOX_MORE;
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		if (owed.length > 0)
+			plan_prepare_set(&owed, at_commit[i], use);
+	}
+	inval_stats_prepare();
+	inval_pending_flushed(true);
+}
+
+/*
+ * Says for each set how many bytes of it are delivered at commit.  Returns whether
+ * all that is owed goes by one lane to one target, and none of it went before.
+ */
+static bool
+plan_split_sets(Size *at_commit)
+{
+	int			pieces = 0;
+	int			i;
+
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		if (owed.lane == INVAL_LANE_COMMIT && inval_commit_timeout > 0)
+			at_commit[i] = plan_split(owed.entries, owed.length);
+		if (owed.lane != INVAL_LANE_SHADOW)
+			pieces += (at_commit[i] > 0) + (at_commit[i] < owed.length);
+	}
+	return pieces == 1 && !inval_pending_did_spill();
+}
+
+/*
+ * Writes what one target is owed by one lane to the outbox, and prepares what is
+ * sent at commit: so many bytes of it.
+ */
+static void
+plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
+{
+	InvalTarget *target = inval_target_by_number(owed->target);
+	PlanLeg    *leg;
+	uint64		start;
+	uint64		spent;
+
+	if (owed->lane == INVAL_LANE_SHADOW)
+	{
+		inval_stats_count_queued(owed->target, owed->entries, owed->length, false);
+		plan_log_shadow(owed->entries, owed->length);
+		return;
+	}
+	if (target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("a target of this transaction's invalidations was dropped meanwhile")));
+
+	plan.xid = GetTopFullTransactionId();
+	if (owed->lane == INVAL_LANE_REPEAT)
+	{
+		/* It stays for longer than what else a commit writes. */
+		inval_outbox_write(owed->entries, owed->length, owed->lane, owed->target,
+						   owed->after_ms, INVAL_OUTBOX_LASTING);
+		plan_leg(target)->to_worker = true;
+		return;
+	}
+	inval_outbox_write(owed->entries, now, INVAL_LANE_COMMIT, owed->target, 0, use);
+	inval_outbox_write(owed->entries + now, owed->length - now, INVAL_LANE_WORKER,
+					   owed->target, 0, use);
+	inval_stats_count_queued(owed->target, owed->entries, now, true);
+	inval_stats_count_queued(owed->target, owed->entries + now, owed->length - now, false);
+
+	leg = plan_leg(target);
+	leg->to_worker |= now < owed->length;
+	leg->again = inval_replay_is_wanted();
+	if (now > 0)
+	{
+		plan.has_commit_lane = true;
+		leg->at_commit = true;
+		start = inval_clock_us();
+		plan_prepare_shipment(leg, owed->entries, now, start + plan.connect_us);
+		/* What connecting took is no longer there to wait for replies. */
+		spent = inval_clock_us() - start;
+		plan.budget_us -= Min(spent, plan.budget_us);
+		plan.connect_us -= Min(spent, plan.connect_us);
+	}
+}
+
+/*
+ * The leg of a target, made on first use.
+ */
+static PlanLeg *
+plan_leg(InvalTarget *target)
+{
+	int			i;
+
+	for (i = 0; i < plan.nlegs; i++)
+		if (plan.legs[i].target == target)
+			return &plan.legs[i];
+	plan.legs[plan.nlegs].target = target;
+	return &plan.legs[plan.nlegs++];
+}
+
+/*
+ * Whether this transaction has dropped the extension, and with it the queue:
+ * then there is nowhere to put what it owes.
+ */
+static bool
+plan_extension_is_gone(void)
+{
+	bool		owes = false;
+	int			i;
+
+	if (inval_catalog(true) != NULL)
+		return false;
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		owes |= owed.lane != INVAL_LANE_SHADOW && owed.length > 0;
+	}
+	if (owes)
+		ereport(WARNING,
+				(errmsg("invalidations of this transaction are dropped with extension \"inval\""),
+				 errhint("Remove the keys of the rows it changed by hand.")));
+	inval_pending_flushed(true);
+	return true;
+}
+
+/*
+ * Where there is no worker, sessions empty the outbox: early enough that even
+ * the smallest ledger still knows what was confirmed.
+ */
+static void
+plan_sweep(void)
+{
+	InvalDatabase *database = plan.database;
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	uint64		swept = pg_atomic_read_u64(&database->swept_xid);
+	uint32		commits = pg_atomic_add_fetch_u32(&database->unswept, 1);
+
+	if (commits < SWEEP_COMMITS && next - swept < inval_ledger_range() / 4)
+		return;
+	if (!pg_atomic_compare_exchange_u64(&database->swept_xid, &swept, next))
+		return;					/* somebody else does it */
+	pg_atomic_write_u32(&database->unswept, 0);
+	inval_outbox_sweep(true);
+}
+
+/*
+ * How many bytes from the front are delivered at commit.
+ */
+static Size
+plan_split(const char *entries, Size length)
+{
+	const char *place = entries;
+	const char *end = entries + length;
+	int			count = 0;
+
+	while (place < end && count < inval_commit_max_keys)
+	{
+		InvalEntry	entry;
+		const char *next = inval_entry_read(place, end, &entry);
+
+		if (next - entries > COMMIT_MAX_BYTES)
+			break;
+		count++;
+		place = next;
+	}
+	return (Size) (place - entries);
+}
+
+/*
+ * Connects, until the deadline, and formats the commands.  Failing to connect is
+ * no error: the keys are left to the worker.  Nor is it tried in what another
+ * target has left of the time, which would say nothing about this one.
+ */
+static void
+plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
+						uint64 deadline)
+{
+	InvalTarget *target = leg->target;
+	const char *end = entries + length;
+
+	if (!inval_target_is_open(target) &&
+		!(target->health->worker_pid == 0 && inval_target_claim_probe(target)))
+		return;
+	if (plan.connect_us < (uint64) inval_commit_timeout * 1000 / 4 &&
+		!inval_target_is_connected(target))
+		return;
+	if (!inval_target_connect(target, deadline, false))
+		return;
+
+	inval_shipment_init(&leg->shipment, target, false);
+	while (entries < end)
+	{
+		InvalEntry	entry;
+
+		entries = inval_entry_read(entries, end, &entry);
+		inval_shipment_add(&leg->shipment, &entry);
+	}
+	inval_shipment_seal(&leg->shipment);
+	leg->ready = inval_shipment_reach(&leg->shipment, target, deadline);
+}
+
+/*
+ * PRE_PREPARE: everything is the worker's, in a table whose locks may last.
+ */
+void
+inval_plan_prepare_two_phase(void)
+{
+	int			i;
+
+	if (plan_extension_is_gone())
+		return;
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		if (owed.lane != INVAL_LANE_SHADOW)
+			inval_outbox_write(owed.entries, owed.length,
+							   owed.lane == INVAL_LANE_REPEAT ? owed.lane : INVAL_LANE_WORKER,
+							   owed.target, owed.after_ms, INVAL_OUTBOX_LASTING);
+		if (owed.lane != INVAL_LANE_REPEAT)
+			inval_stats_count_queued(owed.target, owed.entries, owed.length, false);
+	}
+	inval_stats_prepare();
+	inval_pending_flushed(true);
+}
+
+/*
+ * What rules in state "shadow" would have sent.  The keys themselves are data
+ * and appear only in a log of debugging level.
+ */
+static void
+plan_log_shadow(const char *entries, Size length)
+{
+	const char *end = entries + length;
+	uint64		count = 0;
+
+	if (length == 0)
+		return;
+	while (entries < end)
+	{
+		InvalEntry	entry;
+
+		entries = inval_entry_read(entries, end, &entry);
+		ereport(DEBUG1,
+				(errmsg_internal("inval rule %u in shadow: %.*s", entry.rule,
+								 (int) entry.key_length, entry.key)));
+		count++;
+	}
+	ereport(LOG,
+			(errmsg("inval rules in state \"shadow\" would have invalidated " UINT64_FORMAT " keys",
+					count)));
+}
+
+/*
+ * COMMIT: nothing here can fail.  Sends what can be sent without waiting.  Returns
+ * whether anything was; then inval_plan_finish must follow.
+ */
+bool
+inval_plan_send(void)
+{
+	bool		on_its_way = false;
+	int			i;
+
+	if (!plan.made)
+		return false;
+	plan.committed_at = inval_clock_us();
+	for (i = 0; i < plan.nlegs; i++)
+		if (plan.legs[i].ready)
+		{
+			inval_shipment_start(&plan.legs[i].shipment, plan.legs[i].target);
+			on_its_way = true;
+		}
+	if (!on_its_way)
+		inval_plan_finish();
+	return on_its_way;
+}
+
+/*
+ * Waits for several single servers at once: one that does not answer must not
+ * take the time in which another would take the rest of a large set.
+ */
+static void
+plan_await(uint64 deadline)
+{
+	InvalConnection *connections[PLAN_AWAITED];
+	int			count = 0;
+	int			i;
+
+	for (i = 0; i < plan.nlegs && count < PLAN_AWAITED; i++)
+		if (plan.legs[i].ready && plan.legs[i].shipment.route == NULL)
+			connections[count++] = plan.legs[i].target->connection;
+	if (count > 1)
+		inval_redis_finish_group(connections, count, deadline, INVAL_WAIT_HELD);
+}
+
+/*
+ * Waits for the replies, if anything was sent, and notes what became of it.
+ */
+void
+inval_plan_finish(void)
+{
+	uint64		deadline = plan.committed_at + plan.budget_us;
+	bool		all = true;
+	int			i;
+
+	plan_await(deadline);
+	for (i = 0; i < plan.nlegs; i++)
+	{
+		PlanLeg  *leg = &plan.legs[i];
+
+		if (leg->ready)
+			leg->delivered = inval_shipment_finish(&leg->shipment, leg->target, deadline,
+												   INVAL_WAIT_HELD) &&
+				/* What counts is the server that the worker would deliver to. */
+				inval_target_shares_health(leg->target) &&
+				!inval_address_has_changed(leg->target);
+		if (leg->ready)
+			inval_stats_commit_target(leg->target->number, leg->delivered,
+									  inval_clock_us() - plan.committed_at);
+		if (leg->at_commit && !leg->delivered)
+			all = false;
+	}
+	if (plan.has_commit_lane)
+		inval_ledger_note(plan.xid, all ? INVAL_LEDGER_CONFIRMED : INVAL_LEDGER_LEFT);
+	inval_stats_commit();
+	plan_tell_workers(all);
+}
+
+/*
+ * Wakes the workers that have something to do.  What the ledger says is of all
+ * targets together: if one of them has failed, the others are sent to again.
+ */
+static void
+plan_tell_workers(bool all_confirmed)
+{
+	InvalTarget *target;
+	int			i;
+
+	for (i = 0; i < plan.nlegs && !plan.tell_all; i++)
+	{
+		PlanLeg  *leg = &plan.legs[i];
+		bool		now = leg->to_worker || (leg->at_commit && !all_confirmed);
+
+		if (!now && !leg->again)
+			continue;
+		inval_outbox_announce(leg->target->health);
+		/* A worker that watches the standbys finds it when it looks again. */
+		if (now || pg_atomic_read_u32(&leg->target->health->watching) == 0)
+			inval_shared_wake_worker(leg->target->health);
+	}
+	if (!plan.tell_all)
+		return;
+	for (target = inval_targets(); target != NULL; target = target->next)
+		if (!target->dropped)
+		{
+			inval_outbox_announce(target->health);
+			inval_shared_wake_worker(target->health);
+		}
+}
+
+/*
+ * The transaction has ended.  Cannot fail.
+ */
+void
+inval_plan_forget(void)
+{
+	memset(&plan, 0, sizeof(plan));
+}

@@ -1,0 +1,334 @@
+/*
+ * events.c
+ *		Event triggers: what DDL does to rules, and to the rows that feed keys.
+ *
+ * Before a command, what it may destroy is remembered (ddl_frame.c).  After it
+ * the rules follow renames, new partitions and children get their triggers,
+ * triggers that were disabled are enabled again, and the keys of rows that
+ * appeared or vanished are queued.  All of them are ENABLE ALWAYS.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
+#include "catalog/pg_trigger.h"
+#include "commands/defrem.h"
+#include "commands/event_trigger.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "parser/parse_func.h"
+#include "utils/fmgroids.h"
+#include "utils/guc.h"
+
+#include "base/catalog.h"
+#include "ddl/events.h"
+#include "ddl/guard.h"
+#include "rule/carrier.h"
+#include "rule/family.h"
+#include "store/store.h"
+
+/* What the names of all our triggers on tables start with */
+#define DDL_PREFIX	"00_inval_"
+
+static EventTriggerData *ddl_event(FunctionCallInfo fcinfo, const char *function);
+static bool ddl_drops_extension(Node *statement);
+static bool ddl_drops_part(AlterTableStmt *statement);
+static void ddl_before_trigger(CreateTrigStmt *statement);
+static void ddl_before_rename(const RenameStmt *statement);
+static bool ddl_calls_ours(const CreateTrigStmt *statement);
+pg_noreturn static void ddl_refuse_name(const char *name);
+static void ddl_after_each(CommandTag tag);
+static void ddl_after_object(Oid class, Oid object, CommandTag tag);
+
+PG_FUNCTION_INFO_V1(inval_on_ddl_start);
+PG_FUNCTION_INFO_V1(inval_on_ddl_end);
+PG_FUNCTION_INFO_V1(inval_on_rewrite);
+PG_FUNCTION_INFO_V1(inval_on_drop);
+
+/*
+ * Event trigger for ddl_command_start: remembers what the command may destroy.
+ */
+Datum
+inval_on_ddl_start(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *event = ddl_event(fcinfo, "inval_on_ddl_start");
+	InvalDdlFrame *frame;
+
+	if (inval_catalog(true) == NULL || inval_catalog_is_running())
+		PG_RETURN_NULL();
+	frame = inval_ddl_push(event->parsetree);
+	frame->drops_extension = ddl_drops_extension(event->parsetree);
+	if (frame->drops_extension)
+	{
+		/* Where pg_upgrade made servers, no event trigger was there to see it. */
+		inval_store_adopt();
+		PG_RETURN_NULL();
+	}
+
+	switch (nodeTag(event->parsetree))
+	{
+		case T_AlterTableStmt:
+			if (!inval_ddl_is_restoring() ||
+				ddl_drops_part((AlterTableStmt *) event->parsetree))
+				inval_ddl_keep_rules(frame, event->parsetree);
+			inval_ddl_before_alter(frame, (AlterTableStmt *) event->parsetree);
+			break;
+		case T_RenameStmt:
+			ddl_before_rename((RenameStmt *) event->parsetree);
+			/* FALLTHROUGH */
+		case T_AlterObjectSchemaStmt:
+		case T_DropStmt:
+		case T_DropOwnedStmt:
+			inval_carrier_adopt();
+			inval_ddl_keep_rules(frame, event->parsetree);
+			break;
+		case T_CreateTrigStmt:
+			ddl_before_trigger((CreateTrigStmt *) event->parsetree);
+			break;
+		case T_RefreshMatViewStmt:
+			inval_ddl_before_refresh(frame, (RefreshMatViewStmt *) event->parsetree);
+			break;
+		default:
+			break;
+	}
+	PG_RETURN_NULL();
+}
+
+/*
+ * Event trigger for ddl_command_end.
+ */
+Datum
+inval_on_ddl_end(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *event = ddl_event(fcinfo, "inval_on_ddl_end");
+	InvalDdlFrame *frame;
+
+	if (inval_catalog(true) == NULL || inval_catalog_is_running())
+		PG_RETURN_NULL();
+	frame = inval_ddl_frame_of(event->parsetree);
+	SPI_connect();
+	switch (nodeTag(event->parsetree))
+	{
+		case T_AlterTableStmt:
+			inval_ddl_after_alter(frame, (AlterTableStmt *) event->parsetree);
+			break;
+		case T_RenameStmt:
+		case T_AlterObjectSchemaStmt:
+			inval_ddl_after_rename(frame, event->parsetree);
+			break;
+		case T_RefreshMatViewStmt:
+			if (frame != NULL)
+				inval_ddl_after_refresh(frame);
+			break;
+		default:
+			break;
+	}
+	ddl_after_each(event->tag);
+	SPI_finish();
+	if (frame != NULL)
+		inval_ddl_pop();
+	PG_RETURN_NULL();
+}
+
+/*
+ * Event trigger for table_rewrite: the catalogs are changed, the rows are not.
+ */
+Datum
+inval_on_rewrite(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *event = ddl_event(fcinfo, "inval_on_rewrite");
+	InvalDdlFrame *frame = inval_ddl_frame_of(event->parsetree);
+
+	if (frame != NULL && inval_catalog(true) != NULL)
+		inval_ddl_before_rewrite(frame,
+								 DatumGetObjectId(OidFunctionCall0(F_PG_EVENT_TRIGGER_TABLE_REWRITE_OID)));
+	PG_RETURN_NULL();
+}
+
+/*
+ * Event trigger for sql_drop: objects are gone from the catalogs.
+ */
+Datum
+inval_on_drop(PG_FUNCTION_ARGS)
+{
+	EventTriggerData *event = ddl_event(fcinfo, "inval_on_drop");
+	InvalDdlFrame *frame = inval_ddl_frame_of(event->parsetree);
+
+	if (frame == NULL || frame->drops_extension || inval_catalog(true) == NULL ||
+		inval_catalog_is_running())
+		PG_RETURN_NULL();
+	SPI_connect();
+	inval_ddl_after_drop(frame, event->parsetree);
+	SPI_finish();
+	PG_RETURN_NULL();
+}
+
+static EventTriggerData *
+ddl_event(FunctionCallInfo fcinfo, const char *function)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by event trigger manager",
+						function)));
+	return (EventTriggerData *) fcinfo->context;
+}
+
+static bool
+ddl_drops_extension(Node *statement)
+{
+	DropStmt   *drop = (DropStmt *) statement;
+	ListCell   *lc;
+
+	if (!IsA(statement, DropStmt) || drop->removeType != OBJECT_EXTENSION)
+		return false;
+	foreach(lc, drop->objects)
+	{
+		if (strcmp(strVal(lfirst(lc)), "inval") == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+ddl_drops_part(AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+		if (((AlterTableCmd *) lfirst(lc))->subtype == AT_DropColumn ||
+			((AlterTableCmd *) lfirst(lc))->subtype == AT_DropConstraint)
+			return true;
+	return false;
+}
+
+/*
+ * Whether this session restores a dump, as it seems: pg_dump and pg_restore
+ * switch check_function_bodies off, to make things before what they refer to is
+ * there.
+ *
+ * A dump has our triggers in an order of its own, and pg_restore -j makes them
+ * in several sessions, each with an AccessExclusiveLock on the extension
+ * (ALTER TRIGGER ... DEPENDS ON EXTENSION).  So what they do to one table must
+ * not make us look at another, let alone change it: it would be a deadlock.
+ */
+bool
+inval_ddl_is_restoring(void)
+{
+	return !check_function_bodies;
+}
+
+/*
+ * Keeps our triggers' names for them.  A dump may have such a trigger of
+ * somebody else's, but never replaces one.
+ *
+ * A dump of a partition or child may be restored where its parent is tracked:
+ * then the triggers that it brings are there already, and are made anew.
+ */
+static void
+ddl_before_trigger(CreateTrigStmt *statement)
+{
+	if (strncmp(statement->trigname, DDL_PREFIX, strlen(DDL_PREFIX)) != 0)
+		return;
+	if (!ddl_calls_ours(statement))
+	{
+		if (!inval_ddl_is_restoring() || statement->replace)
+			ddl_refuse_name(statement->trigname);
+	}
+	else if (inval_family_is_capture_trigger(statement->trigname) && !statement->isconstraint)
+		statement->replace = true;
+}
+
+/*
+ * The triggers that capture changes are known by their names.
+ */
+static void
+ddl_before_rename(const RenameStmt *statement)
+{
+	if (statement->renameType != OBJECT_TRIGGER)
+		return;
+	if (inval_family_is_capture_trigger(statement->subname))
+		ddl_refuse_name(statement->subname);
+	if (inval_family_is_capture_trigger(statement->newname))
+		ddl_refuse_name(statement->newname);
+}
+
+/*
+ * Whether a trigger is to call one of the functions of our triggers.
+ */
+static bool
+ddl_calls_ours(const CreateTrigStmt *statement)
+{
+	Oid			function = LookupFuncName(statement->funcname, 0, NULL, true);
+	const InvalCatalog *catalog = inval_catalog(false);
+
+	return OidIsValid(function) &&
+		(function == catalog->carrier_function || function == catalog->row_function ||
+		 function == catalog->truncate_function);
+}
+
+static void
+ddl_refuse_name(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_RESERVED_NAME),
+			 errmsg("trigger name \"%s\" is reserved for inval", name),
+			 errhint("Names that start with \"%s\" are those of triggers that inval_track makes.",
+					 DDL_PREFIX)));
+}
+
+/*
+ * What the command has created or altered, if the script of another extension
+ * has done so too.
+ */
+static void
+ddl_after_each(CommandTag tag)
+{
+	SPITupleTable *objects;
+	uint64		count;
+	uint64		i;
+
+	if (creating_extension && CurrentExtensionObject == inval_catalog(false)->extension)
+		return;
+	if (SPI_execute("SELECT classid, objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
+					" WHERE objid IS NOT NULL", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not get the objects of a DDL command");
+	objects = SPI_tuptable;
+	count = SPI_processed;
+	for (i = 0; i < count; i++)
+	{
+		bool		isnull;
+
+		ddl_after_object(DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
+														1, &isnull)),
+						 DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
+														2, &isnull)),
+						 tag);
+	}
+}
+
+static void
+ddl_after_object(Oid class, Oid object, CommandTag tag)
+{
+	if (class == ForeignServerRelationId && tag == CMDTAG_CREATE_SERVER)
+	{
+		inval_store_created(object);
+		inval_carrier_restored(object);
+	}
+	if (class == TriggerRelationId && tag == CMDTAG_CREATE_TRIGGER)
+	{
+		inval_carrier_renumber(object);
+		if (!inval_ddl_is_restoring())
+			inval_ddl_equip(inval_catalog_relation_of(class, object));
+	}
+	if (class != RelationRelationId)
+		return;
+	if (inval_ddl_is_restoring() && tag == CMDTAG_ALTER_TABLE)
+	{
+		inval_ddl_enable(object);
+		return;
+	}
+	inval_ddl_equip(object);
+	if (tag != CMDTAG_REFRESH_MATERIALIZED_VIEW)
+		inval_guard_check(object);
+}

@@ -1,0 +1,183 @@
+/*
+ * operate.c
+ *		SQL functions to operate inval: drain, start a worker.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "access/xact.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "base/settings.h"
+#include "outbox/ledger.h"
+#include "outbox/outbox.h"
+#include "outbox/replay.h"
+#include "target/delivery.h"
+#include "worker/drain.h"
+#include "worker/launcher.h"
+
+/* How long inval_drain waits before it looks again, in ms. */
+#define DRAIN_PAUSE_MS		20
+
+/* So many steps of the removal of many keys come between two looks. */
+#define STEPS_PER_LOOK		16
+
+static uint64 operate_timeout_us(Interval *timeout);
+static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
+								   bool *in_time);
+static bool operate_drain_pass(InvalDrain *drain, uint64 deadline);
+static void operate_wait(int milliseconds);
+
+PG_FUNCTION_INFO_V1(inval_drain);
+PG_FUNCTION_INFO_V1(inval_start_worker);
+
+/*
+ * inval_drain(timeout interval) RETURNS bigint
+ *
+ * Passes through the outbox until a pass finds nothing owed.  A target that is
+ * down is tried again until the timeout, which is then no error: the caller
+ * sees from the queue what is left.
+ */
+Datum
+inval_drain(PG_FUNCTION_ARGS)
+{
+	uint64		deadline = inval_clock_us() +
+		operate_timeout_us(PG_GETARG_INTERVAL_P(0));
+	InvalTarget *target;
+	uint64		confirmed = 0;
+	bool		in_time = true;
+
+	PreventCommandIfReadOnly("inval_drain()");
+	PreventCommandDuringRecovery("inval_drain()");
+	(void) inval_catalog(false);
+	inval_ledger_attach();
+	target = inval_target_default();
+	if (target->health->worker_pid == 0)
+		inval_outbox_sweep(false);
+	for (; target != NULL; target = target->next)
+		if (!target->dropped)
+			confirmed += operate_drain_target(target, deadline, &in_time);
+	if (!in_time)
+		ereport(WARNING,
+				(errmsg("the queue is not empty yet"),
+				 errdetail("The timeout has passed."),
+				 errhint("See inval_target_status for the state of the target.")));
+	PG_RETURN_INT64((int64) confirmed);
+}
+
+/*
+ * Delivers what is queued for a target.  Returns how many were confirmed; clears
+ * *in_time if that is not all.
+ */
+static uint64
+operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
+{
+	InvalDrain	drain;
+
+	if (pg_atomic_read_u32(&target->health->paused) != 0)
+	{
+		ereport(NOTICE,
+				(errmsg("target \"%s\" is paused", target->name),
+				 errhint("Resume it by inval_resume.")));
+		return 0;
+	}
+	inval_drain_begin(&drain, target, false);
+	drain.removal = inval_removal_create(target, false);
+	while (!operate_drain_pass(&drain, deadline))
+	{
+		if (inval_clock_us() >= deadline)
+		{
+			*in_time = false;
+			break;
+		}
+		operate_wait(DRAIN_PAUSE_MS);
+	}
+	inval_drain_end(&drain);
+	return drain.confirmed;
+}
+
+/*
+ * One pass.  Returns true if nothing was owed.  Where there is no worker, we
+ * are who waits for the standbys.
+ */
+static bool
+operate_drain_pass(InvalDrain *drain, uint64 deadline)
+{
+	uint64		connect_deadline = inval_clock_us() +
+		(uint64) inval_connect_timeout * 1000;
+	bool		no_worker = drain->target->health->worker_pid == 0;
+	InvalDrainResult result;
+	InvalRemovalResult removed = INVAL_REMOVAL_MORE;
+	int			steps;
+
+	if (no_worker)
+		(void) inval_replay_look();
+	if (!inval_target_connect(drain->target, Min(connect_deadline, deadline), true))
+		return false;
+	inval_drain_rewind(drain, true);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		result = inval_drain_batch(drain);
+	} while (result == INVAL_DRAIN_MORE && inval_clock_us() < deadline);
+	for (steps = 0; steps < STEPS_PER_LOOK && result == INVAL_DRAIN_PASSED &&
+		 removed == INVAL_REMOVAL_MORE && inval_clock_us() < deadline; steps++)
+		removed = inval_removal_step(drain->removal);
+	if (removed == INVAL_REMOVAL_DONE)
+		drain->confirmed++;
+	return result == INVAL_DRAIN_PASSED && drain->found == 0 &&
+		removed == INVAL_REMOVAL_NONE &&
+		!(no_worker && inval_replay_next_look() != 0);
+}
+
+static void
+operate_wait(int milliseconds)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 milliseconds, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * An interval as microseconds, a month being 30 days.
+ */
+static uint64
+operate_timeout_us(Interval *timeout)
+{
+	double		seconds = (double) timeout->time / USECS_PER_SEC +
+		(double) timeout->day * SECS_PER_DAY +
+		(double) timeout->month * DAYS_PER_MONTH * SECS_PER_DAY;
+
+	if (seconds < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("timeout must not be negative")));
+	/* A year is as good as forever, and far from overflow. */
+	return (uint64) (Min(seconds, 365.0 * SECS_PER_DAY) * USECS_PER_SEC);
+}
+
+/*
+ * Asks for a worker in this database, as soon as this transaction is committed
+ * and the launcher can see the extension.  CREATE EXTENSION calls it.
+ */
+Datum
+inval_start_worker(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	if (!inval_shared_is_preloaded())
+		ereport(WARNING,
+				(errmsg("inval is not in shared_preload_libraries"),
+				 errdetail("Keys are removed at commit, and no worker delivers what could not be removed then."),
+				 errhint("Add \"inval\" to shared_preload_libraries and restart the server, or call inval_drain() regularly.")));
+	else
+		inval_launcher_request_worker();
+	PG_RETURN_VOID();
+}

@@ -1,0 +1,178 @@
+/*
+ * stats_view.c
+ *		SQL functions that show counters and targets.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+#include "outbox/ledger.h"
+#include "outbox/outbox.h"
+#include "stats/stats.h"
+#include "target/target.h"
+
+#define STATS_COLUMNS	14
+#define STATUS_COLUMNS	17
+
+typedef struct QueueDepth
+{
+	int32		target;
+	int64		entries;
+	TimestampTz oldest;
+} QueueDepth;
+
+static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
+static void status_put_target(ReturnSetInfo *result, InvalTarget *target);
+static bool status_visit_row(InvalOutboxRow *row, void *arg);
+
+PG_FUNCTION_INFO_V1(inval_stats_rows);
+PG_FUNCTION_INFO_V1(inval_stats_reset);
+PG_FUNCTION_INFO_V1(inval_target_status_rows);
+
+Datum
+inval_stats_rows(PG_FUNCTION_ARGS)
+{
+	InvalShared *shared = inval_shared();
+	uint32		i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; i < shared->stats; i++)
+		if (inval_shared_stats()[i].database == MyDatabaseId)
+			stats_put_slot((ReturnSetInfo *) fcinfo->resultinfo,
+						   &inval_shared_stats()[i]);
+	return (Datum) 0;
+}
+
+static void
+stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
+{
+	static const double shares[] = {0.50, 0.95, 0.99};
+	Datum		values[STATS_COLUMNS] = {0};
+	bool		nulls[STATS_COLUMNS] = {0};
+	uint64		buckets[INVAL_LAG_BUCKETS];
+	double		max_ms = (double) pg_atomic_read_u64(&slot->lag_max_us) / 1000.0;
+	uint64		last = pg_atomic_read_u64(&slot->last_delivery);
+	int			i;
+
+	for (i = 0; i < INVAL_LAG_BUCKETS; i++)
+		buckets[i] = pg_atomic_read_u32(&slot->lag[i]);
+
+	values[0] = Int32GetDatum((int32) slot->rule);
+	nulls[0] = slot->rule == 0;
+	values[1] = CStringGetTextDatum(slot->target);
+	values[2] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->rows_seen));
+	values[3] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->keys_queued));
+	values[4] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->keys_coalesced));
+	values[5] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->delivered_at_commit));
+	values[6] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->delivered_by_worker));
+	values[7] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->failed_tries));
+	values[8] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->skipped));
+	for (i = 0; i < (int) lengthof(shares); i++)
+	{
+		/* A bucket's edge may lie beyond the longest lag there was. */
+		double		lag = inval_stats_lag_ms(buckets, shares[i]);
+
+		nulls[9 + i] = isnan(lag);
+		values[9 + i] = Float8GetDatum(Min(lag, max_ms));
+	}
+	nulls[12] = nulls[11];
+	values[12] = Float8GetDatum(max_ms);
+	nulls[13] = last == 0;
+	values[13] = TimestampTzGetDatum((TimestampTz) last);
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+Datum
+inval_stats_reset(PG_FUNCTION_ARGS)
+{
+	(void) fcinfo;
+	inval_stats_clear();
+	PG_RETURN_VOID();
+}
+
+/*
+ * Rows of inval_target_status.
+ */
+Datum
+inval_target_status_rows(PG_FUNCTION_ARGS)
+{
+	InvalTarget *target;
+
+	InitMaterializedSRF(fcinfo, 0);
+	inval_ledger_attach();
+	for (target = inval_target_default(); target != NULL; target = target->next)
+		if (!target->dropped)
+			status_put_target((ReturnSetInfo *) fcinfo->resultinfo, target);
+	return (Datum) 0;
+}
+
+static void
+status_put_target(ReturnSetInfo *result, InvalTarget *target)
+{
+	Datum		values[STATUS_COLUMNS] = {0};
+	bool		nulls[STATUS_COLUMNS] = {0};
+	InvalTargetHealth health;
+	QueueDepth	depth = {.target = target->number};
+	char		address[INVAL_ADDRESS_LEN];
+	TimestampTz now = GetCurrentTimestamp();
+	bool		down;
+	Interval   *age = palloc0(sizeof(Interval));
+
+	SpinLockAcquire(&target->health->mutex);
+	memcpy(&health, target->health, sizeof(health));
+	SpinLockRelease(&target->health->mutex);
+	down = pg_atomic_read_u32(&health.down) != 0;
+	inval_outbox_scan_all(status_visit_row, &depth);
+
+	inval_url_address(&target->url, address, sizeof(address));
+	values[0] = CStringGetTextDatum(target->name);
+	values[1] = CStringGetTextDatum(pg_atomic_read_u32(&health.paused) ? "paused" :
+									down ? "down" : "up");
+	values[2] = CStringGetTextDatum(health.address[0] ? health.address : address);
+	values[3] = Float8GetDatum(health.round_trip_us / 1000.0);
+	nulls[3] = health.round_trip_us == 0;
+	values[4] = Int64GetDatum(depth.entries);
+	age->time = now - depth.oldest;
+	values[5] = IntervalPGetDatum(age);
+	nulls[5] = depth.entries == 0;
+	/* The second that is being counted is over if nothing came since. */
+	values[6] = Float8GetDatum((double) (health.window_second < now / USECS_PER_SEC ?
+										 health.window_keys : health.rate));
+	values[7] = Int32GetDatum((int32) health.worker_pid);
+	nulls[7] = health.worker_pid == 0;
+	values[8] = Int32GetDatum((int32) health.attempts);
+	values[9] = TimestampTzGetDatum(health.next_try);
+	nulls[9] = !down;
+	values[10] = CStringGetTextDatum(health.last_error);
+	nulls[10] = health.last_error[0] == '\0';
+	values[11] = target->region ? CStringGetTextDatum(target->region) : (Datum) 0;
+	nulls[11] = target->region == NULL;
+	values[12] = target->namespace ? CStringGetTextDatum(target->namespace) : (Datum) 0;
+	nulls[12] = target->namespace == NULL;
+	values[13] = Int32GetDatum(target->max_rate);
+	nulls[13] = target->max_rate == 0;
+	values[14] = CStringGetTextDatum(health.progress);
+	nulls[14] = health.progress[0] == '\0';
+	values[15] = TimestampTzGetDatum(health.collapsed_at);
+	values[16] = Int64GetDatum(health.collapsed_keys);
+	nulls[15] = nulls[16] = health.collapsed_at == 0;
+	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+static bool
+status_visit_row(InvalOutboxRow *row, void *arg)
+{
+	QueueDepth *depth = arg;
+
+	if (row->target != depth->target || !inval_outbox_is_owed(row))
+		return true;
+	if (depth->entries == 0 || row->queued_at < depth->oldest)
+		depth->oldest = row->queued_at;
+	depth->entries += row->entries;
+	return true;
+}

@@ -1,0 +1,496 @@
+/*
+ * track_options.c
+ *		Checks the arguments of inval_track.
+ *
+ * Everything that can be wrong with a call is found here, before anything
+ * changes.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/varlena.h"
+
+#include "base/catalog.h"
+#include "functions/track.h"
+#include "key/template.h"
+#include "key/variable.h"
+#include "rule/rule.h"
+#include "target/target.h"
+
+/* Longest template or query, in bytes */
+#define MAX_TEMPLATE_LENGTH		8192
+
+/* Longest repeat_after */
+#define MAX_REPEAT_MS			(60 * 60 * 1000)
+
+static char *options_text(FunctionCallInfo fcinfo, int argument);
+static char *options_choice(FunctionCallInfo fcinfo, int argument, const char *name,
+							const char *const *choices, int supported);
+static char *options_key(FunctionCallInfo fcinfo, Relation relation);
+static char *options_key_from_columns(const char *columns, Relation relation);
+static void options_set(InvalDefinition *definition, InvalRuleOption option, char *value);
+static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
+static void options_check_variables(const char *template, const char *what);
+static void options_check_changes(Datum changes, Relation relation);
+static void options_check_repeat(InvalDefinition *definition);
+static void options_check_targets(FunctionCallInfo fcinfo,
+								  const InvalDefinition *definition);
+static void options_check_namespace(const InvalDefinition *definition,
+									const InvalTarget *target);
+static void options_refuse_unsupported(FunctionCallInfo fcinfo);
+
+/*
+ * Opens a relation that was given by its OID, under an AccessShareLock.
+ */
+Relation
+inval_track_open(Oid relid)
+{
+	Relation	relation = try_relation_open(relid, AccessShareLock);
+
+	if (relation == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	return relation;
+}
+
+/*
+ * Only what holds rows that others can see, and belongs to the caller, can be
+ * tracked.
+ */
+void
+inval_track_check_relation(Relation relation)
+{
+	const char *name = RelationGetRelationName(relation);
+
+	switch (relation->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_MATVIEW:
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("cannot track relation \"%s\"", name),
+					 relation->rd_rel->relkind == RELKIND_VIEW ?
+					 errdetail("A view has no rows of its own.") :
+					 errdetail("It is not a table."),
+					 errhint("Track the tables that its rows come from.")));
+	}
+	if (relation->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot track temporary table \"%s\"", name),
+				 errdetail("No other session sees its rows, so no cache can hold them.")));
+	if (IsCatalogRelation(relation) || RelationGetNamespace(relation) == PG_CATALOG_NAMESPACE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot track system catalog \"%s\"", name),
+				 errdetail("Changes of system catalogs fire no triggers.")));
+	if (inval_catalog_is_outbox(RelationGetRelid(relation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot track relation \"%s\"", name),
+				 errdetail("It belongs to inval itself.")));
+	inval_track_check_owner(RelationGetRelid(relation));
+}
+
+/*
+ * Whether the current user may alter a relation.
+ */
+bool
+inval_track_is_owner(Oid relid)
+{
+#if PG_VERSION_NUM >= 160000
+	return object_ownercheck(RelationRelationId, relid, GetUserId());
+#else
+	return pg_class_ownercheck(relid, GetUserId());
+#endif
+}
+
+/*
+ * Whether the current user may refresh a materialized view.
+ */
+bool
+inval_track_may_refresh(Oid relid)
+{
+#if PG_VERSION_NUM >= 170000
+	return pg_class_aclcheck(relid, GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK;
+#else
+	return inval_track_is_owner(relid);
+#endif
+}
+
+void
+inval_track_check_owner(Oid relid)
+{
+	if (!inval_track_is_owner(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("must be owner of relation %s", get_rel_name(relid)),
+				 errhint("Call the function as the owner of the table.")));
+}
+
+/*
+ * Reads and checks the other arguments of inval_track.
+ */
+void
+inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
+						  InvalDefinition *definition)
+{
+	static const char *const actions[] =
+	{"delete", "version", "members", "prefix", "expire", "none", NULL};
+	static const char *const deliveries[] =
+	{"commit", "background", "strict", NULL};
+	static const char *const states[] = {"on", "shadow", "off", NULL};
+
+	definition->relation = RelationGetRelid(relation);
+	options_set(definition, RULE_KEY, options_key(fcinfo, relation));
+	options_set(definition, RULE_FIELD, options_text(fcinfo, TRACK_FIELD));
+	options_set(definition, RULE_ACTION,
+				options_choice(fcinfo, TRACK_ACTION, "action", actions, 1));
+	options_set(definition, RULE_DELIVERY,
+				options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 2));
+	options_set(definition, RULE_STATE,
+				options_choice(fcinfo, TRACK_STATE, "state", states, 3));
+	options_set(definition, RULE_VIA, options_text(fcinfo, TRACK_VIA));
+	if (!PG_ARGISNULL(TRACK_CHANGES))
+	{
+		options_check_changes(PG_GETARG_DATUM(TRACK_CHANGES), relation);
+		options_set(definition, RULE_CHANGES,
+					OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_CHANGES)));
+	}
+	if (!PG_ARGISNULL(TRACK_REPEAT_AFTER))
+	{
+		options_set(definition, RULE_REPEAT_AFTER,
+					OidOutputFunctionCall(F_INTERVAL_OUT,
+										  PG_GETARG_DATUM(TRACK_REPEAT_AFTER)));
+		options_check_repeat(definition);
+	}
+	options_check_targets(fcinfo, definition);
+	options_set(definition, RULE_TARGETS,
+				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
+	options_refuse_unsupported(fcinfo);
+	inval_track_check_rule(definition, relation);
+}
+
+/*
+ * Whether a rule can be applied to a relation's rows: compiles it, for the
+ * errors.
+ */
+void
+inval_track_check_rule(const InvalDefinition *definition, Relation relation)
+{
+	const char *field = inval_definition_get(definition, RULE_FIELD);
+	MemoryContext context;
+	InvalRule	rule;
+
+	options_check_length(definition, RULE_KEY);
+	options_check_length(definition, RULE_FIELD);
+	options_check_length(definition, RULE_VIA);
+	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
+									ALLOCSET_SMALL_SIZES);
+	inval_rule_compile(&rule, definition, relation, relation, context);
+	MemoryContextDelete(context);
+	if (definition->options[RULE_VIA] != NULL)
+		inval_via_check_rights(definition->options[RULE_VIA], relation);
+	options_check_variables(inval_definition_get(definition, RULE_KEY), "key");
+	if (field != NULL)
+		options_check_variables(field, "field");
+}
+
+static void
+options_set(InvalDefinition *definition, InvalRuleOption option, char *value)
+{
+	(void) inval_definition_set(definition, inval_definition_name(option), value);
+}
+
+static void
+options_check_length(const InvalDefinition *definition, InvalRuleOption option)
+{
+	const char *value = inval_definition_get(definition, option);
+
+	if (value != NULL && strlen(value) > MAX_TEMPLATE_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s is longer than %d bytes", inval_definition_name(option),
+						MAX_TEMPLATE_LENGTH)));
+}
+
+/*
+ * A variable without a value would let rows be skipped in silence.
+ */
+static void
+options_check_variables(const char *template, const char *what)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_template_parse(template, what))
+	{
+		InvalSegment *segment = lfirst(lc);
+		char	  **values;
+
+		if (segment->kind == INVAL_SEGMENT_VARIABLE &&
+			inval_variable_values(segment->text, &values) == 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_OBJECT),
+					 errmsg("variable \"%s\" has no value", segment->text),
+					 errhint("Give it one first: SELECT inval_set_var(%s, 'value').",
+							 quote_literal_cstr(segment->text))));
+	}
+}
+
+static char *
+options_text(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL :
+		text_to_cstring(PG_GETARG_TEXT_PP(argument));
+}
+
+/*
+ * An argument that is one of a few words, of which the first "supported" ones
+ * are there already.
+ */
+static char *
+options_choice(FunctionCallInfo fcinfo, int argument, const char *name,
+			   const char *const *choices, int supported)
+{
+	char	   *given = options_text(fcinfo, argument);
+	StringInfoData list;
+	int			i;
+
+	initStringInfo(&list);
+	for (i = 0; choices[i] != NULL; i++)
+	{
+		if (given != NULL && strcmp(given, choices[i]) == 0)
+		{
+			if (i < supported)
+				return given;
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("%s \"%s\" is not supported by this version of inval",
+							name, given)));
+		}
+		appendStringInfo(&list, "%s\"%s\"", i == 0 ? "" : ", ", choices[i]);
+	}
+	ereport(ERROR,
+			(errcode(given == NULL ? ERRCODE_NULL_VALUE_NOT_ALLOWED :
+					 ERRCODE_INVALID_PARAMETER_VALUE),
+			 given == NULL ? errmsg("%s must not be null", name) :
+			 errmsg("%s \"%s\" does not exist", name, given),
+			 errhint("It is one of %s.", list.data)));
+	return NULL;				/* keep the compiler quiet */
+}
+
+/*
+ * The key template, given as such or as a list of columns.
+ */
+static char *
+options_key(FunctionCallInfo fcinfo, Relation relation)
+{
+	char	   *columns = options_text(fcinfo, TRACK_COLUMNS);
+	char	   *key = options_text(fcinfo, TRACK_KEY);
+
+	if ((columns == NULL) == (key == NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 columns == NULL ? errmsg("neither columns nor key is given") :
+				 errmsg("columns and key are both given"),
+				 errhint("Give one of them: columns => 'team_id', or key => 'team:{team_id}'.")));
+	return columns != NULL ? options_key_from_columns(columns, relation) : key;
+}
+
+/*
+ * 'team_id, kind' stands for '<table>:{team_id}:{kind}'.
+ */
+static char *
+options_key_from_columns(const char *columns, Relation relation)
+{
+	List	   *names;
+	ListCell   *lc;
+	StringInfoData key;
+
+	if (!SplitIdentifierString(pstrdup(columns), ',', &names))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("list of columns has invalid syntax: \"%s\"", columns),
+				 errhint("Separate column names by commas; quote them as in SQL.")));
+	if (names == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("list of columns is empty"),
+				 errhint("Name at least one column, as in 'team_id, kind'.")));
+
+	initStringInfo(&key);
+	appendStringInfoString(&key, inval_template_quote(RelationGetRelationName(relation)));
+	foreach(lc, names)
+	{
+		char	   *name = lfirst(lc);
+
+		if (get_attnum(RelationGetRelid(relation), name) == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							name, RelationGetRelationName(relation)),
+					 errhint("Separate column names by commas; quote them as in SQL.")));
+		appendStringInfo(&key, ":{%s}", inval_template_quote_column(name));
+	}
+	return key.data;
+}
+
+static void
+options_check_changes(Datum changes, Relation relation)
+{
+	ArrayType  *array = DatumGetArrayTypeP(changes);
+	Datum	   *names;
+	bool	   *nulls;
+	int			count;
+	int			i;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &count);
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("list of changes is empty"),
+				 errdetail("No UPDATE would ever count."),
+				 errhint("Name at least one column, or leave changes out for all of them.")));
+	for (i = 0; i < count; i++)
+	{
+		char	   *name;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("list of changes must not contain nulls")));
+		name = TextDatumGetCString(names[i]);
+		if (get_attnum(RelationGetRelid(relation), name) == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							name, RelationGetRelationName(relation)),
+					 errhint("The list of changes names columns exactly as they are spelled in the catalog.")));
+	}
+}
+
+static void
+options_check_repeat(InvalDefinition *definition)
+{
+	int			ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
+
+	if (ms <= 0 || ms > MAX_REPEAT_MS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("repeat_after must be more than nothing and at most an hour"),
+				 errhint("It is how long a reader may take to write back what it has read.")));
+	/* The same in every session, whatever its IntervalStyle is. */
+	options_set(definition, RULE_REPEAT_AFTER, psprintf("%d ms", ms));
+}
+
+static void
+options_check_targets(FunctionCallInfo fcinfo, const InvalDefinition *definition)
+{
+	Datum	   *names = NULL;
+	bool	   *nulls = NULL;
+	int			count = 0;
+	List	   *seen = NIL;
+	int			i;
+
+	if (!PG_ARGISNULL(TRACK_TARGETS))
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(TRACK_TARGETS), TEXTOID, -1, false,
+						  TYPALIGN_INT, &names, &nulls, &count);
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("list of targets is empty"),
+				 errhint("Name at least one target, or leave targets out for \"default\".")));
+	for (i = 0; i < count; i++)
+	{
+		char	   *name;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("list of targets must not contain nulls")));
+		name = TextDatumGetCString(names[i]);
+		options_check_namespace(definition, inval_target_by_name(name, false));
+		if (list_member(seen, makeString(name)))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("list of targets names \"%s\" more than once", name)));
+		seen = lappend(seen, makeString(name));
+	}
+}
+
+/*
+ * A key that cannot lie within the target's namespace is refused here; where that
+ * depends on the row, inval_capture_queue sees to it.
+ */
+static void
+options_check_namespace(const InvalDefinition *definition, const InvalTarget *target)
+{
+	const char *template = inval_definition_get(definition, RULE_KEY);
+	InvalSegment *segment = linitial(inval_template_parse(template, "key"));
+	Size		known;
+
+	if (target->namespace == NULL || segment->kind != INVAL_SEGMENT_LITERAL)
+		return;
+	known = Min(strlen(segment->text), target->namespace_length);
+	if (strncmp(segment->text, target->namespace, known) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+				 errmsg("keys of this rule are outside the namespace of target \"%s\"",
+						target->name),
+				 errdetail("They start with \"%s\", and keys of this target must start with \"%s\".",
+						   segment->text, target->namespace),
+				 errhint("Change the key, or name other targets.")));
+}
+
+/*
+ * Options that this version does not have yet must not be taken in silence.
+ */
+static void
+options_refuse_unsupported(FunctionCallInfo fcinfo)
+{
+	static const struct
+	{
+		int			argument;
+		const char *name;
+	}			unsupported[] =
+	{
+		{TRACK_TTL, "ttl"},
+		{TRACK_PUBLISH, "publish"},
+		{TRACK_STREAM, "stream"},
+		{TRACK_REFILL, "refill"},
+	};
+	const char *found = NULL;
+	Size		i;
+
+	for (i = 0; i < lengthof(unsupported); i++)
+		if (!PG_ARGISNULL(unsupported[i].argument))
+			found = unsupported[i].name;
+	if (PG_ARGISNULL(TRACK_FENCE))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", "fence")));
+	if (PG_GETARG_BOOL(TRACK_FENCE))
+		found = "fence";
+	if (found != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option \"%s\" is not supported by this version of inval", found)));
+}

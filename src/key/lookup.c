@@ -1,0 +1,402 @@
+/*
+ * lookup.c
+ *		Queries with parameters that ask about other tables, with a cache.
+ *
+ * Whoever changes a row of a tracked table need not be allowed to read the
+ * tables from which its keys come, and cannot be trusted with the rights of
+ * those who are.  So a look-up runs with its own rights and settings, and
+ * sees more than its caller does: the newest state, whatever the isolation
+ * level.
+ *
+ * Nothing here moves the command counter, since that would change what the
+ * statement that is under way sees of itself.  Its own changes are seen
+ * because the snapshot pretends to be one command later.
+ *
+ * An answer is kept until the end of the transaction, those of state NOW as
+ * long as this transaction has not changed what the query reads meanwhile.
+ */
+#include "postgres.h"
+
+#include "access/heaptoast.h"
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/snapmgr.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "key/lookup.h"
+#include "key/lookup_cache.h"
+#include "key/lookup_reads.h"
+#include "key/lookup_role.h"
+
+struct InvalLookupPlan
+{
+	SPIPlanPtr	plan;
+	uint64		id;				/* in the cache; changes with what it reads */
+	InvalLookupMode mode;
+	Oid			relid;			/* it runs as the owner of this one */
+	int			nparams;
+	int16	   *lengths;		/* of the parameters' types */
+	bool	   *by_value;
+	InvalReads	reads;
+	MemoryContext context;
+	MemoryContextCallback callback;
+};
+
+uint64		inval_lookup_count = 0;
+
+static uint64 lookup_last_id = 0;
+
+static void lookup_free(void *arg);
+static uint64 lookup_version(InvalLookup *lookup);
+static CachedPlanSource *lookup_source(SPIPlanPtr plan);
+static void lookup_refresh(InvalLookup *lookup);
+static InvalCacheAnswer *lookup_answer(InvalLookup *lookup, const Datum *params,
+									   const bool *nulls, InvalState state,
+									   long limit);
+static InvalCacheAnswer *lookup_execute(InvalLookup *lookup, const Datum *params,
+										const bool *nulls, InvalState state,
+										long limit, uint64 version,
+										const InvalCacheKey *key);
+static void lookup_push_snapshot(InvalState state);
+static void lookup_check_result(InvalLookup *lookup, TupleDesc descriptor);
+static void lookup_make_key(InvalCacheKey *key, const struct InvalLookupPlan *plan,
+							const Datum *params, const bool *nulls,
+							InvalState state);
+
+/*
+ * Plans a query, which must be one SELECT.  It runs as the owner that relid
+ * has at the time: for INVAL_LOOKUP_KEY the table that it reads, for
+ * INVAL_LOOKUP_VIA the tracked one.  The look-up and its plan live in cxt and
+ * go with it; cxt must not go while the look-up runs.
+ *
+ * The plan follows changes of what it reads as any prepared statement does.
+ * But a changed name in it, or another result type, makes running it an error,
+ * so create it anew when the relation cache forgets one of "relations".
+ */
+InvalLookup *
+inval_lookup_create(const char *query, int nparams, const Oid *types,
+					InvalLookupMode mode, Oid relid, MemoryContext cxt)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	InvalLookup *lookup = palloc0(sizeof(InvalLookup));
+	struct InvalLookupPlan *plan = palloc0(sizeof(struct InvalLookupPlan));
+	InvalRole role;
+	SPIPlanPtr	prepared;
+	int			i;
+
+	lookup->plan = plan;
+	plan->mode = mode;
+	plan->relid = relid;
+	plan->nparams = nparams;
+	plan->lengths = palloc(Max(nparams, 1) * sizeof(int16));
+	plan->by_value = palloc(Max(nparams, 1) * sizeof(bool));
+	for (i = 0; i < nparams; i++)
+		get_typlenbyval(types[i], &plan->lengths[i], &plan->by_value[i]);
+	plan->context = cxt;
+	plan->callback.func = lookup_free;
+	plan->callback.arg = plan;
+	MemoryContextRegisterResetCallback(cxt, &plan->callback);
+	MemoryContextSwitchTo(old);
+
+	inval_role_enter(&role, mode, relid);
+	SPI_connect();
+
+	/*
+	 * One plan for all parameters: the first rows would otherwise be planned
+	 * one by one.
+	 */
+	prepared = SPI_prepare_cursor(query, nparams, unconstify(Oid *, types),
+								  CURSOR_OPT_GENERIC_PLAN);
+	if (prepared == NULL)
+		elog(ERROR, "SPI_prepare_cursor returned %s for %s",
+			 SPI_result_code_string(SPI_result), query);
+	if (SPI_keepplan(prepared) != 0)
+		elog(ERROR, "SPI_keepplan failed");
+	plan->plan = prepared;
+	SPI_finish();
+
+	if (lookup_source(prepared)->resultDesc == NULL)
+		elog(ERROR, "query gives no rows: %s", query);
+	old = MemoryContextSwitchTo(cxt);
+	lookup->descriptor = CreateTupleDescCopy(lookup_source(prepared)->resultDesc);
+	MemoryContextSwitchTo(old);
+	lookup_refresh(lookup);
+	inval_role_leave(&role);
+	return lookup;
+}
+
+/*
+ * Context callback: what a look-up has outside of its context.
+ */
+static void
+lookup_free(void *arg)
+{
+	struct InvalLookupPlan *plan = arg;
+
+	if (plan->plan != NULL)
+		SPI_freeplan(plan->plan);
+	plan->plan = NULL;
+}
+
+static CachedPlanSource *
+lookup_source(SPIPlanPtr plan)
+{
+	return linitial(SPI_plan_get_plan_sources(plan));
+}
+
+/*
+ * Finds out what the query reads, as it has been analysed last.  What was
+ * cached for it is forgotten: it may have been something else.
+ */
+static void
+lookup_refresh(InvalLookup *lookup)
+{
+	struct InvalLookupPlan *plan = lookup->plan;
+	CachedPlanSource *source = lookup_source(plan->plan);
+	MemoryContext old = MemoryContextSwitchTo(plan->context);
+
+	plan->id = ++lookup_last_id;
+	list_free(lookup->relations);
+	lookup->relations = list_copy(source->relationOids);
+	lookup->opaque = inval_reads_check_queries(source->query_list);
+	inval_reads_refresh(&plan->reads, lookup->relations, lookup->opaque);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Whether this transaction, its subtransactions included, may have changed
+ * what the query reads.  False is certain: then both states are the same, but
+ * for what others have committed meanwhile.
+ */
+bool
+inval_lookup_is_touched(InvalLookup *lookup)
+{
+	return lookup_version(lookup) != INVAL_READS_UNTOUCHED;
+}
+
+/*
+ * A number that is the same as long as this transaction has changed nothing
+ * that the query reads.
+ */
+static uint64
+lookup_version(InvalLookup *lookup)
+{
+	struct InvalLookupPlan *plan = lookup->plan;
+
+	/* What it reads is not known before it is analysed again, when it runs. */
+	if (unlikely(!SPI_plan_is_valid(plan->plan)))
+		return INVAL_READS_UNKNOWN;
+	if (unlikely(inval_reads_are_stale(&plan->reads)))
+		lookup_refresh(lookup);
+	return inval_reads_version(&plan->reads, inval_cache_epoch());
+}
+
+/*
+ * Runs a look-up, or finds it in the cache.  Returns how many rows there are,
+ * and the rows.  They are in the current memory context and contain no
+ * pointers to toast tables.  Nulls may be NULL if there are none.
+ */
+int
+inval_lookup_run(InvalLookup *lookup, const Datum *params, const bool *nulls,
+				 InvalState state, HeapTuple **rows)
+{
+	InvalCacheAnswer *answer = lookup_answer(lookup, params, nulls, state, 0);
+	int			i;
+
+	*rows = MemoryContextAllocHuge(CurrentMemoryContext,
+								   Max(answer->count, 1) * sizeof(HeapTuple));
+	for (i = 0; i < answer->count; i++)
+		(*rows)[i] = heap_copytuple(answer->rows[i]);
+	return answer->count;
+}
+
+/*
+ * The columns of the first row, in the current memory context; or false if
+ * there is no row.  To be used for all runs of a look-up or for none.
+ */
+bool
+inval_lookup_first(InvalLookup *lookup, const Datum *params, const bool *nulls,
+				   InvalState state, Datum *values, bool *isnull)
+{
+	InvalCacheAnswer *answer = lookup_answer(lookup, params, nulls, state, 1);
+	int			i;
+
+	if (answer->count == 0)
+		return false;
+	heap_deform_tuple(answer->rows[0], lookup->descriptor, values, isnull);
+	for (i = 0; i < lookup->descriptor->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(lookup->descriptor, i);
+
+		if (!isnull[i] && !attribute->attbyval)
+			values[i] = datumCopy(values[i], false, attribute->attlen);
+	}
+	return true;
+}
+
+/*
+ * A subtransaction was rolled back: what it has seen of itself is not so.
+ */
+void
+inval_lookup_subabort(void)
+{
+	inval_cache_empty();
+}
+
+/*
+ * The answer, to be copied at once.
+ */
+static InvalCacheAnswer *
+lookup_answer(InvalLookup *lookup, const Datum *params, const bool *nulls,
+			  InvalState state, long limit)
+{
+	uint64		version = lookup_version(lookup);
+	InvalCacheAnswer *answer;
+	InvalCacheKey key;
+
+	if (version == INVAL_READS_UNTOUCHED)
+		state = INVAL_STATE_NOW;
+	lookup_make_key(&key, lookup->plan, params, nulls, state);
+	if (likely(version != INVAL_READS_UNKNOWN))
+	{
+		answer = inval_cache_find(&key);
+		if (answer != NULL &&
+			(state == INVAL_STATE_BEFORE || version == INVAL_READS_UNTOUCHED ||
+			 answer->version == version))
+			return answer;
+	}
+	return lookup_execute(lookup, params, nulls, state, limit, version, &key);
+}
+
+static InvalCacheAnswer *
+lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
+			   InvalState state, long limit, uint64 version, const InvalCacheKey *key)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	struct InvalLookupPlan *plan = lookup->plan;
+	bool		valid = SPI_plan_is_valid(plan->plan);
+	char	   *null_flags = NULL;
+	InvalCacheAnswer *answer;
+	InvalRole role;
+	HeapTuple  *rows;
+	int			count;
+	int			result;
+	int			i;
+
+	inval_lookup_count++;
+	inval_role_enter(&role, plan->mode, plan->relid);
+	lookup_push_snapshot(state);
+	SPI_connect();
+	if (nulls != NULL)
+	{
+		null_flags = palloc(plan->nparams + 1);
+		for (i = 0; i < plan->nparams; i++)
+			null_flags[i] = nulls[i] ? 'n' : ' ';
+	}
+	result = SPI_execute_snapshot(plan->plan, unconstify(Datum *, params), null_flags,
+								  GetActiveSnapshot(), InvalidSnapshot,
+								  true, false, limit);
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_snapshot returned %s", SPI_result_code_string(result));
+	lookup_check_result(lookup, SPI_tuptable->tupdesc);
+
+	/* While the snapshot keeps what is toasted from being vacuumed away */
+	rows = SPI_tuptable->vals;
+	if (SPI_processed > INT_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("query gives too many rows")));
+	count = (int) SPI_processed;
+	for (i = 0; i < count; i++)
+		if (HeapTupleHasExternal(rows[i]))
+			rows[i] = toast_flatten_tuple(rows[i], SPI_tuptable->tupdesc);
+
+	MemoryContextSwitchTo(caller);
+	answer = inval_cache_store(key, version, rows, count);
+	SPI_finish();
+	MemoryContextSwitchTo(caller);
+	PopActiveSnapshot();
+	inval_role_leave(&role);
+
+	/* It was analysed again: this answer is under the number of before. */
+	if (!valid && SPI_plan_is_valid(plan->plan))
+		lookup_refresh(lookup);
+	return answer;
+}
+
+/*
+ * Makes the snapshot of a state the active one.
+ */
+static void
+lookup_push_snapshot(InvalState state)
+{
+	PushCopiedSnapshot(GetLatestSnapshot());
+
+	/*
+	 * A snapshot sees what commands before curcid have changed.  NOW includes
+	 * the command that is under way; BEFORE there was no command.
+	 */
+	GetActiveSnapshot()->curcid = state == INVAL_STATE_NOW ?
+		GetCurrentCommandId(false) + 1 : FirstCommandId;
+}
+
+/*
+ * The caller has bound columns of the result as it was.
+ */
+static void
+lookup_check_result(InvalLookup *lookup, TupleDesc descriptor)
+{
+	int			i;
+
+	for (i = 0; i < lookup->descriptor->natts; i++)
+		if (descriptor->natts != lookup->descriptor->natts ||
+			TupleDescAttr(descriptor, i)->atttypid !=
+			TupleDescAttr(lookup->descriptor, i)->atttypid)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("the columns that a query of inval gives have changed"),
+					 errhint("Track the table anew.")));
+}
+
+/*
+ * The number of the look-up, the state, and the parameters by their bytes.
+ * Values that are equal but not identical are looked up twice.
+ */
+static void
+lookup_make_key(InvalCacheKey *key, const struct InvalLookupPlan *plan,
+				const Datum *params, const bool *nulls, InvalState state)
+{
+	char		head = (char) state;
+	int			i;
+
+	inval_cache_key_begin(key);
+	inval_cache_key_append(key, &plan->id, sizeof(plan->id));
+	inval_cache_key_append(key, &head, 1);
+	for (i = 0; i < plan->nparams; i++)
+	{
+		char		is_null = nulls != NULL && nulls[i];
+
+		inval_cache_key_append(key, &is_null, 1);
+		if (is_null)
+			continue;
+		if (plan->by_value[i])
+			inval_cache_key_append(key, &params[i], sizeof(Datum));
+		else if (plan->lengths[i] == -1)
+		{
+			struct varlena *value = PG_DETOAST_DATUM_PACKED(params[i]);
+			uint32		length = VARSIZE_ANY_EXHDR(value);
+
+			inval_cache_key_append(key, &length, sizeof(length));
+			inval_cache_key_append(key, VARDATA_ANY(value), length);
+		}
+		else
+			inval_cache_key_append(key, DatumGetPointer(params[i]),
+								   datumGetSize(params[i], false, plan->lengths[i]));
+	}
+}

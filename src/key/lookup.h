@@ -1,0 +1,58 @@
+/*
+ * lookup.h
+ *		Queries with parameters that ask about other tables, with a cache.
+ */
+#ifndef INVAL_LOOKUP_H
+#define INVAL_LOOKUP_H
+
+#include "access/htup.h"
+#include "access/tupdesc.h"
+#include "nodes/pg_list.h"
+#include "utils/palloc.h"
+
+#include "key/lookup_role.h"
+
+/*
+ * Of which state of the database a look-up tells.
+ *
+ * NOW is the newest committed state (of others, also under REPEATABLE READ)
+ * and all that this transaction has changed, the command that is under way
+ * included.  BEFORE is the newest committed state without anything that this
+ * transaction has changed: own rows are not there, rows that it updated or
+ * deleted are there as they were.
+ *
+ * What others commit while this transaction runs is seen by the first look-up
+ * only; later ones with the same parameters are answered from the cache.
+ */
+typedef enum InvalState
+{
+	INVAL_STATE_NOW,
+	INVAL_STATE_BEFORE
+} InvalState;
+
+typedef struct InvalLookup
+{
+	TupleDesc	descriptor;		/* of the result */
+	List	   *relations;		/* OIDs: tables, views, ... that are read, with
+								 * those behind views and row security */
+	bool		opaque;			/* it calls functions that may read more */
+
+	struct InvalLookupPlan *plan;	/* private */
+} InvalLookup;
+
+/* Queries really run by this backend, so not answered from the cache */
+extern uint64 inval_lookup_count;
+
+extern InvalLookup *inval_lookup_create(const char *query, int nparams,
+										const Oid *types, InvalLookupMode mode,
+										Oid relid, MemoryContext cxt);
+extern int	inval_lookup_run(InvalLookup *lookup, const Datum *params,
+							 const bool *nulls, InvalState state,
+							 HeapTuple **rows);
+extern bool inval_lookup_first(InvalLookup *lookup, const Datum *params,
+							   const bool *nulls, InvalState state,
+							   Datum *values, bool *isnull);
+extern bool inval_lookup_is_touched(InvalLookup *lookup);
+extern void inval_lookup_subabort(void);
+
+#endif							/* INVAL_LOOKUP_H */

@@ -1,0 +1,558 @@
+/*
+ * render.c
+ *		Renders a template for a row.
+ */
+#include "postgres.h"
+
+#include "catalog/heap.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/md5.h"
+#include "common/sha2.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/formatting.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "key/render.h"
+#include "key/variable.h"
+
+/*
+ * The most texts that a template may give for a row.  Arrays and variables
+ * multiply: three arrays of a thousand elements, by mistake or by malice, would
+ * give a thousand million.
+ */
+#define MAX_TEXTS	1000000
+
+/* A manifold template being rendered for a row */
+typedef struct Rendering
+{
+	StringInfo	out;
+	InvalBoundTemplate *template;
+	Datum	   *values;			/* of the segments that have one */
+	InvalRenderCallback callback;
+	void	   *arg;
+	int			texts;			/* given so far */
+} Rendering;
+
+static void render_bind_column(InvalBoundSegment *bound, const InvalSegment *segment,
+							   const InvalRenderSource *source, MemoryContext cxt);
+static Oid	render_bind_own_column(InvalBoundSegment *bound, const char *name,
+								   const InvalRenderSource *source);
+static void render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment,
+								 Oid type);
+static InvalRenderResult render_get_values(InvalBoundTemplate *template,
+										   TupleTableSlot *row, InvalState state,
+										   Datum *values);
+static void render_from(Rendering *rendering, int i);
+static void render_text(Rendering *rendering);
+static void render_elements(Rendering *rendering, int i, int start);
+static void render_variable(Rendering *rendering, int i, int start);
+static void render_filters(StringInfo out, int start, const InvalBoundSegment *segment);
+static void render_filter(StringInfo out, int start, const InvalFilterCall *call);
+static char *render_md5(const char *text, int length);
+static char *render_sha256(const char *text, int length);
+static char *render_url(const char *text, int length);
+
+/*
+ * Binds parsed segments to what they name.  The result is allocated in cxt.
+ * A column that does not exist, or a path that cannot be followed, is an error.
+ */
+InvalBoundTemplate *
+inval_render_bind(List *segments, const InvalRenderSource *source, MemoryContext cxt)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	InvalBoundTemplate *template = palloc0(sizeof(InvalBoundTemplate));
+	ListCell   *lc;
+	int			i = 0;
+
+	template->nsegments = list_length(segments);
+	template->segments = palloc0(template->nsegments * sizeof(InvalBoundSegment));
+	foreach(lc, segments)
+	{
+		InvalSegment *segment = lfirst(lc);
+		InvalBoundSegment *bound = &template->segments[i++];
+
+		switch (segment->kind)
+		{
+			case INVAL_SEGMENT_LITERAL:
+				bound->literal = pstrdup(segment->text);
+				break;
+			case INVAL_SEGMENT_TABLE:
+				bound->literal = pstrdup(RelationGetRelationName(source->tracked));
+				break;
+			case INVAL_SEGMENT_SCHEMA:
+				bound->literal = get_namespace_name(RelationGetNamespace(source->tracked));
+				break;
+			case INVAL_SEGMENT_VARIABLE:
+				bound->variable = pstrdup(segment->text);
+				break;
+			case INVAL_SEGMENT_COLUMN:
+				render_bind_column(bound, segment, source, cxt);
+				break;
+		}
+		bound->literal_length = bound->literal ? (int) strlen(bound->literal) : 0;
+		bound->nfilters = segment->nfilters;
+		if (segment->nfilters > 0)
+		{
+			bound->filters = palloc(segment->nfilters * sizeof(InvalFilterCall));
+			memcpy(bound->filters, segment->filters,
+				   segment->nfilters * sizeof(InvalFilterCall));
+		}
+		template->manifold |= bound->path != NULL || bound->variable != NULL ||
+			bound->elements;
+	}
+	MemoryContextSwitchTo(old);
+	return template;
+}
+
+static void
+render_bind_column(InvalBoundSegment *bound, const InvalSegment *segment,
+				   const InvalRenderSource *source, MemoryContext cxt)
+{
+	Oid			type;
+
+	if (list_length(segment->names) == 1)
+		type = render_bind_own_column(bound, linitial(segment->names), source);
+	else
+	{
+		if (source->via != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("a path cannot start at a column of a query's result: \"%s\"",
+							segment->text),
+					 errhint("Let the query of via give the column itself.")));
+		bound->path = inval_path_bind(segment->names, source->tracked,
+									  source->relation, cxt);
+		type = bound->path->type;
+	}
+	if (segment->elements)
+	{
+		render_bind_elements(bound, segment, type);
+		type = bound->element_type;
+	}
+	inval_value_prepare(&bound->value, type, cxt);
+}
+
+/*
+ * Binds a column of the row itself, or of the query's result.  Returns its
+ * type.
+ */
+static Oid
+render_bind_own_column(InvalBoundSegment *bound, const char *name,
+					   const InvalRenderSource *source)
+{
+	TupleDesc	desc = RelationGetDescr(source->relation);
+	int			i;
+
+	if (source->via != NULL)
+	{
+		bound->attnum = inval_via_column(source->via, name);
+		return TupleDescAttr(source->via->lookup->descriptor, bound->attnum - 1)->atttypid;
+	}
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), name) != 0)
+			continue;
+#ifdef ATTRIBUTE_GENERATED_VIRTUAL
+		if (attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("virtual generated column \"%s\" cannot be part of a key", name),
+					 errdetail("Triggers do not see its value."),
+					 errhint("Use the columns that it is computed from, or make it STORED.")));
+#endif
+		bound->attnum = (AttrNumber) (i + 1);
+		return attribute->atttypid;
+	}
+	if (SystemAttributeByName(name) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("system column \"%s\" cannot be part of a key", name),
+				 errhint("Use ordinary columns.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("column \"%s\" of relation \"%s\" does not exist",
+					name, RelationGetRelationName(source->relation)),
+			 errhint("Placeholders name columns exactly as they are spelled in the catalog.")));
+	return InvalidOid;			/* keep the compiler quiet */
+}
+
+static void
+render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment, Oid type)
+{
+	bound->elements = true;
+	bound->element_type = get_element_type(getBaseType(type));
+	if (!OidIsValid(bound->element_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("column \"%s\" is no array", segment->text),
+				 errdetail("Its type is %s.", format_type_be(type)),
+				 errhint("Leave out the [].")));
+	get_typlenbyvalalign(bound->element_type, &bound->element_length,
+						 &bound->element_by_value, &bound->element_align);
+}
+
+/*
+ * Appends the rendered text to "out" and returns true; or, where a column
+ * that it needs is NULL, leaves "out" as it was and returns false.  Leaks into
+ * the current memory context.  Not for manifold templates.
+ */
+bool
+inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
+{
+	int			begin = out->len;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+	{
+		InvalBoundSegment *segment = &template->segments[i];
+		int			start = out->len;
+
+		if (segment->attnum == 0)
+			appendBinaryStringInfo(out, segment->literal, segment->literal_length);
+		else
+		{
+			bool		isnull;
+			Datum		value = slot_getattr(row, segment->attnum, &isnull);
+
+			if (isnull)
+			{
+				out->len = begin;
+				out->data[begin] = '\0';
+				return false;
+			}
+			inval_value_append(out, &segment->value, value);
+		}
+		if (segment->nfilters > 0)
+			render_filters(out, start, segment);
+	}
+	return true;
+}
+
+/*
+ * Whether two rows give the same text, as far as their columns tell without
+ * rendering.  Not for manifold templates.
+ */
+bool
+inval_render_is_same(InvalBoundTemplate *template, TupleTableSlot *a, TupleTableSlot *b)
+{
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+	{
+		AttrNumber	attnum = template->segments[i].attnum;
+		Form_pg_attribute attribute;
+		bool		a_null;
+		bool		b_null;
+		Datum		a_value;
+		Datum		b_value;
+
+		if (attnum == 0)
+			continue;
+		attribute = TupleDescAttr(a->tts_tupleDescriptor, attnum - 1);
+		a_value = slot_getattr(a, attnum, &a_null);
+		b_value = slot_getattr(b, attnum, &b_null);
+		if (a_null != b_null ||
+			(!a_null && !datum_image_eq(a_value, b_value, attribute->attbyval,
+										attribute->attlen)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Renders a template that may give several texts or none.  Each is appended
+ * to "out", handed to the callback, and taken away again.  What is looked up
+ * is taken as it is in "state".  Leaks into the current memory context.
+ */
+InvalRenderResult
+inval_render_each(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row,
+				  InvalState state, InvalRenderCallback callback, void *arg)
+{
+	Rendering	rendering = {out, template, NULL, callback, arg, 0};
+	InvalRenderResult result;
+
+	rendering.values = palloc0(Max(template->nsegments, 1) * sizeof(Datum));
+	result = render_get_values(template, row, state, rendering.values);
+	if (result != INVAL_RENDER_DONE)
+		return result;
+	render_from(&rendering, 0);
+	return rendering.texts > 0 ? INVAL_RENDER_DONE : INVAL_RENDER_NULL;
+}
+
+/*
+ * The columns' values.  Nothing is looked up for a row that has a NULL where
+ * it would feed no key anyway.
+ */
+static InvalRenderResult
+render_get_values(InvalBoundTemplate *template, TupleTableSlot *row,
+				  InvalState state, Datum *values)
+{
+	InvalRenderResult result = INVAL_RENDER_DONE;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+	{
+		bool		isnull;
+
+		if (template->segments[i].attnum == 0)
+			continue;
+		values[i] = slot_getattr(row, template->segments[i].attnum, &isnull);
+		if (isnull)
+			return INVAL_RENDER_NULL;
+	}
+	for (i = 0; i < template->nsegments; i++)
+	{
+		if (template->segments[i].path == NULL)
+			continue;
+		switch (inval_path_value(template->segments[i].path, row, state, &values[i]))
+		{
+			case INVAL_PATH_VALUE:
+				break;
+			case INVAL_PATH_NULL:
+				return INVAL_RENDER_NULL;
+			case INVAL_PATH_MISSING:
+				result = INVAL_RENDER_MISSING;
+				break;
+		}
+	}
+	return result;
+}
+
+/*
+ * Renders the segments from number i on behind what stands in "out", once for
+ * each value that they have.
+ */
+static void
+render_from(Rendering *rendering, int i)
+{
+	StringInfo	out = rendering->out;
+	int			start = out->len;
+	InvalBoundSegment *segment;
+
+	if (i == rendering->template->nsegments)
+	{
+		render_text(rendering);
+		return;
+	}
+	segment = &rendering->template->segments[i];
+	if (segment->elements)
+	{
+		render_elements(rendering, i, start);
+		return;
+	}
+	if (segment->variable != NULL)
+	{
+		render_variable(rendering, i, start);
+		return;
+	}
+
+	if (segment->literal != NULL)
+		appendBinaryStringInfo(out, segment->literal, segment->literal_length);
+	else
+		inval_value_append(out, &segment->value, rendering->values[i]);
+	render_filters(out, start, segment);
+	render_from(rendering, i + 1);
+	out->len = start;
+}
+
+static void
+render_text(Rendering *rendering)
+{
+	if (rendering->texts == MAX_TEXTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a row gives more than %d keys", MAX_TEXTS),
+				 errdetail("Each combination of the elements and variables in the template gives one."),
+				 errhint("Use fewer columns with [] in one template, or shorter arrays.")));
+	rendering->texts++;
+	rendering->callback(rendering->out, rendering->arg);
+}
+
+static void
+render_elements(Rendering *rendering, int i, int start)
+{
+	InvalBoundSegment *segment = &rendering->template->segments[i];
+	Datum	   *elements;
+	bool	   *nulls;
+	int			count;
+	int			e;
+
+	deconstruct_array(DatumGetArrayTypeP(rendering->values[i]), segment->element_type,
+					  segment->element_length, segment->element_by_value,
+					  segment->element_align, &elements, &nulls, &count);
+	for (e = 0; e < count; e++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (nulls[e])
+			continue;
+		inval_value_append(rendering->out, &segment->value, elements[e]);
+		render_filters(rendering->out, start, segment);
+		render_from(rendering, i + 1);
+		rendering->out->len = start;
+	}
+}
+
+static void
+render_variable(Rendering *rendering, int i, int start)
+{
+	InvalBoundSegment *segment = &rendering->template->segments[i];
+	char	  **values;
+	int			count = inval_variable_values(segment->variable, &values);
+	int			v;
+
+	for (v = 0; v < count; v++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoString(rendering->out, values[v]);
+		render_filters(rendering->out, start, segment);
+		render_from(rendering, i + 1);
+		rendering->out->len = start;
+	}
+}
+
+/*
+ * The relations (a list of OIDs) that a template looks up.
+ */
+List *
+inval_render_reads(const InvalBoundTemplate *template)
+{
+	List	   *reads = NIL;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].path != NULL)
+			reads = list_concat_copy(reads, template->segments[i].path->relations);
+	return reads;
+}
+
+/*
+ * Whether this transaction has written to what a template looks up.
+ */
+bool
+inval_render_is_touched(InvalBoundTemplate *template)
+{
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].path != NULL &&
+			inval_path_is_touched(template->segments[i].path))
+			return true;
+	return false;
+}
+
+static void
+render_filters(StringInfo out, int start, const InvalBoundSegment *segment)
+{
+	int			i;
+
+	for (i = 0; i < segment->nfilters; i++)
+		render_filter(out, start, &segment->filters[i]);
+}
+
+/*
+ * Replaces what stands in "out" from "start" on by the filtered text.
+ */
+static void
+render_filter(StringInfo out, int start, const InvalFilterCall *call)
+{
+	char	   *text = out->data + start;
+	int			length = out->len - start;
+	char	   *result = NULL;
+
+	switch (call->filter)
+	{
+		case INVAL_FILTER_MD5:
+			result = render_md5(text, length);
+			break;
+		case INVAL_FILTER_SHA256:
+			result = render_sha256(text, length);
+			break;
+		case INVAL_FILTER_LOWER:
+			result = str_tolower(text, length, DEFAULT_COLLATION_OID);
+			break;
+		case INVAL_FILTER_UPPER:
+			result = str_toupper(text, length, DEFAULT_COLLATION_OID);
+			break;
+		case INVAL_FILTER_URL:
+			result = render_url(text, length);
+			break;
+	}
+
+	out->len = start;
+	length = (int) strlen(result);
+	if (call->keep > 0)
+		length = pg_mbcharcliplen(result, length, call->keep);
+	appendBinaryStringInfo(out, result, length);
+	pfree(result);
+}
+
+static char *
+render_md5(const char *text, int length)
+{
+	char	   *hex = palloc(MD5_DIGEST_LENGTH * 2 + 1);
+	const char *error = NULL;
+
+	if (!pg_md5_hash(text, length, hex, &error))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute MD5 hash: %s", error)));
+	return hex;
+}
+
+static char *
+render_sha256(const char *text, int length)
+{
+	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	char	   *hex = palloc(PG_SHA256_DIGEST_LENGTH * 2 + 1);
+
+	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) text, length) < 0 ||
+		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not compute SHA256 hash: %s",
+						ctx ? pg_cryptohash_error(ctx) : "out of memory")));
+	pg_cryptohash_free(ctx);
+	hex_encode((const char *) digest, sizeof(digest), hex);
+	hex[PG_SHA256_DIGEST_LENGTH * 2] = '\0';
+	return hex;
+}
+
+/*
+ * Percent-encodes all but the unreserved characters of RFC 3986.
+ */
+static char *
+render_url(const char *text, int length)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	char	   *encoded = palloc((Size) length * 3 + 1);
+	char	   *place = encoded;
+	int			i;
+
+	for (i = 0; i < length; i++)
+	{
+		unsigned char c = (unsigned char) text[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+			(c >= '0' && c <= '9') || (c != '\0' && strchr("-._~", c) != NULL))
+			*place++ = (char) c;
+		else
+		{
+			*place++ = '%';
+			*place++ = digits[c >> 4];
+			*place++ = digits[c & 15];
+		}
+	}
+	*place = '\0';
+	return encoded;
+}

@@ -1,0 +1,162 @@
+/*
+ * via.c
+ *		Via queries: rows of other tables that fill a template.
+ *
+ * A query of the user's, with columns of the changed row as parameters.  It
+ * has the rights of the tracked table's owner, and it sees what a look-up
+ * sees (lookup.c).
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "key/lookup_role.h"
+#include "key/via.h"
+#include "rule/family.h"
+
+/* What the server calls a column that has no name */
+#define VIA_UNNAMED		"?column?"
+
+static void via_check_relations(InvalVia *via);
+
+/*
+ * Binds a via query to a table.  "tracked" is the table that the rule is on,
+ * "relation" the one whose rows are rendered; they differ for partitions and
+ * children.  The result lives in cxt.  A query that cannot be used is an error.
+ */
+InvalVia *
+inval_via_bind(const char *query, Relation tracked, Relation relation,
+			   MemoryContext cxt)
+{
+	InvalViaQuery *analyzed = inval_via_analyze(query, tracked);
+	InvalVia   *via = MemoryContextAllocZero(cxt, sizeof(InvalVia));
+	int			i;
+
+	via->nparams = analyzed->nparams;
+	via->attnums = MemoryContextAlloc(cxt, Max(via->nparams, 1) * sizeof(AttrNumber));
+	for (i = 0; i < via->nparams; i++)
+		via->attnums[i] = inval_family_column(analyzed->attnums[i], tracked, relation);
+	via->lookup = inval_lookup_create(analyzed->text, analyzed->nparams,
+									  analyzed->types, INVAL_LOOKUP_VIA,
+									  RelationGetRelid(tracked), cxt);
+	via_check_relations(via);
+	return via;
+}
+
+/*
+ * Makes sure that the table's owner may run a query at all.  EXPLAIN looks at
+ * rights as execution does, and runs nothing.
+ */
+void
+inval_via_check_rights(const char *query, Relation tracked)
+{
+	InvalViaQuery *analyzed = inval_via_analyze(query, tracked);
+	Datum	   *values = palloc0(Max(analyzed->nparams, 1) * sizeof(Datum));
+	char	   *nulls = palloc(analyzed->nparams + 1);
+	InvalRole	role;
+
+	memset(nulls, 'n', analyzed->nparams);
+	inval_role_enter(&role, INVAL_LOOKUP_VIA, RelationGetRelid(tracked));
+	SPI_connect();
+	if (SPI_execute_with_args(psprintf("EXPLAIN %s", analyzed->text), analyzed->nparams,
+							  analyzed->types, values, nulls, false, 0) < 0)
+		elog(ERROR, "SPI_execute_with_args failed: %s", analyzed->text);
+	SPI_finish();
+	inval_role_leave(&role);
+}
+
+/*
+ * Other sessions could not run it.
+ */
+static void
+via_check_relations(InvalVia *via)
+{
+	ListCell   *lc;
+
+	foreach(lc, via->lookup->relations)
+	{
+		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_TEMP)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("via query cannot read temporary table \"%s\"",
+							get_rel_name(lfirst_oid(lc)))));
+	}
+}
+
+/*
+ * The number of a result column.  That there is none of that name is an error.
+ */
+AttrNumber
+inval_via_column(InvalVia *via, const char *name)
+{
+	TupleDesc	descriptor = via->lookup->descriptor;
+	StringInfoData names;
+	int			i;
+
+	initStringInfo(&names);
+	for (i = 0; i < descriptor->natts; i++)
+	{
+		char	   *column = NameStr(TupleDescAttr(descriptor, i)->attname);
+
+		if (strcmp(column, VIA_UNNAMED) == 0)
+			continue;
+		if (strcmp(column, name) == 0)
+			return (AttrNumber) (i + 1);
+		appendStringInfo(&names, "%s\"%s\"", names.len > 0 ? ", " : "", column);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("via query gives no column \"%s\"", name),
+			 names.len > 0 ? errdetail("It gives %s.", names.data) :
+			 errdetail("None of its columns has a name."),
+			 errhint("Name the columns of the query with AS; those of the changed row can be passed through, as in SELECT {id} AS id.")));
+	return InvalidAttrNumber;	/* keep the compiler quiet */
+}
+
+/*
+ * What a row of the relation that the query is bound to gives, to be taken one
+ * by one.  All of it is in the current memory context; nothing has to be
+ * released.
+ */
+InvalViaRows *
+inval_via_rows(InvalVia *via, TupleTableSlot *row, InvalState state)
+{
+	InvalViaRows *rows = palloc0(sizeof(InvalViaRows));
+	Datum	   *params = palloc((via->nparams + 1) * sizeof(Datum));
+	bool	   *nulls = palloc((via->nparams + 1) * sizeof(bool));
+	int			i;
+
+	for (i = 0; i < via->nparams; i++)
+		params[i] = slot_getattr(row, via->attnums[i], &nulls[i]);
+	rows->count = inval_lookup_run(via->lookup, params, nulls, state, &rows->rows);
+	if (rows->count > 0)
+		rows->slot = MakeSingleTupleTableSlot(via->lookup->descriptor,
+											  &TTSOpsHeapTuple);
+	return rows;
+}
+
+/*
+ * The next one, or NULL.  It is good until the call after it.
+ */
+TupleTableSlot *
+inval_via_next(InvalViaRows *rows)
+{
+	if (rows->next == rows->count)
+		return NULL;
+	return ExecStoreHeapTuple(rows->rows[rows->next++], rows->slot, false);
+}
+
+/*
+ * Whether this transaction may have changed something that the query reads.
+ */
+bool
+inval_via_is_touched(InvalVia *via)
+{
+	return inval_lookup_is_touched(via->lookup);
+}

@@ -1,0 +1,340 @@
+/*
+ * via_query.c
+ *		The text of a via query, and what it means.
+ *
+ * The text has placeholders as templates have, {column} and {{ }} for literal
+ * braces.  They become parameters $n, never pasted text: in quotes or in a
+ * comment a placeholder would be just text, so the server's own scanner is
+ * asked whether each has become a parameter.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "catalog/pg_attribute.h"
+#include "common/keywords.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/analyze.h"
+#include "parser/parser.h"
+#include "parser/scanner.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+#include "key/lookup_role.h"
+#include "key/template.h"
+#include "key/via_query.h"
+
+/* What scanning for parameters needs to go on */
+typedef struct ViaScan
+{
+	const char *text;
+	core_yyscan_t scanner;
+	core_yy_extra_type extra;
+} ViaScan;
+
+static List *via_parameterize(InvalViaQuery *query, const char *text, Relation tracked);
+static AttrNumber via_placeholder_column(InvalSegment *segment, Relation tracked);
+static int	via_placeholder_param(InvalViaQuery *query, AttrNumber attnum,
+								  Relation tracked);
+static void via_check_params(InvalViaQuery *query, List *offsets);
+static RawStmt *via_parse(const char *text);
+static void via_check_columns(Query *query);
+static void via_error_context(void *arg);
+static void via_scan_begin(ViaScan *scan, const char *text);
+static bool via_scan_next(ViaScan *scan, int *offset);
+static void via_scan_end(ViaScan *scan);
+
+/*
+ * Analyses a via query as its owner would run it, and checks all about it that
+ * does not need a plan.  What is wrong is an error.  The result is in the
+ * current memory context.
+ */
+InvalViaQuery *
+inval_via_analyze(const char *query, Relation tracked)
+{
+	InvalViaQuery *result = palloc0(sizeof(InvalViaQuery));
+	List	   *offsets = via_parameterize(result, query, tracked);
+	ErrorContextCallback callback;
+	InvalRole	role;
+
+	callback.callback = via_error_context;
+	callback.arg = result->text;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	inval_role_enter(&role, INVAL_LOOKUP_VIA, RelationGetRelid(tracked));
+	via_check_params(result, offsets);
+	result->query = parse_analyze_fixedparams(via_parse(result->text), result->text,
+											  result->types, result->nparams, NULL);
+	if (result->query->commandType != CMD_SELECT || result->query->hasModifyingCTE)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("via query must only read"),
+				 errhint("Leave out INTO, and INSERT, UPDATE and DELETE in WITH.")));
+	via_check_columns(result->query);
+	inval_role_leave(&role);
+
+	error_context_stack = callback.previous;
+	return result;
+}
+
+/*
+ * Writes the text with parameters, and finds out which columns they are.
+ * Returns where in the text they stand.
+ */
+static List *
+via_parameterize(InvalViaQuery *query, const char *text, Relation tracked)
+{
+	List	   *segments = inval_template_parse(text, "via");
+	List	   *offsets = NIL;
+	StringInfoData result;
+	ListCell   *lc;
+
+	query->attnums = palloc(list_length(segments) * sizeof(AttrNumber));
+	query->types = palloc(list_length(segments) * sizeof(Oid));
+	initStringInfo(&result);
+	foreach(lc, segments)
+	{
+		InvalSegment *segment = lfirst(lc);
+		int			n;
+
+		if (segment->kind == INVAL_SEGMENT_LITERAL)
+		{
+			appendStringInfoString(&result, segment->text);
+			continue;
+		}
+		n = via_placeholder_param(query, via_placeholder_column(segment, tracked), tracked);
+
+		/* Nothing before or after it may become part of the parameter. */
+		offsets = lappend_int(offsets, result.len + 1);
+		appendStringInfo(&result, " $%d ", n);
+	}
+	query->text = result.data;
+	return offsets;
+}
+
+static AttrNumber
+via_placeholder_column(InvalSegment *segment, Relation tracked)
+{
+	AttrNumber	attnum;
+
+	if (segment->kind != INVAL_SEGMENT_COLUMN || list_length(segment->names) != 1 ||
+		segment->elements || segment->nfilters > 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("placeholder \"%s\" cannot be used in a via query", segment->text),
+				 errdetail("In a via query only columns of the changed row can be used, without paths, \"[]\" and filters."),
+				 errhint("Write the rest in SQL.")));
+	attnum = get_attnum(RelationGetRelid(tracked), segment->text);
+	if (attnum == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						segment->text, RelationGetRelationName(tracked)),
+				 errhint("Placeholders name columns exactly as they are spelled in the catalog. Write {{ and }} for literal braces.")));
+	if (attnum < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+				 errmsg("system column \"%s\" cannot be used in a via query", segment->text),
+				 errhint("Use ordinary columns.")));
+#ifdef ATTRIBUTE_GENERATED_VIRTUAL
+	if (TupleDescAttr(RelationGetDescr(tracked), attnum - 1)->attgenerated ==
+		ATTRIBUTE_GENERATED_VIRTUAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("virtual generated column \"%s\" cannot be used in a via query",
+						segment->text),
+				 errhint("Use the columns that it is made of.")));
+#endif
+	return attnum;
+}
+
+/*
+ * The parameter for a column, the same one wherever it is used.
+ */
+static int
+via_placeholder_param(InvalViaQuery *query, AttrNumber attnum, Relation tracked)
+{
+	int			i;
+
+	for (i = 0; i < query->nparams; i++)
+		if (query->attnums[i] == attnum)
+			return i + 1;
+	query->attnums[i] = attnum;
+	query->types[i] = TupleDescAttr(RelationGetDescr(tracked), attnum - 1)->atttypid;
+	return ++query->nparams;
+}
+
+/*
+ * Every placeholder must have become a parameter, and nothing else may be one.
+ */
+static void
+via_check_params(InvalViaQuery *query, List *offsets)
+{
+	ListCell   *expected = list_head(offsets);
+	ViaScan		scan;
+	int			offset;
+
+	via_scan_begin(&scan, query->text);
+	while (via_scan_next(&scan, &offset))
+	{
+		if (expected != NULL && lfirst_int(expected) == offset)
+			expected = lnext(offsets, expected);
+		else if (expected == NULL || lfirst_int(expected) > offset)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_PARAMETER),
+					 errmsg("via query has a parameter of its own"),
+					 errposition(pg_mbstrlen_with_len(query->text, offset) + 1),
+					 errhint("Name columns of the changed row, as in {id}.")));
+		else
+			break;
+	}
+	via_scan_end(&scan);
+	if (expected != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("via query has a placeholder in quotes or in a comment"),
+				 errposition(pg_mbstrlen_with_len(query->text, lfirst_int(expected)) + 1),
+				 errhint("Placeholders become values, not text: write {id} without quotes, and {{ and }} for literal braces.")));
+}
+
+static RawStmt *
+via_parse(const char *text)
+{
+	List	   *statements = raw_parser(text, RAW_PARSE_DEFAULT);
+
+	if (list_length(statements) != 1 ||
+		!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("via query must be one SELECT")));
+	return linitial_node(RawStmt, statements);
+}
+
+/*
+ * A name must say which column is meant.
+ */
+static void
+via_check_columns(Query *query)
+{
+	ListCell   *one;
+	ListCell   *other;
+
+	foreach(one, query->targetList)
+	{
+		TargetEntry *entry = lfirst_node(TargetEntry, one);
+
+		if (entry->resjunk || strcmp(entry->resname, "?column?") == 0)
+			continue;
+		for_each_cell(other, query->targetList, lnext(query->targetList, one))
+		{
+			TargetEntry *twin = lfirst_node(TargetEntry, other);
+
+			if (!twin->resjunk && strcmp(entry->resname, twin->resname) == 0)
+				ereport(ERROR,
+						(errcode(ERRCODE_DUPLICATE_COLUMN),
+						 errmsg("via query gives column \"%s\" more than once", entry->resname),
+						 errhint("Name the columns with AS.")));
+		}
+	}
+}
+
+/*
+ * A position in our text is none in the statement of the user.
+ */
+static void
+via_error_context(void *arg)
+{
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(position);
+		internalerrquery(arg);
+	}
+	errcontext("via query");
+}
+
+/*
+ * The text of an analysed query, with the names that everything in it has now,
+ * qualified, and with placeholders.  In the current memory context.
+ *
+ * To follow a change of names, compare the text from before it with the one
+ * from after it, both made from the same analysed query: they differ if and
+ * only if something in the query was renamed.
+ */
+char *
+inval_via_deparse(InvalViaQuery *query, Relation tracked)
+{
+	int			nest_level = NewGUCNestLevel();
+	const char *place = NULL;
+	StringInfoData result;
+	ViaScan		scan;
+	char	   *text;
+	int			offset;
+
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+
+	/* Deparsing scribbles on its input. */
+	text = pg_get_querydef(copyObject(query->query), false);
+	AtEOXact_GUC(false, nest_level);
+
+	initStringInfo(&result);
+	place = text;
+	via_scan_begin(&scan, text);
+	while (via_scan_next(&scan, &offset))
+	{
+		char	   *end;
+		long		n = strtol(text + offset + 1, &end, 10);
+
+		if (n < 1 || n > query->nparams)
+			elog(ERROR, "parameter $%ld of a via query is unknown", n);
+		appendStringInfoString(&result,
+							   inval_template_quote(pnstrdup(place, text + offset - place)));
+		appendStringInfo(&result, "{%s}",
+						 inval_template_quote_column(get_attname(RelationGetRelid(tracked),
+																 query->attnums[n - 1], false)));
+		place = end;
+	}
+	via_scan_end(&scan);
+	appendStringInfoString(&result, inval_template_quote(place));
+	return result.data;
+}
+
+static void
+via_scan_begin(ViaScan *scan, const char *text)
+{
+	scan->text = text;
+	scan->scanner = scanner_init(text, &scan->extra, &ScanKeywords, ScanKeywordTokens);
+	scan->extra.standard_conforming_strings = true;
+	scan->extra.escape_string_warning = false;
+}
+
+/*
+ * Finds the next parameter: the only kind of token that starts like this.
+ */
+static bool
+via_scan_next(ViaScan *scan, int *offset)
+{
+	core_YYSTYPE value;
+
+	while (core_yylex(&value, offset, scan->scanner) != 0)
+		if (scan->text[*offset] == '$' && isdigit((unsigned char) scan->text[*offset + 1]))
+			return true;
+	return false;
+}
+
+static void
+via_scan_end(ViaScan *scan)
+{
+	scanner_finish(scan->scanner);
+}

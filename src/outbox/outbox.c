@@ -1,0 +1,305 @@
+/*
+ * outbox.c
+ *		Writing to the tables that hold queued invalidations.
+ *
+ * Six tables in two groups.  The fast ones are written at the end of a
+ * transaction, so that its lock on them lasts for moments only; the slow ones
+ * are written before that (sets larger than memory) or by prepared
+ * transactions, whose locks may last for days.  In each group one table is
+ * current and takes the new rows; the others wait until nobody holds a lock on
+ * them and all they hold is confirmed, and are then emptied whole
+ * (outbox_rotate.c).  So dead rows never pile up, whatever snapshots are held.
+ *
+ * Which table is current is only advice: a writer that finds it locked takes
+ * the next, and readers look at all of them.
+ *
+ * Rows go in by heap_insert without logical information: nothing of the
+ * outbox reaches a logical replication stream.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "storage/lmgr.h"
+#include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/xid8.h"
+
+#include "base/catalog.h"
+#include "outbox/columns.h"
+#include "outbox/outbox.h"
+#include "outbox/replay.h"
+
+/*
+ * Bytes of entries in one row: with the other columns, as much as fits on a
+ * page.  A single larger entry goes to the column "big", which is toasted.
+ */
+#define PACK_MAX	8000
+
+/* Where the server checks its assertions, it wants one for smaller ones too. */
+#ifdef USE_ASSERT_CHECKING
+#define SNAPSHOT_ALWAYS		true
+#else
+#define SNAPSHOT_ALWAYS		false
+#endif
+
+/* From this many rows on, extend the table by a strategy for bulk writes. */
+#define BULK_ROWS	16
+
+/* Numbers the entries of the current transaction. */
+static FullTransactionId numbered_xid;
+static int64 next_number;
+
+/* The first block of each table that the current transaction wrote to. */
+static BlockNumber written[INVAL_OUTBOX_TABLES];
+
+static void outbox_enter_transaction(FullTransactionId xid);
+static Relation outbox_open_for_write(bool lasting, int *table);
+static BlockNumber outbox_insert(Relation relation, const InvalOutboxRow *row,
+						  BulkInsertState bulk);
+static char outbox_letter(const InvalOutboxRow *row);
+static Size outbox_slice(const char *entries, Size length, int32 *count);
+
+/*
+ * Queues entries (packed as entry.h has them) as part of the current
+ * transaction; those of the lane "repeat" are due after_ms later.  Leaves a RowExclusiveLock until the transaction ends.
+ */
+void
+inval_outbox_write(const char *entries, Size length, InvalLane lane,
+				   int32 target, int after_ms, InvalOutboxUse use)
+{
+	InvalOutboxRow row = {0};
+	Relation	relation;
+	BulkInsertState bulk = NULL;
+	bool		pushed = false;
+	int			table;
+
+	if (length == 0)
+		return;
+
+	row.xid = GetTopFullTransactionId();
+	row.lane = lane;
+	row.again = lane != INVAL_LANE_REPEAT && inval_replay_is_wanted();
+	row.target = target;
+	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
+	outbox_enter_transaction(row.xid);
+
+	/* PRE_COMMIT has none, and what is toasted wants one. */
+	if ((length > PACK_MAX || SNAPSHOT_ALWAYS) && !ActiveSnapshotSet())
+	{
+		PushActiveSnapshot(GetTransactionSnapshot());
+		pushed = true;
+	}
+	relation = outbox_open_for_write(use == INVAL_OUTBOX_LASTING, &table);
+	if (length > BULK_ROWS * PACK_MAX)
+		bulk = GetBulkInsertState();
+	while (length > 0)
+	{
+		BlockNumber block;
+
+		row.pack = entries;
+		row.pack_length = outbox_slice(entries, length, &row.entries);
+		row.first = next_number;
+		row.sole = use == INVAL_OUTBOX_ALL && row.pack_length == length &&
+			next_number == 0;
+		block = outbox_insert(relation, &row, bulk);
+		written[table] = Min(written[table], block);
+		next_number += row.entries;
+		entries += row.pack_length;
+		length -= row.pack_length;
+	}
+	if (bulk != NULL)
+		FreeBulkInsertState(bulk);
+	relation_close(relation, NoLock);
+	if (pushed)
+		PopActiveSnapshot();
+}
+
+/*
+ * What was noted of another transaction does not count in this one.
+ */
+static void
+outbox_enter_transaction(FullTransactionId xid)
+{
+	int			i;
+
+	if (FullTransactionIdEquals(xid, numbered_xid))
+		return;
+	numbered_xid = xid;
+	next_number = 0;
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		written[i] = InvalidBlockNumber;
+}
+
+/*
+ * Whether the current transaction may have changed a table of the outbox.
+ */
+bool
+inval_outbox_is_mine(int table)
+{
+	Oid			relid = inval_catalog(false)->outbox[table];
+
+	/* Who changes it holds this lock until the transaction ends. */
+	return CheckRelationOidLockedByMe(relid, RowExclusiveLock, true);
+}
+
+/*
+ * Tells the worker of a target from where on it finds what this transaction
+ * wrote.  Called when that is visible, so that who looks from there on sees it.
+ */
+void
+inval_outbox_announce(InvalTargetHealth *target)
+{
+	int			i;
+
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+	{
+		uint32		low = pg_atomic_read_u32(&target->low_block[i]);
+
+		while (written[i] < low &&
+			   !pg_atomic_compare_exchange_u32(&target->low_block[i], &low, written[i]))
+			;
+	}
+}
+
+/*
+ * Queues a row that was queued before, under its old identity: what remains of
+ * a row when some of its entries are done, or a row that is moved.
+ */
+void
+inval_outbox_write_row(const InvalOutboxRow *row)
+{
+	int			table;
+	Relation	relation = outbox_open_for_write(true, &table);
+	BlockNumber block;
+
+	outbox_enter_transaction(GetTopFullTransactionId());
+	block = outbox_insert(relation, row, NULL);
+	written[table] = Min(written[table], block);
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Opens the current table of a group, or the next one that is not just being
+ * emptied.  If all are, waits for the current one, which takes moments.
+ */
+static Relation
+outbox_open_for_write(bool lasting, int *table)
+{
+	InvalDatabase *db = inval_shared_database();
+	int			base = lasting ? INVAL_OUTBOX_GROUP : 0;
+	int			current = (int) pg_atomic_read_u32(lasting ? &db->current_slow :
+												   &db->current_fast);
+	int			i;
+
+	for (i = 0; i < INVAL_OUTBOX_GROUP; i++)
+	{
+		Oid			relid;
+
+		*table = base + (current - base + i) % INVAL_OUTBOX_GROUP;
+		relid = inval_catalog(false)->outbox[*table];
+		if (ConditionalLockRelationOid(relid, RowExclusiveLock))
+			return relation_open(relid, NoLock);
+	}
+	*table = current;
+	return relation_open(inval_catalog(false)->outbox[current], RowExclusiveLock);
+}
+
+/*
+ * How many bytes from the front of "entries" make one row, and how many
+ * entries they are.
+ */
+static Size
+outbox_slice(const char *entries, Size length, int32 *count)
+{
+	const char *place = entries;
+	const char *end = entries + length;
+
+	*count = 0;
+	while (place < end)
+	{
+		InvalEntry	entry;
+		const char *next = inval_entry_read(place, end, &entry);
+
+		if (next == NULL)
+			elog(ERROR, "malformed invalidation in the pending set");
+		if (*count > 0 && next - entries > PACK_MAX)
+			break;
+		(*count)++;
+		place = next;
+	}
+	return (Size) (place - entries);
+}
+
+static char
+outbox_letter(const InvalOutboxRow *row)
+{
+	if (row->lane == INVAL_LANE_REPEAT)
+		return OUTBOX_LETTER_REPEAT;
+	if (row->lane == INVAL_LANE_REPLAY)
+		return OUTBOX_LETTER_REPLAY;
+	if (row->again && row->lane == INVAL_LANE_COMMIT)
+		return row->sole ? OUTBOX_LETTER_COMMIT_ALL_AGAIN : OUTBOX_LETTER_COMMIT_AGAIN;
+	if (row->again)
+		return row->sole ? OUTBOX_LETTER_WORKER_ALL_AGAIN : OUTBOX_LETTER_WORKER_AGAIN;
+	if (row->lane == INVAL_LANE_COMMIT)
+		return row->sole ? OUTBOX_LETTER_COMMIT_ALL : OUTBOX_LETTER_COMMIT;
+	return row->sole ? OUTBOX_LETTER_WORKER_ALL : OUTBOX_LETTER_WORKER;
+}
+
+/*
+ * Inserts a row; returns the block it went to.
+ */
+static BlockNumber
+outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk)
+{
+	Datum		values[OUTBOX_COLUMNS] = {0};
+	bool		nulls[OUTBOX_COLUMNS] = {0};
+	bytea	   *pack = palloc(VARHDRSZ + row->pack_length);
+	bool		big = row->pack_length > PACK_MAX;
+	HeapTuple	tuple;
+	BlockNumber block;
+
+	SET_VARSIZE(pack, VARHDRSZ + row->pack_length);
+	memcpy(VARDATA(pack), row->pack, row->pack_length);
+
+	values[OUTBOX_XID] = FullTransactionIdGetDatum(row->xid);
+	values[OUTBOX_FIRST] = Int64GetDatum(row->first);
+	values[OUTBOX_TARGET] = Int32GetDatum(row->target);
+	values[OUTBOX_LANE] = CharGetDatum(outbox_letter(row));
+	values[OUTBOX_ENTRIES] = Int32GetDatum(row->entries);
+	values[OUTBOX_QUEUED_AT] = TimestampTzGetDatum(row->queued_at);
+	values[OUTBOX_PACK] = PointerGetDatum(pack);
+	values[OUTBOX_BIG] = PointerGetDatum(pack);
+	nulls[OUTBOX_PACK] = big;
+	nulls[OUTBOX_BIG] = !big;
+
+	/* What is usual is left out: a commit waits for each page of WAL. */
+	nulls[OUTBOX_FIRST] = row->first == OUTBOX_USUAL_FIRST;
+	nulls[OUTBOX_TARGET] = row->target == OUTBOX_USUAL_TARGET;
+	nulls[OUTBOX_ENTRIES] = row->entries == OUTBOX_USUAL_ENTRIES;
+
+	tuple = heap_form_tuple(RelationGetDescr(relation), values, nulls);
+	heap_insert(relation, tuple, GetCurrentCommandId(true),
+				HEAP_INSERT_NO_LOGICAL, bulk);
+	block = ItemPointerGetBlockNumber(&tuple->t_self);
+	heap_freetuple(tuple);
+	pfree(pack);
+	return block;
+}
+
+/*
+ * The number that identifies an entry while it is queued.  Leaves room for 16
+ * million entries in a transaction; those beyond run on into the numbers of
+ * the next ones, which only makes them ambiguous to people.
+ */
+int64
+inval_outbox_entry_id(FullTransactionId xid, int64 number)
+{
+	return (int64) ((U64FromFullTransactionId(xid) << 24) + (uint64) number) &
+		PG_INT64_MAX;
+}

@@ -1,0 +1,335 @@
+/*
+ * replay.c
+ *		What the standbys have replayed.
+ *
+ * With inval.repeat_after_replay, what was delivered is delivered once more when
+ * every standby shows the new row, because a reader may until then take the old
+ * one from a standby and put it back into the cache.
+ *
+ * Where a transaction's commit record lies is not known when its rows are
+ * queued, and need not be.  A mark is a snapshot and, taken after it, the place
+ * of the last record of the WAL: whatever the snapshot sees as committed has
+ * its commit record at or before that place.  Once all standbys have replayed
+ * beyond it, whatever the snapshot sees is replayed.  So there are a few marks
+ * however many rows wait, nothing is kept for a row, and marks are this
+ * process's own: after a restart they are simply made anew.
+ *
+ * The standbys that count are those that pg_stat_replication shows as streaming
+ * or catching up and that report what they replay, and those that are away
+ * but have a physical replication slot.  Nobody is waited for longer than
+ * inval.replay_timeout.
+ *
+ * A standby reports when it receives something, and when it has replayed all
+ * that it has received.  So where little is written we hear at once, whatever
+ * wal_receiver_status_interval is, and where much is written soon.
+ */
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "replication/walsender.h"
+#include "utils/memutils.h"
+#include "utils/pg_lsn.h"
+#include "utils/snapmgr.h"
+
+#include "base/catalog.h"
+#include "base/settings.h"
+#include "outbox/replay.h"
+
+/*
+ * While a mark is open the next one is made a second later, so that what comes
+ * meanwhile waits a second longer than it would have to.  Beyond so many marks
+ * it waits for the oldest of them instead.
+ */
+#define MARK_INTERVAL_MS	1000
+#define MAX_MARKS			64
+
+/* How often we ask: a quarter of the time that a mark is open, within this. */
+#define LOOK_MIN_MS			50
+#define LOOK_MAX_MS			250
+
+/*
+ * A reader needs some time from reading the old row to caching it.  So that those
+ * who read it at the last moment are caught too, what is replayed is repeated
+ * this much later.
+ */
+#define GRACE_MS			100
+
+typedef struct ReplayMark
+{
+	XLogRecPtr	place;			/* where the last record of the WAL begins */
+	TimestampTz made;
+	TimestampTz passed;			/* found to be replayed, or late; 0: not yet */
+	bool		waited;			/* a standby was there to wait for */
+	bool		late;			/* it was not waited for any longer */
+	uint64		xmin;			/* the snapshot: all before it have ended, */
+	uint64		xmax;			/* none from here on has, */
+	uint32		nrunning;		/* and of those in between not these */
+	TransactionId running[FLEXIBLE_ARRAY_MEMBER];
+} ReplayMark;
+
+/* The standbys as we find them */
+typedef struct Standbys
+{
+	int64		count;
+	XLogRecPtr	replayed;		/* by all of them; invalid: not known */
+} Standbys;
+
+static ReplayMark *marks[MAX_MARKS];	/* open ones, oldest first */
+static int	nmarks = 0;
+static ReplayMark *done = NULL; /* the newest that was waited for */
+static ReplayMark *needless = NULL; /* the newest without anybody to wait for */
+static bool asked = false;		/* somebody waits for what no mark covers */
+static TimestampTz next_look = 0;
+static bool late = false;		/* the log says so */
+
+static ReplayMark *replay_mark(TimestampTz now);
+static bool replay_sees(const ReplayMark *mark, FullTransactionId xid);
+static void replay_read_standbys(Standbys *standbys);
+static void replay_distrust(const Standbys *standbys);
+static bool replay_close_marks(const Standbys *standbys, TimestampTz now);
+static void replay_close_oldest(void);
+static void replay_log_change(bool is_late);
+
+/*
+ * Whether what a transaction queues now is to be repeated.  Cannot fail.
+ */
+bool
+inval_replay_is_wanted(void)
+{
+	return inval_repeat_after_replay && max_wal_senders > 0;
+}
+
+/*
+ * What is known of a committed transaction.  If nothing, inval_replay_look will
+ * find out.
+ */
+InvalReplayState
+inval_replay_state(FullTransactionId xid)
+{
+	if (done != NULL && replay_sees(done, xid))
+		return INVAL_REPLAY_DONE;
+	if (needless != NULL && replay_sees(needless, xid))
+		return INVAL_REPLAY_NEEDLESS;
+	if (nmarks == 0 || !replay_sees(marks[nmarks - 1], xid))
+		asked = true;
+	return INVAL_REPLAY_OPEN;
+}
+
+/*
+ * When inval_replay_look has something to do again; 0: nobody waits.
+ */
+TimestampTz
+inval_replay_next_look(void)
+{
+	return nmarks > 0 || asked ? Max(next_look, 1) : 0;
+}
+
+/*
+ * Finds out what has been replayed, if somebody wants to know and the time has
+ * come.  Returns whether there is news.  Needs a transaction.
+ */
+bool
+inval_replay_look(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Standbys	standbys;
+	bool		news;
+
+	if ((nmarks == 0 && !asked) || now < next_look)
+		return false;
+	if (asked && nmarks < MAX_MARKS &&
+		(nmarks == 0 ||
+		 TimestampDifferenceExceeds(marks[nmarks - 1]->made, now, MARK_INTERVAL_MS)))
+	{
+		marks[nmarks++] = replay_mark(now);
+		asked = false;
+	}
+
+	replay_read_standbys(&standbys);
+	replay_distrust(&standbys);
+	news = replay_close_marks(&standbys, now);
+	next_look = TimestampTzPlusMilliseconds(now, LOOK_MIN_MS);
+	if (nmarks > 0 && marks[0]->passed != 0)
+		next_look = TimestampTzPlusMilliseconds(marks[0]->passed, GRACE_MS);
+	else if (nmarks > 0)
+		next_look = Max(next_look,
+						Min(now + (now - marks[0]->made) / 4,
+							TimestampTzPlusMilliseconds(now, LOOK_MAX_MS)));
+	return news;
+}
+
+/*
+ * A mark of what is committed now.  The snapshot comes first: the commit records
+ * of what it sees are in the WAL by then.
+ */
+static ReplayMark *
+replay_mark(TimestampTz now)
+{
+	Snapshot	snapshot = GetLatestSnapshot();
+	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	ReplayMark *mark = MemoryContextAlloc(TopMemoryContext,
+										  offsetof(ReplayMark, running) +
+										  snapshot->xcnt * sizeof(TransactionId));
+
+	mark->made = now;
+	mark->passed = 0;
+	mark->waited = mark->late = false;
+	/* Ids of 32 bits are of the last 4 billion transactions. */
+	mark->xmin = next - (uint32) ((uint32) next - snapshot->xmin);
+	mark->xmax = next - (uint32) ((uint32) next - snapshot->xmax);
+	mark->nrunning = snapshot->xcnt;
+	if (snapshot->xcnt > 0)
+		memcpy(mark->running, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+
+	/* A server that was shut down has written nothing yet but its checkpoint. */
+	mark->place = Max(GetLastImportantRecPtr(), GetRedoRecPtr());
+	return mark;
+}
+
+/*
+ * Whether a committed transaction had been committed when the mark was made.
+ */
+static bool
+replay_sees(const ReplayMark *mark, FullTransactionId xid)
+{
+	uint64		number = U64FromFullTransactionId(xid);
+	uint32		i;
+
+	if (number < mark->xmin)
+		return true;
+	if (number >= mark->xmax)
+		return false;
+	for (i = 0; i < mark->nrunning; i++)
+		if (mark->running[i] == XidFromFullTransactionId(xid))
+			return false;
+	return true;
+}
+
+/*
+ * Asks the server for its standbys.  A walsender with a database serves logical
+ * replication; one that has answered but never reported what it replays
+ * serves pg_receivewal or a base backup.
+ */
+static void
+replay_read_standbys(Standbys *standbys)
+{
+	HeapTuple	row;
+	TupleDesc	desc;
+	Datum		value;
+	bool		isnull;
+
+	SPI_connect();
+	(void) inval_catalog_execute(
+		"SELECT count(*),"
+		" CASE WHEN count(replayed) = count(*) THEN min(replayed) END"
+		" FROM (SELECT w.replay_lsn AS replayed"
+		"  FROM pg_catalog.pg_stat_get_wal_senders() w"
+		"  WHERE w.state IN ('streaming', 'catchup')"
+		"   AND (w.replay_lsn IS NOT NULL OR w.reply_time IS NULL)"
+		"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(w.pid) a"
+		"    WHERE a.datid IS NOT NULL)"
+		"  UNION ALL SELECT NULL"
+		"  FROM pg_catalog.pg_get_replication_slots() s"
+		"  WHERE s.slot_type = 'physical' AND NOT s.active"
+		"   AND s.restart_lsn IS NOT NULL) standby",
+		0, NULL, NULL, NULL);
+	row = SPI_tuptable->vals[0];
+	desc = SPI_tuptable->tupdesc;
+	standbys->count = DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull));
+	value = SPI_getbinval(row, desc, 2, &isnull);
+	standbys->replayed = isnull ? InvalidXLogRecPtr : DatumGetLSN(value);
+	SPI_finish();
+}
+
+/*
+ * Forgets what was true of the standbys there were, and is not of those there
+ * are.
+ */
+static void
+replay_distrust(const Standbys *standbys)
+{
+	if (standbys->count == 0)
+		return;
+	if (needless != NULL)
+		pfree(needless);
+	needless = NULL;
+	if (done != NULL && !done->late && standbys->replayed <= done->place)
+	{
+		pfree(done);
+		done = NULL;
+	}
+}
+
+/*
+ * Closes the marks that all standbys have passed, or need not any longer.
+ * Returns whether there were any.  A record is replayed when what is replayed
+ * reaches beyond its begin.
+ */
+static bool
+replay_close_marks(const Standbys *standbys, TimestampTz now)
+{
+	bool		closed = false;
+	int			i;
+
+	for (i = 0; i < nmarks; i++)
+	{
+		ReplayMark *mark = marks[i];
+
+		mark->waited |= standbys->count > 0;
+		if (mark->passed != 0)
+			continue;
+		if (standbys->count == 0 || standbys->replayed > mark->place)
+			mark->passed = now;
+		else if (inval_replay_timeout > 0 &&
+				 TimestampDifferenceExceeds(mark->made, now, inval_replay_timeout))
+		{
+			mark->passed = now;
+			mark->late = true;
+		}
+	}
+	while (nmarks > 0 && marks[0]->passed != 0 &&
+		   (!marks[0]->waited ||
+			TimestampDifferenceExceeds(marks[0]->passed, now, GRACE_MS)))
+	{
+		replay_log_change(marks[0]->late);
+		replay_close_oldest();
+		closed = true;
+	}
+	return closed;
+}
+
+static void
+replay_close_oldest(void)
+{
+	ReplayMark *mark = marks[0];
+	ReplayMark **place = mark->waited ? &done : &needless;
+	int			i;
+
+	if (*place != NULL)
+		pfree(*place);
+	*place = mark;
+	nmarks--;
+	for (i = 0; i < nmarks; i++)
+		marks[i] = marks[i + 1];
+}
+
+/*
+ * One line for each change, not for each mark.
+ */
+static void
+replay_log_change(bool is_late)
+{
+	if (late == is_late)
+		return;
+	late = is_late;
+	if (late)
+		ereport(LOG,
+				(errmsg("a standby has not replayed for longer than inval.replay_timeout"),
+				 errdetail("Invalidations are repeated without waiting for it any longer."),
+				 errhint("See pg_stat_replication, and pg_replication_slots for standbys that are away.")));
+	else
+		ereport(LOG,
+				(errmsg("all standbys replay within inval.replay_timeout again")));
+}

@@ -1,0 +1,128 @@
+/*
+ * prefix.c
+ *		Finding all keys of one Redis server that start with some bytes.
+ *
+ * By SCAN, which visits a bounded part of the server at a time, whatever it
+ * finds there, and promises to have met every key that was there from the start
+ * of the search to its end.  Where it is, is a number that the server gave us and
+ * that means nothing to another: on a new connection the search starts anew.
+ */
+#include "postgres.h"
+
+#include "redis/prefix.h"
+
+/*
+ * How many of the server's keys one step visits: a fraction of a millisecond of
+ * its time, in which it serves nobody else.
+ */
+#define VISITED_BY_STEP		"1000"
+
+#define CURSOR_START		"0"
+
+static char *prefix_pattern(const char *prefix, Size length);
+
+/*
+ * Prepares a search, in the current memory context.  The prefix is text: no
+ * zero bytes.
+ */
+void
+inval_prefix_init(InvalPrefixSearch *search, const char *prefix, Size length)
+{
+	search->prefix = pnstrdup(prefix, length);
+	search->length = length;
+	search->pattern = prefix_pattern(prefix, length);
+	inval_prefix_rewind(search);
+}
+
+/*
+ * Starts anew.
+ */
+void
+inval_prefix_rewind(InvalPrefixSearch *search)
+{
+	strcpy(search->cursor, CURSOR_START);
+	search->through = false;
+}
+
+/*
+ * The prefix as a glob pattern, with what is special in one escaped.
+ */
+static char *
+prefix_pattern(const char *prefix, Size length)
+{
+	char	   *pattern = palloc(2 * length + 2);
+	char	   *place = pattern;
+	Size		i;
+
+	for (i = 0; i < length; i++)
+	{
+		if (strchr("*?[]\\", prefix[i]) != NULL)
+			*place++ = '\\';
+		*place++ = prefix[i];
+	}
+	*place++ = '*';
+	*place = '\0';
+	return pattern;
+}
+
+/*
+ * Goes a step on.  Returns a list of keys, which may be empty, in the current
+ * memory context; or NULL and a message: the server refuses the command, or
+ * the connection has failed.  Interruptible.
+ */
+InvalAnswer *
+inval_prefix_step(InvalPrefixSearch *search, InvalConnection *connection,
+				  uint64 deadline, char *error, Size error_size)
+{
+	const char *words[] = {"SCAN", search->cursor, "MATCH", search->pattern,
+	"COUNT", VISITED_BY_STEP};
+	InvalAnswer *answer = inval_redis_ask(connection, lengthof(words), words,
+										  deadline, error, error_size);
+	InvalAnswer *cursor;
+
+	if (answer == NULL)
+		return NULL;
+	if (answer->type != INVAL_ANSWER_LIST || answer->count != 2 ||
+		answer->items[0].type != INVAL_ANSWER_TEXT ||
+		answer->items[0].length >= INVAL_CURSOR_LEN ||
+		answer->items[1].type != INVAL_ANSWER_LIST)
+	{
+		strlcpy(error, "the answer to SCAN is not what it should be", error_size);
+		return NULL;
+	}
+	cursor = &answer->items[0];
+	strlcpy(search->cursor, cursor->text, sizeof(search->cursor));
+	search->through = strcmp(search->cursor, CURSOR_START) == 0;
+	return &answer->items[1];
+}
+
+/*
+ * Whether a key starts with the prefix.  Whatever a server answers to a
+ * pattern: what does not is left alone.
+ */
+bool
+inval_prefix_has(const InvalPrefixSearch *search, const char *key, Size length)
+{
+	return length >= search->length &&
+		memcmp(key, search->prefix, search->length) == 0;
+}
+
+/*
+ * About which share of the server the search has visited.  The cursor counts
+ * the places of a hash table whose size we do not know, from the highest bit
+ * down; so its bits in reverse are the binary digits of a fraction.
+ */
+double
+inval_prefix_share(const InvalPrefixSearch *search)
+{
+	uint64		cursor = strtoull(search->cursor, NULL, 10);
+	double		digit = 0.5;
+	double		share = 0;
+
+	if (search->through)
+		return 1;
+	for (; cursor != 0; cursor >>= 1, digit /= 2)
+		if (cursor & 1)
+			share += digit;
+	return share;
+}

@@ -1,0 +1,416 @@
+/*
+ * carrier.c
+ *		Where rules are kept.
+ *
+ * A rule is an object of the database that is made for something else, so
+ * that the server's own rules for it do what a table of rules cannot: a
+ * publication FOR ALL TABLES does not carry it, a dump of the schema does, so
+ * does pg_upgrade, it goes with its table, and it follows the table's renames.
+ *
+ * The rule of a table is a trigger on it, whose arguments are names and values
+ * of options.  It is of a kind that fires never or rarely (BEFORE TRUNCATE;
+ * BEFORE DELETE by statement on foreign tables, which cannot have the former),
+ * and does nothing then: what captures changes are the triggers of family.c.
+ * Reading the rules of a table costs nothing, because the relation cache has
+ * its triggers; and whoever adds a rule tells all sessions, as for any trigger.
+ *
+ * A materialized view cannot have triggers, so its rules are foreign servers
+ * (carrier_server.c), tied to it by pg_depend.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+#include "base/catalog.h"
+#include "rule/carrier.h"
+#include "rule/carrier_check.h"
+#include "rule/carrier_server.h"
+#include "store/store.h"
+
+static bool dropping = false;	/* our own DROP TRIGGER is running */
+
+static List *carriers_list(Relation relation, InvalCarrierUnread unread);
+static List *carrier_from_trigger(List *list, Oid relation, Oid trigger, int nargs,
+								  char **args, InvalCarrierUnread *unread);
+static List *carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc,
+								InvalCarrierUnread *unread);
+static InvalDefinition *carrier_read_trigger(Oid trigger, InvalCarrierUnread unread);
+static int	carrier_compare(const ListCell *a, const ListCell *b);
+static int32 carrier_new_id(Oid relation);
+static char *carrier_trigger_name(const InvalDefinition *definition);
+static void carrier_put_trigger(InvalDefinition *definition);
+
+PG_FUNCTION_INFO_V1(inval_rule_carrier);
+
+/*
+ * The function of the triggers that carry rules.  Does nothing.
+ */
+Datum
+inval_rule_carrier(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager",
+						"inval_rule_carrier")));
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * Whether a relation has rules of its own, readable or not.
+ */
+bool
+inval_carriers_exist(Relation relation)
+{
+	Oid			function = inval_catalog(false)->carrier_function;
+	int			i;
+
+	if (relation->rd_rel->relkind == RELKIND_MATVIEW)
+		return inval_carriers_readable(relation) != NIL;
+	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+		if (relation->trigdesc->triggers[i].tgfoid == function)
+			return true;
+	return false;
+}
+
+/*
+ * The definitions (InvalDefinition *) of a relation's own rules, by their
+ * numbers.  Allocated in the current memory context.  An error if this version
+ * cannot read one of them: its changes would go unnoticed.
+ */
+List *
+inval_carriers_of(Relation relation)
+{
+	return carriers_list(relation, INVAL_CARRIER_ERROR);
+}
+
+/*
+ * The same without those that cannot be read, for who must not be kept from
+ * dropping something.
+ */
+List *
+inval_carriers_readable(Relation relation)
+{
+	return carriers_list(relation, INVAL_CARRIER_SILENT);
+}
+
+static List *
+carriers_list(Relation relation, InvalCarrierUnread unread)
+{
+	Oid			function = inval_catalog(false)->carrier_function;
+	List	   *list = NIL;
+	int			i;
+
+	if (relation->rd_rel->relkind == RELKIND_MATVIEW)
+		list = inval_carrier_servers(NIL, RelationGetRelid(relation), &unread);
+	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
+	{
+		Trigger    *trigger = &relation->trigdesc->triggers[i];
+
+		if (trigger->tgfoid == function)
+			list = carrier_from_trigger(list, RelationGetRelid(relation), trigger->tgoid,
+										trigger->tgnargs, trigger->tgargs, &unread);
+	}
+	list_sort(list, carrier_compare);
+	return list;
+}
+
+/*
+ * The definitions of all rules of the database, by their numbers.  Allocated
+ * in the current memory context.  Those that this version cannot read are left
+ * out, with a warning about the first one: all DDL comes here, and must go on.
+ */
+List *
+inval_carriers_all(void)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	List	   *list = NIL;
+	InvalCarrierUnread unread = INVAL_CARRIER_WARN;
+
+	/* All triggers that use the function depend on it. */
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(ProcedureRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(inval_catalog(false)->carrier_function));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		ScanKeyData key;
+		SysScanDesc trigger_scan;
+		HeapTuple	trigger;
+
+		if (form->classid != TriggerRelationId)
+			continue;
+		ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(form->objid));
+		trigger_scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+		trigger = systable_getnext(trigger_scan);
+		if (HeapTupleIsValid(trigger))
+			list = carrier_from_tuple(list, trigger, RelationGetDescr(triggers), &unread);
+		systable_endscan(trigger_scan);
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	table_close(depend, AccessShareLock);
+
+	list = inval_carrier_servers(list, InvalidOid, &unread);
+	list_sort(list, carrier_compare);
+	return list;
+}
+
+/*
+ * The rule with a number, or NULL.
+ */
+InvalDefinition *
+inval_carrier_find(int32 id)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_carriers_all())
+	{
+		if (inval_definition_id(lfirst(lc)) == id)
+			return lfirst(lc);
+	}
+	return NULL;
+}
+
+/*
+ * The rule that a trigger carries; NULL if it carries none, or none that can be
+ * read.
+ */
+InvalDefinition *
+inval_carrier_of_trigger(Oid trigger)
+{
+	return carrier_read_trigger(trigger, INVAL_CARRIER_SILENT);
+}
+
+static InvalDefinition *
+carrier_read_trigger(Oid trigger, InvalCarrierUnread unread)
+{
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	List	   *list = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple) &&
+		((Form_pg_trigger) GETSTRUCT(tuple))->tgfoid == inval_catalog(false)->carrier_function)
+		list = carrier_from_tuple(NIL, tuple, RelationGetDescr(triggers), &unread);
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	return list == NIL ? NULL : linitial(list);
+}
+
+/*
+ * A trigger was created, by a dump that is restored perhaps: if it carries a
+ * rule whose number another rule has by now, gives it a new one.  The trigger
+ * keeps its name, which the dump will mention again.  An error if the rule
+ * cannot be read.  Needs a connection to SPI.
+ */
+void
+inval_carrier_renumber(Oid trigger)
+{
+	InvalDefinition *definition = carrier_read_trigger(trigger, INVAL_CARRIER_ERROR);
+	ListCell   *lc;
+
+	if (definition == NULL)
+		return;
+	foreach(lc, inval_carriers_all())
+	{
+		const InvalDefinition *other = lfirst(lc);
+
+		if (other->carrier == trigger ||
+			inval_definition_id(other) != inval_definition_id(definition))
+			continue;
+		definition->options[RULE_ID] = NULL;
+		(void) inval_carrier_put(definition);
+		return;
+	}
+}
+
+/*
+ * Writes a rule down: a new one, which gets a number; or, if it has one
+ * already, in place of what was written.  Returns the number.  Needs a
+ * connection to SPI.  Holds a ShareRowExclusiveLock on the relation from then
+ * on (none for a materialized view).
+ */
+int32
+inval_carrier_put(InvalDefinition *definition)
+{
+	if (definition->options[RULE_ID] == NULL)
+		definition->options[RULE_ID] = psprintf("%d", carrier_new_id(definition->relation));
+	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
+		inval_carrier_put_server(definition);
+	else
+		carrier_put_trigger(definition);
+	return inval_definition_id(definition);
+}
+
+/*
+ * Drops a rule.  Needs a connection to SPI.  Holds an AccessExclusiveLock on
+ * the table from then on, as DROP TRIGGER does.
+ */
+void
+inval_carrier_drop(const InvalDefinition *definition)
+{
+	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
+	{
+		inval_store_remove(INVAL_STORE_RULE, definition->options[RULE_ID]);
+		return;
+	}
+	dropping = true;
+	PG_TRY();
+	{
+		inval_catalog_run(psprintf("DROP TRIGGER %s ON %s",
+								   quote_identifier(carrier_trigger_name(definition)),
+								   inval_catalog_relation_name(definition->relation)));
+	}
+	PG_FINALLY();
+	{
+		dropping = false;
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Whether a carrier that is being dropped just now is dropped by us: because
+ * the rule is no longer wanted, not because its table goes.
+ */
+bool
+inval_carrier_is_dropping(void)
+{
+	return dropping;
+}
+
+static List *
+carrier_from_trigger(List *list, Oid relation, Oid trigger, int nargs, char **args,
+					 InvalCarrierUnread *unread)
+{
+	InvalDefinition *definition = palloc0(sizeof(InvalDefinition));
+	const char *unknown = NULL;
+	int			i;
+
+	definition->relation = relation;
+	definition->carrier = trigger;
+	for (i = 0; i + 1 < nargs; i += 2)
+		if (!inval_definition_set(definition, args[i], pstrdup(args[i + 1])))
+			unknown = args[i];
+	return inval_carrier_check(definition, unknown, unread) ? lappend(list, definition) : list;
+}
+
+static List *
+carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc, InvalCarrierUnread *unread)
+{
+	Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+	bool		isnull;
+	Datum		value;
+	char	  **args;
+	char	   *place;
+	int			i;
+
+	/* The arguments, each ended by a zero: see RelationBuildTriggers. */
+	value = heap_getattr(tuple, Anum_pg_trigger_tgargs, desc, &isnull);
+	if (isnull)
+		elog(ERROR, "tgargs is null in trigger %u", form->oid);
+	place = VARDATA_ANY(DatumGetByteaPP(value));
+	args = palloc(form->tgnargs * sizeof(char *));
+	for (i = 0; i < form->tgnargs; i++)
+	{
+		args[i] = pstrdup(place);
+		place += strlen(place) + 1;
+	}
+	return carrier_from_trigger(list, form->tgrelid, form->oid, form->tgnargs, args, unread);
+}
+
+static int
+carrier_compare(const ListCell *a, const ListCell *b)
+{
+	int32		first = inval_definition_id(lfirst(a));
+	int32		second = inval_definition_id(lfirst(b));
+
+	return first < second ? -1 : first > second;
+}
+
+/*
+ * A number that no rule has.  The sequence may lie behind the rules, after a
+ * dump of the schema alone was restored.
+ */
+static int32
+carrier_new_id(Oid relation)
+{
+	for (;;)
+	{
+		bool		isnull;
+		int32		id;
+
+		inval_catalog_execute(psprintf("SELECT pg_catalog.nextval(%s)::pg_catalog.int4",
+									   quote_literal_cstr(inval_catalog_name("inval_rule_id_seq"))),
+							  0, NULL, NULL, NULL);
+		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+										 1, &isnull));
+		if (inval_carrier_find(id) == NULL &&
+			!OidIsValid(get_trigger_oid(relation, psprintf(INVAL_CARRIER_PREFIX "%d", id), true)))
+			return id;
+	}
+}
+
+/*
+ * The name of the trigger that carries a rule, or will.
+ */
+static char *
+carrier_trigger_name(const InvalDefinition *definition)
+{
+	char	   *name;
+
+	if (!OidIsValid(definition->carrier))
+		return psprintf(INVAL_CARRIER_PREFIX "%s", definition->options[RULE_ID]);
+	name = inval_carrier_name(definition->carrier);
+	if (name == NULL)
+		elog(ERROR, "cache lookup failed for trigger %u", definition->carrier);
+	return name;
+}
+
+static void
+carrier_put_trigger(InvalDefinition *definition)
+{
+	Oid			relid = definition->relation;
+	char	   *name = carrier_trigger_name(definition);
+	StringInfoData arguments;
+	int			i;
+
+	initStringInfo(&arguments);
+	for (i = 0; i < RULE_OPTIONS; i++)
+		if (definition->options[i] != NULL)
+			appendStringInfo(&arguments, "%s%s, %s", arguments.len > 0 ? ", " : "",
+							 quote_literal_cstr(inval_definition_name(i)),
+							 quote_literal_cstr(definition->options[i]));
+	inval_catalog_run(psprintf("CREATE OR REPLACE TRIGGER %s BEFORE %s ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s(%s)",
+							   quote_identifier(name),
+							   get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ?
+							   "DELETE" : "TRUNCATE",
+							   inval_catalog_relation_name(relid),
+							   inval_catalog_name("inval_rule_carrier"), arguments.data));
+	definition->carrier = get_trigger_oid(relid, name, false);
+	inval_catalog_depend_on_extension(TriggerRelationId, definition->carrier);
+}

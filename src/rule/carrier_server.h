@@ -1,0 +1,13 @@
+/*
+ * carrier_server.h
+ *		The rules of materialized views, which are foreign servers.
+ */
+#ifndef INVAL_CARRIER_SERVER_H
+#define INVAL_CARRIER_SERVER_H
+
+#include "rule/carrier_check.h"
+
+extern List *inval_carrier_servers(List *list, Oid relation, InvalCarrierUnread *unread);
+extern void inval_carrier_put_server(InvalDefinition *definition);
+
+#endif							/* INVAL_CARRIER_SERVER_H */

@@ -1,0 +1,364 @@
+/*
+ * rule.c
+ *		The rules of a relation, ready to be applied to its rows.
+ *
+ * The rules of a relation are its own and those of everything that it is a
+ * partition or an inheritance child of.  They are read from their carriers
+ * once per session and relation, compiled (templates bound to columns) and
+ * kept until something changes that they were made from: the relation itself,
+ * an ancestor, or a table that a path or a query leads to.
+ *
+ * Whoever changes a row of a tracked table needs no privilege on our objects:
+ * carriers are read from the catalogs.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "base/catalog.h"
+#include "rule/carrier.h"
+#include "rule/family.h"
+#include "rule/rule.h"
+
+static HTAB *relation_rules = NULL;
+static InvalRelationRules *last_rules = NULL;	/* asked for last; never removed */
+static HTAB *sources = NULL;	/* what rules of other relations depend on */
+
+static void rules_begin(void);
+static void rules_relcache_callback(Datum arg, Oid relid);
+static void rules_server_callback(Datum arg, int cacheid, uint32 hash);
+static void rules_depend_on(Oid relid);
+static void rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
+					   InvalRuleFilter filter, void *arg);
+static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
+							  MemoryContext context);
+static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
+							  Relation relation, MemoryContext context);
+static void rule_error_context(void *arg);
+
+/*
+ * The rules of a relation, without those that are off.  Valid until the end of
+ * the transaction: a change that arrives meanwhile makes the next call compile
+ * anew, into another place.
+ */
+InvalRelationRules *
+inval_rules_of(Relation relation)
+{
+	Oid			relid = RelationGetRelid(relation);
+	InvalRelationRules *entry;
+	bool		found;
+
+	/* Rows come in runs. */
+	if (likely(last_rules != NULL && last_rules->relid == relid && last_rules->valid))
+		return last_rules;
+	if (unlikely(relation_rules == NULL))
+		rules_begin();
+	entry = hash_search(relation_rules, &relid, HASH_ENTER, &found);
+	last_rules = entry;
+	if (likely(found && entry->valid))
+		return entry;
+	if (!found)
+	{
+		entry->valid = false;
+		entry->context = NULL;
+	}
+
+	/* Somebody further up may still use the old ones. */
+	if (entry->context != NULL)
+		MemoryContextSetParent(entry->context, TopTransactionContext);
+	entry->context = NULL;
+	entry->nrules = 0;
+	entry->rules = NULL;
+
+	/*
+	 * An invalidation that arrives while loading must not be lost, so the
+	 * entry is valid from here on; an error half-way makes it invalid again.
+	 */
+	entry->valid = true;
+	PG_TRY();
+	{
+		entry->context = AllocSetContextCreate(TopMemoryContext,
+											   "inval rules of a relation",
+											   ALLOCSET_SMALL_SIZES);
+		rules_load(entry, relation, inval_family_ancestors(relid), NULL, NULL);
+	}
+	PG_CATCH();
+	{
+		entry->valid = false;
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	return entry;
+}
+
+/*
+ * The rules that the relations "trackers" (a list of OIDs) have of their own,
+ * bound to the columns of "relation", without those that are off and those that
+ * the filter (NULL: none) does not want.  Allocated in "context"; not kept.
+ */
+InvalRelationRules *
+inval_rules_from(Relation relation, List *trackers, InvalRuleFilter filter, void *arg,
+				 MemoryContext context)
+{
+	InvalRelationRules *rules = MemoryContextAllocZero(context, sizeof(InvalRelationRules));
+
+	rules->relid = RelationGetRelid(relation);
+	rules->context = context;
+	rules_load(rules, relation, trackers, filter, arg);
+	return rules;
+}
+
+static void
+rules_begin(void)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(Oid);
+	sources = hash_create("inval rule sources", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	ctl.entrysize = sizeof(InvalRelationRules);
+	relation_rules = hash_create("inval rules", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(rules_relcache_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, rules_server_callback, (Datum) 0);
+}
+
+static void
+rules_relcache_callback(Datum arg, Oid relid)
+{
+	InvalRelationRules *entry;
+	HASH_SEQ_STATUS status;
+
+	(void) arg;
+	if (OidIsValid(relid) && hash_search(sources, &relid, HASH_FIND, NULL) == NULL)
+	{
+		entry = hash_search(relation_rules, &relid, HASH_FIND, NULL);
+		if (entry != NULL)
+			entry->valid = false;
+		return;
+	}
+	hash_seq_init(&status, relation_rules);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		entry->valid = false;
+}
+
+/*
+ * Rules of materialized views are foreign servers.
+ */
+static void
+rules_server_callback(Datum arg, int cacheid, uint32 hash)
+{
+	(void) cacheid;
+	(void) hash;
+	rules_relcache_callback(arg, InvalidOid);
+}
+
+static void
+rules_depend_on(Oid relid)
+{
+	if (unlikely(sources == NULL))
+		rules_begin();
+	(void) hash_search(sources, &relid, HASH_ENTER, NULL);
+}
+
+/*
+ * The ancestors are opened under a lock that is given back: what is compiled
+ * is invalidated when they change.
+ */
+static void
+rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
+		   InvalRuleFilter filter, void *arg)
+{
+	int			room = 0;
+	ListCell   *lc;
+
+	foreach(lc, trackers)
+	{
+		Oid			relid = lfirst_oid(lc);
+		bool		self = relid == RelationGetRelid(relation);
+		Relation	tracked;
+		ListCell   *carrier;
+
+		if (!self)
+			rules_depend_on(relid);
+		tracked = self ? relation : try_relation_open(relid, AccessShareLock);
+		if (tracked == NULL)
+			continue;
+		/* One that cannot be read is in the way of writers, not of DROP. */
+		foreach(carrier, filter != NULL ? inval_carriers_readable(tracked) :
+				inval_carriers_of(tracked))
+		{
+			const InvalDefinition *definition = lfirst(carrier);
+
+			if (strcmp(inval_definition_get(definition, RULE_STATE), "off") == 0 ||
+				(filter != NULL && !filter(definition, arg)))
+				continue;
+			if (entry->nrules == room)
+			{
+				MemoryContext old = MemoryContextSwitchTo(entry->context);
+
+				room = Max(4, room * 2);
+				entry->rules = entry->rules == NULL ? palloc(room * sizeof(InvalRule)) :
+					repalloc(entry->rules, room * sizeof(InvalRule));
+				MemoryContextSwitchTo(old);
+			}
+			inval_rule_compile(&entry->rules[entry->nrules], definition, relation,
+							   tracked, entry->context);
+			entry->nrules++;
+		}
+		if (!self)
+			relation_close(tracked, AccessShareLock);
+	}
+}
+
+/*
+ * Makes a rule ready for the rows of a relation, which is "tracked" itself or
+ * belongs to it.  What the rule points to is allocated in "context".  A rule
+ * that does not fit the relation is an error.
+ */
+void
+inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
+				   Relation relation, Relation tracked, MemoryContext context)
+{
+	ErrorContextCallback callback;
+	const char *field = inval_definition_get(definition, RULE_FIELD);
+	const char *delivery = inval_definition_get(definition, RULE_DELIVERY);
+	const char *via = inval_definition_get(definition, RULE_VIA);
+	InvalRenderSource source;
+	ListCell   *lc;
+
+	memset(rule, 0, sizeof(*rule));
+	rule->id = (uint32) inval_definition_id(definition);
+
+	callback.callback = rule_error_context;
+	callback.arg = rule;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	if (!inval_action_from_name(inval_definition_get(definition, RULE_ACTION), &rule->action))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("action \"%s\" is not supported by this version of inval",
+						inval_definition_get(definition, RULE_ACTION))));
+	if (strcmp(inval_definition_get(definition, RULE_STATE), "shadow") == 0)
+		rule->lane = INVAL_LANE_SHADOW;
+	else if (strcmp(delivery, "background") == 0)
+		rule->lane = INVAL_LANE_WORKER;
+	else
+		rule->lane = INVAL_LANE_COMMIT;
+
+	rule_bind_targets(rule, definition, context);
+	rule->repeat_ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
+	source.relation = relation;
+	source.tracked = tracked;
+	source.via = NULL;
+	if (via != NULL)
+	{
+		rule->via = inval_via_bind(via, tracked, relation, context);
+		source.via = rule->via;
+	}
+	rule->key = inval_render_bind(inval_template_parse(inval_definition_get(definition, RULE_KEY), "key"),
+								  &source, context);
+	if (field != NULL)
+		rule->field = inval_render_bind(inval_template_parse(field, "field"),
+										&source, context);
+	rule->plain = rule->via == NULL && !rule->key->manifold &&
+		(rule->field == NULL || !rule->field->manifold);
+	rule_bind_changes(rule, definition, relation, context);
+	foreach(lc, inval_rule_reads(rule))
+	{
+		rules_depend_on(lfirst_oid(lc));
+	}
+	error_context_stack = callback.previous;
+}
+
+/*
+ * The relations (a list of OIDs) whose rows a rule looks up.
+ */
+List *
+inval_rule_reads(const InvalRule *rule)
+{
+	List	   *reads = NIL;
+
+	if (rule->via != NULL)
+		reads = list_concat_copy(reads, rule->via->lookup->relations);
+	reads = list_concat_copy(reads, inval_render_reads(rule->key));
+	if (rule->field != NULL)
+		reads = list_concat_copy(reads, inval_render_reads(rule->field));
+	return reads;
+}
+
+/*
+ * Whether this transaction has written to what the rule looks up: then the
+ * row's keys are those that it feeds now, and those that it fed before.
+ */
+bool
+inval_rule_is_touched(InvalRule *rule)
+{
+	return (rule->via != NULL && inval_via_is_touched(rule->via)) ||
+		inval_render_is_touched(rule->key) ||
+		(rule->field != NULL && inval_render_is_touched(rule->field));
+}
+
+static void
+rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
+				  MemoryContext context)
+{
+	List	   *names = inval_definition_list(definition, RULE_TARGETS);
+	ListCell   *lc;
+
+	rule->targets = MemoryContextAlloc(context, list_length(names) * sizeof(InvalTarget *));
+	foreach(lc, names)
+	{
+		rule->targets[rule->ntargets++] = inval_target_by_name(lfirst(lc), false);
+	}
+}
+
+static void
+rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
+				  Relation relation, MemoryContext context)
+{
+	List	   *names = inval_definition_list(definition, RULE_CHANGES);
+	ListCell   *lc;
+
+	if (names == NIL)
+		return;
+	rule->changes = MemoryContextAlloc(context, list_length(names) * sizeof(AttrNumber));
+	foreach(lc, names)
+	{
+		AttrNumber	attnum = get_attnum(RelationGetRelid(relation), lfirst(lc));
+
+		if (attnum == InvalidAttrNumber)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_COLUMN),
+					 errmsg("column \"%s\" of relation \"%s\" does not exist",
+							(char *) lfirst(lc), RelationGetRelationName(relation))));
+		if (attnum < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
+					 errmsg("system column \"%s\" cannot be in the list of changes",
+							(char *) lfirst(lc))));
+#ifdef ATTRIBUTE_GENERATED_VIRTUAL
+		/* Triggers see NULL, so no UPDATE would ever count. */
+		if (TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attgenerated ==
+			ATTRIBUTE_GENERATED_VIRTUAL)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("virtual generated column \"%s\" cannot be in the list of changes",
+							(char *) lfirst(lc)),
+					 errhint("Name the columns that it is computed from.")));
+#endif
+		rule->changes[rule->nchanges++] = attnum;
+	}
+}
+
+static void
+rule_error_context(void *arg)
+{
+	if (((InvalRule *) arg)->id != 0)	/* else it is being made */
+		errcontext("inval rule %u", ((InvalRule *) arg)->id);
+}

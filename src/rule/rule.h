@@ -1,0 +1,57 @@
+/*
+ * rule.h
+ *		The rules of a relation, ready to be applied to its rows.
+ */
+#ifndef INVAL_RULE_H
+#define INVAL_RULE_H
+
+#include "datatype/timestamp.h"
+
+#include "base/entry.h"
+#include "key/render.h"
+#include "key/via.h"
+#include "rule/definition.h"
+#include "target/target.h"
+
+typedef struct InvalRule
+{
+	uint32		id;
+	InvalAction action;
+	InvalLane	lane;
+	InvalVia   *via;			/* NULL: the row itself names the keys */
+	InvalBoundTemplate *key;
+	InvalBoundTemplate *field;	/* NULL: none */
+	int			ntargets;
+	InvalTarget **targets;
+	int			repeat_ms;		/* once more after that; 0: no */
+	bool		plain;			/* one row, one entry, no look-up */
+	int			nchanges;		/* 0: any UPDATE counts */
+	AttrNumber *changes;
+	TimestampTz warned;			/* the transaction, by its start, that was
+								 * told of a foreign key that leads nowhere, */
+	TimestampTz warned_outside; /* and of keys outside a namespace */
+} InvalRule;
+
+typedef struct InvalRelationRules
+{
+	Oid			relid;			/* hash key */
+	bool		valid;
+	MemoryContext context;		/* NULL if there is nothing in it */
+	int			nrules;			/* those that are not off */
+	InvalRule  *rules;
+} InvalRelationRules;
+
+/* Whether a rule is wanted */
+typedef bool (*InvalRuleFilter) (const InvalDefinition *definition, void *arg);
+
+extern InvalRelationRules *inval_rules_of(Relation relation);
+extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
+											InvalRuleFilter filter, void *arg,
+											MemoryContext context);
+extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
+							   Relation relation, Relation tracked,
+							   MemoryContext context);
+extern List *inval_rule_reads(const InvalRule *rule);
+extern bool inval_rule_is_touched(InvalRule *rule);
+
+#endif							/* INVAL_RULE_H */

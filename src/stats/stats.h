@@ -1,0 +1,68 @@
+/*
+ * stats.h
+ *		Counters of rules.
+ */
+#ifndef INVAL_STATS_H
+#define INVAL_STATS_H
+
+#include "base/shared.h"
+
+typedef struct InvalCounts
+{
+	uint64		rows;
+	uint64		coalesced;
+	uint64		skipped;
+	uint64		queued;			/* set when the outbox is written */
+	uint64		at_commit;		/* of those, sent by the commit callback */
+} InvalCounts;
+
+/* The counts as they were when a nesting level began to count */
+typedef struct InvalTallyMark
+{
+	int			level;			/* transaction nesting level, from 2 on */
+	InvalCounts counts;
+} InvalTallyMark;
+
+typedef struct InvalTallyKey
+{
+	uint32		rule;			/* 0: inval_touch */
+	int32		target;			/* its number */
+} InvalTallyKey;
+
+/*
+ * What one rule did in the current transaction.  Kept for the life of the
+ * process, so that pointers to it stay good.
+ */
+typedef struct InvalTally
+{
+	InvalTallyKey key;
+	InvalStatsSlot *slot;		/* NULL: none claimed, or none free */
+	bool		active;			/* on the list of this transaction */
+	struct InvalTally *next;	/* on that list */
+	InvalCounts counts;
+	InvalTallyMark *marks;
+	int			nmarks;
+	int			max_marks;
+} InvalTally;
+
+extern InvalTally *inval_stats_tally(uint32 rule, int32 target);
+extern void inval_stats_count_queued(int32 target, const char *entries, Size length,
+									 bool at_commit);
+
+/* Raises errors if memory is short: before the commit record */
+extern void inval_stats_prepare(void);
+
+/* Cannot fail: may be called after the commit record */
+extern void inval_stats_commit(void);
+extern void inval_stats_commit_target(int32 target, bool delivered, uint64 lag_us);
+extern void inval_stats_forget(void);
+extern void inval_stats_subcommit(void);
+extern void inval_stats_subabort(void);
+
+extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
+extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
+								  uint64 lag_us, bool by_worker);
+extern double inval_stats_lag_ms(const uint64 *buckets, double share);
+extern void inval_stats_clear(void);
+
+#endif							/* INVAL_STATS_H */

@@ -1,0 +1,327 @@
+/*
+ * backlog.c
+ *		Bounds what a long outage of a target leaves in the queue.
+ *
+ * While its target is down, the worker measures from time to time what is queued
+ * for it.  Beyond inval.backlog_max_keys or inval.backlog_max_age the backlog
+ * collapses: in one transaction its rows are deleted, and one entry is queued
+ * that removes everything in the target's namespace (removal.c).  That removes
+ * more than was owed, and nothing less: a key's place in the backlog is taken by
+ * the removal of all keys that start like it.
+ *
+ * So only rows whose every entry removes a key within the namespace collapse.
+ * Others stay: repetitions that are not due, since the removal may come before
+ * their time; entries that the target refuses by themselves, which it would
+ * refuse then, too; keys from before the namespace was changed; what this
+ * version cannot read.  What is queued after it waits for the target as usual,
+ * and when it is too much in its turn, collapses into the same entry.
+ *
+ * Without a namespace, and while the target is paused, which somebody has decided
+ * and will end, nothing is dropped and a warning says that the queue grows.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "utils/rel.h"
+
+#include "base/settings.h"
+#include "base/transaction.h"
+#include "outbox/outbox.h"
+#include "worker/backlog.h"
+#include "worker/refusal.h"
+
+/* Measuring may take this share of the time, one in ... */
+#define MEASURE_SHARE	20
+
+/* No entry is smaller: a head, a rule, a length, a byte of key. */
+#define ENTRY_MIN_BYTES	4
+
+/* The next warning comes when things are so many times worse. */
+#define WARN_AGAIN		10
+
+typedef struct Backlog
+{
+	InvalTarget *target;
+	TimestampTz now;
+	Relation	relation;		/* that rows are deleted from */
+	int64		entries;
+	TimestampTz oldest;			/* of them */
+} Backlog;
+
+static TimestampTz next_measure = 0;	/* 0: the outage has just begun */
+static double warned = 0;		/* how far beyond the limit it was; 0: not yet */
+
+static bool backlog_may_exceed(void);
+static void backlog_measure(Backlog *backlog);
+static bool backlog_count_row(InvalOutboxRow *row, void *arg);
+static bool backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row,
+							bool *is_removal);
+static bool backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
+							   bool *is_removal);
+static double backlog_excess(const Backlog *backlog);
+static void backlog_collapse(Backlog *backlog);
+static bool backlog_drop_row(InvalOutboxRow *row, void *arg);
+static void backlog_queue_removal(const Backlog *backlog);
+static void backlog_announce(const Backlog *backlog);
+static void backlog_warn(const Backlog *backlog, double excess);
+
+/*
+ * Looks, if it is time to, at what is queued for a target that takes nothing.
+ * Returns whether it has collapsed.
+ */
+bool
+inval_backlog_watch(InvalTarget *target)
+{
+	Backlog		backlog = {.target = target, .now = GetCurrentTimestamp()};
+	double		excess;
+	TimestampTz end;
+
+	/* A moment's outage is none: the first look comes after a pause. */
+	if (next_measure == 0)
+		next_measure = TimestampTzPlusMilliseconds(backlog.now, inval_sweep_interval);
+	if (backlog.now < next_measure)
+		return false;
+	backlog_measure(&backlog);
+	excess = backlog_excess(&backlog);
+	end = GetCurrentTimestamp();
+	next_measure = TimestampTzPlusMilliseconds(end, inval_sweep_interval) +
+		(end - backlog.now) * MEASURE_SHARE;
+	if (excess <= 1)
+		return false;
+	if (target->namespace == NULL || inval_url_is_cluster(&target->url) ||
+		pg_atomic_read_u32(&target->health->paused) != 0)
+	{
+		backlog_warn(&backlog, excess);
+		return false;
+	}
+	backlog_collapse(&backlog);
+	return backlog.entries > 0;
+}
+
+/*
+ * The outage is over: the next one is warned of anew.
+ */
+void
+inval_backlog_relax(void)
+{
+	warned = 0;
+	next_measure = 0;
+}
+
+/*
+ * Measures the backlog.
+ */
+static void
+backlog_measure(Backlog *backlog)
+{
+	backlog->entries = 0;
+	if (inval_backlog_max_keys == 0 && inval_backlog_max_age == 0)
+		return;
+	inval_transaction_begin();
+	if (backlog_may_exceed())
+		inval_outbox_scan_all(backlog_count_row, backlog);
+	inval_transaction_commit();
+}
+
+/*
+ * Whether it can be too large at all: most outages are short, and need no look
+ * at all of the queue.
+ */
+static bool
+backlog_may_exceed(void)
+{
+	uint64		blocks = 0;
+	int			table;
+
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		blocks += inval_outbox_blocks(table);
+	if (inval_backlog_max_age > 0)
+		return blocks > 0;
+	return blocks * (BLCKSZ / ENTRY_MIN_BYTES) > (uint64) inval_backlog_max_keys;
+}
+
+static bool
+backlog_count_row(InvalOutboxRow *row, void *arg)
+{
+	Backlog    *backlog = arg;
+	bool		is_removal;
+
+	if (!backlog_is_part(backlog, row, &is_removal) || is_removal)
+		return true;
+	if (backlog->entries == 0 || row->queued_at < backlog->oldest)
+		backlog->oldest = row->queued_at;
+	backlog->entries += row->entries;
+	return true;
+}
+
+/*
+ * Whether a row would collapse; "is_removal": it is what others have collapsed
+ * into before.
+ */
+static bool
+backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_removal)
+{
+	InvalRefusal refusal;
+
+	if (row->target != backlog->target->number || !inval_outbox_is_owed(row) ||
+		(row->lane == INVAL_LANE_REPEAT && row->queued_at > backlog->now) ||
+		inval_outbox_is_waiting(row) ||
+		!backlog_is_covered(backlog->target, row, is_removal))
+		return false;
+	return *is_removal ||
+		!inval_refusal_find(inval_outbox_entry_id(row->xid, row->first), &refusal);
+}
+
+/*
+ * Whether the removal of the target's namespace does all that a row asks for.
+ * Without a namespace every row that can be read counts.
+ */
+static bool
+backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
+				   bool *is_removal)
+{
+	const char *place = row->pack;
+	int			i;
+
+	*is_removal = false;
+	for (i = 0; i < row->entries; i++)
+	{
+		InvalEntry	entry;
+
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (place == NULL || !inval_target_may_have(target, &entry))
+			return false;
+		if (entry.action == INVAL_ACTION_PREFIX)
+			*is_removal = true;
+		else if (entry.action != INVAL_ACTION_DELETE)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * How many times a limit the backlog is.
+ */
+static double
+backlog_excess(const Backlog *backlog)
+{
+	double		keys = 0;
+	double		age = 0;
+
+	if (backlog->entries == 0)
+		return 0;
+	if (inval_backlog_max_keys > 0)
+		keys = (double) backlog->entries / inval_backlog_max_keys;
+	if (inval_backlog_max_age > 0)
+		age = (double) (backlog->now - backlog->oldest) / USECS_PER_SEC /
+			inval_backlog_max_age;
+	return Max(keys, age);
+}
+
+/*
+ * Deletes the rows and queues the removal.  All or nothing is what one
+ * transaction is for; whoever looks at the queue sees one or the other.
+ */
+static void
+backlog_collapse(Backlog *backlog)
+{
+	int			table;
+
+	backlog->entries = 0;
+	inval_transaction_begin();
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	{
+		backlog->relation = inval_outbox_open(table, RowExclusiveLock);
+		if (backlog->relation == NULL)
+			break;				/* the extension is gone */
+		(void) inval_outbox_scan(table, 0, backlog_drop_row, backlog);
+		relation_close(backlog->relation, NoLock);
+	}
+	if (backlog->entries > 0)
+		backlog_queue_removal(backlog);
+	inval_transaction_commit();
+	if (backlog->entries > 0)
+		backlog_announce(backlog);
+}
+
+/*
+ * A row that somebody else is just delivering or moving is left to them.
+ */
+static bool
+backlog_drop_row(InvalOutboxRow *row, void *arg)
+{
+	Backlog    *backlog = arg;
+	bool		is_removal;
+
+	if (!backlog_is_part(backlog, row, &is_removal) ||
+		!inval_outbox_delete(backlog->relation, row))
+		return true;
+	if (is_removal)
+		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	else
+		backlog->entries += row->entries;
+	backlog->oldest = Min(backlog->oldest, row->queued_at);
+	return true;
+}
+
+/*
+ * The entry is as old as the oldest that it stands for.
+ */
+static void
+backlog_queue_removal(const Backlog *backlog)
+{
+	InvalEntry	entry = {.action = INVAL_ACTION_PREFIX,
+		.key = backlog->target->namespace,
+	.key_length = (uint32) backlog->target->namespace_length};
+	InvalOutboxRow row = {.xid = GetTopFullTransactionId(),
+		.target = backlog->target->number,
+		.lane = INVAL_LANE_WORKER,
+		.entries = 1,
+	.queued_at = backlog->oldest};
+	char	   *pack = palloc(inval_entry_size(&entry));
+
+	row.pack = pack;
+	row.pack_length = (Size) (inval_entry_write(pack, &entry) - pack);
+	inval_outbox_write_row(&row);
+	pfree(pack);
+}
+
+static void
+backlog_announce(const Backlog *backlog)
+{
+	InvalTargetHealth *health = backlog->target->health;
+
+	SpinLockAcquire(&health->mutex);
+	health->collapsed_at = backlog->now;
+	health->collapsed_keys = backlog->entries;
+	SpinLockRelease(&health->mutex);
+	ereport(LOG,
+			(errmsg("inval target \"%s\" is down, and its backlog of %lld invalidations is replaced by the removal of its namespace",
+					backlog->target->name, (long long) backlog->entries),
+			 errdetail("All keys that start with \"%s\" are removed when the target is back.",
+					   backlog->target->namespace),
+			 errhint("The limits are inval.backlog_max_keys and inval.backlog_max_age.")));
+}
+
+static void
+backlog_warn(const Backlog *backlog, double excess)
+{
+	bool		paused = pg_atomic_read_u32(&backlog->target->health->paused) != 0;
+
+	if (warned > 0 && excess < warned * WARN_AGAIN)
+		return;
+	warned = excess;
+	ereport(WARNING,
+			(errmsg("%lld invalidations are queued for inval target \"%s\", which is %s",
+					(long long) backlog->entries, backlog->target->name,
+					paused ? "paused" : "down"),
+			 paused ?
+			 errdetail("Nothing is dropped while a target is paused, and the queue goes on growing.") :
+			 errdetail("Nothing is dropped, because %s, and the queue goes on growing.",
+					   inval_url_is_cluster(&backlog->target->url) ?
+					   "a Redis Cluster cannot be searched for the keys of a namespace" :
+					   "the target has no namespace"),
+			 paused ? errhint("Resume the target by inval_resume.") :
+			 errhint("The limits are inval.backlog_max_keys and inval.backlog_max_age.")));
+}

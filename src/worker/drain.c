@@ -1,0 +1,351 @@
+/*
+ * drain.c
+ *		Delivers what is in the outbox, batch by batch.
+ *
+ * A batch is: read some rows that are owed, send their entries, remove the
+ * rows that were confirmed.  The worker does each database step in a short
+ * transaction of its own and has none open while it waits for the target;
+ * inval_drain does the same within its caller's.  Two may work on the same
+ * rows: a key is then deleted twice, and a row once.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "storage/latch.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "outbox/ledger.h"
+#include "outbox/outbox.h"
+#include "stats/stats.h"
+#include "target/delivery.h"
+#include "target/pace.h"
+#include "worker/batch.h"
+#include "worker/drain.h"
+#include "worker/refusal.h"
+#include "worker/requeue.h"
+#include "worker/split.h"
+
+/* What became of the entries of a batch */
+typedef struct DrainAnswers
+{
+	InvalOutcome *outcomes;
+	char	  **errors;
+} DrainAnswers;
+
+static void drain_wait(const InvalTarget *target);
+static bool drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment);
+static void drain_settle(InvalDrain *drain, InvalBatch *batch,
+						 const InvalShipment *shipment);
+static bool drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
+						   const InvalOutcome *outcomes, uint64 horizon);
+static void drain_settle_rows(InvalDrain *drain, InvalBatch *batch,
+							  const DrainAnswers *answers);
+static void drain_settle_row(InvalDrain *drain, Relation relation,
+							 const InvalBatchRow *taken,
+							 const InvalOutcome *outcomes, char **errors);
+static void drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
+						const InvalOutcome *outcomes, TimestampTz now);
+
+/*
+ * Prepares for passes; each begins with inval_drain_rewind.  "own_transactions"
+ * is for the worker, which also is who announcements are for.
+ */
+void
+inval_drain_begin(InvalDrain *drain, InvalTarget *target, bool own_transactions)
+{
+	memset(drain, 0, sizeof(*drain));
+	drain->target = target;
+	drain->own_transactions = own_transactions;
+	drain->context = AllocSetContextCreate(CurrentMemoryContext, "inval batch",
+										   ALLOCSET_DEFAULT_SIZES);
+}
+
+/*
+ * Starts a pass: through all of the outbox, or through what was announced
+ * since the last one (inval_outbox_announce).  The second is what makes a
+ * wake-up cheap; the first finds what nobody announced, such as the rows of a
+ * transaction that was prepared elsewhere.
+ */
+void
+inval_drain_rewind(InvalDrain *drain, bool whole)
+{
+	drain->whole = whole;
+	drain->whole_pass = whole;
+	drain->entered = false;
+	drain->look_started = inval_clock_us();
+	drain->pass_started = drain->look_started;
+	memset(drain->cursors, 0, sizeof(drain->cursors));
+	drain->cursors[0].active = true;
+	drain->found = 0;
+	drain->open = 0;
+	drain->next_due = 0;
+}
+
+void
+inval_drain_end(InvalDrain *drain)
+{
+	MemoryContextDelete(drain->context);
+}
+
+/*
+ * Delivers the next batch over the target's connection, which must be there.
+ */
+InvalDrainResult
+inval_drain_batch(InvalDrain *drain)
+{
+	MemoryContext old;
+	InvalBatch	batch;
+	InvalShipment shipment;
+	bool		sent = true;
+	int			i;
+
+	drain_wait(drain->target);
+	MemoryContextReset(drain->context);
+	old = MemoryContextSwitchTo(drain->context);
+
+	inval_batch_gather(&batch, drain);
+	if (batch.nrows > 0)
+	{
+		sent = drain_send(drain, &batch, &shipment);
+		inval_pace_sent(drain->target, batch.nsent);
+		drain_settle(drain, &batch, &shipment);
+		drain->found += batch.entries;
+	}
+	MemoryContextSwitchTo(old);
+
+	if (!sent)
+		return INVAL_DRAIN_FAILED;
+	for (i = 0; i < INVAL_DRAIN_CURSORS; i++)
+		if (drain->cursors[i].active)
+			return INVAL_DRAIN_MORE;
+	return INVAL_DRAIN_PASSED;
+}
+
+/*
+ * Waits until the target's rate allows the next batch.
+ */
+static void
+drain_wait(const InvalTarget *target)
+{
+	long		wait_ms;
+
+	while ((wait_ms = inval_pace_wait_ms(target)) > 0)
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 wait_ms, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/*
+ * Sends a batch.  Returns false if the target failed on the way.
+ */
+static bool
+drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment)
+{
+	bool		alive;
+	int			i;
+
+	inval_shipment_init(shipment, drain->target, true);
+	for (i = 0; i < batch->nsent; i++)
+		inval_shipment_add(shipment, &batch->sent[i]);
+	inval_shipment_seal(shipment);
+	alive = inval_shipment_send_singly(shipment, batch->sent, drain->target);
+	if (alive)
+		for (i = 0; i < shipment->entries; i++)
+			drain->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
+	return alive;
+}
+
+/*
+ * Sees that what was confirmed is owed no more, and counts.  Most transactions
+ * have queued one row: for those a note in the ledger is enough, which writes
+ * no WAL.  Only the worker does so, which empties the tables before the ledger
+ * forgets; and not for what is older than the worker, which may be another
+ * database's, copied from a template.
+ */
+static void
+drain_settle(InvalDrain *drain, InvalBatch *batch, const InvalShipment *shipment)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint64		horizon = Max(drain->note_from, inval_ledger_horizon());
+	DrainAnswers answers;
+	int			left = 0;
+	int			i;
+
+	/* From what was sent to the entries of rows */
+	answers.outcomes = palloc(batch->entries * sizeof(InvalOutcome));
+	answers.errors = palloc(batch->entries * sizeof(char *));
+	for (i = 0; i < batch->entries; i++)
+	{
+		answers.outcomes[i] = shipment->outcomes[batch->sent_as[i]];
+		answers.errors[i] = shipment->errors[batch->sent_as[i]];
+	}
+
+	for (i = 0; i < batch->nrows; i++)
+	{
+		InvalBatchRow *row = &batch->rows[i];
+		const InvalOutcome *outcomes = answers.outcomes + row->number;
+
+		drain_count(drain, row, outcomes, now);
+		row->settled = drain_note_row(drain, row, outcomes, horizon);
+		left += !row->settled;
+	}
+	if (left > 0)
+		drain_settle_rows(drain, batch, &answers);
+}
+
+/*
+ * Notes a row as confirmed in the ledger, if that is where such is noted, it
+ * is, and the ledger will remember.  A row of which parts are left goes on as
+ * it is.  Returns whether nothing needs to be done for it in the outbox.
+ */
+static bool
+drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
+			   const InvalOutcome *outcomes, uint64 horizon)
+{
+	const InvalOutboxRow *row = &taken->row;
+	InvalLedgerState state = row->again && !inval_requeue_comes_again(row) ?
+		INVAL_LEDGER_REPEATED : INVAL_LEDGER_CONFIRMED;
+	int			i;
+
+	for (i = 0; i < taken->taken; i++)
+		if (outcomes[i] != INVAL_OUTCOME_CONFIRMED)
+			return false;
+	if (taken->from + taken->taken < row->entries)
+		return true;
+	if (drain->note_from == 0 || !inval_requeue_can_note(row, horizon))
+		return false;
+	if (inval_ledger_note(row->xid, state))
+		drain->confirmed += row->entries;
+	inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	return true;
+}
+
+/*
+ * Removes the other rows from the outbox.
+ */
+static void
+drain_settle_rows(InvalDrain *drain, InvalBatch *batch, const DrainAnswers *answers)
+{
+	Relation	relation = NULL;
+	int			table = -1;
+	int			i;
+
+	inval_drain_start_transaction(drain);
+	for (i = 0; i < batch->nrows; i++)
+	{
+		InvalOutboxRow *row = &batch->rows[i].row;
+		int			number = batch->rows[i].number;
+
+		if (batch->rows[i].settled)
+			continue;
+		if (row->table != table)
+		{
+			if (relation != NULL)
+				relation_close(relation, NoLock);
+			table = row->table;
+			relation = inval_outbox_open(table, RowExclusiveLock);
+			if (relation == NULL)
+				break;			/* the extension is gone */
+		}
+		drain_settle_row(drain, relation, &batch->rows[i], answers->outcomes + number,
+						 answers->errors + number);
+	}
+	if (relation != NULL)
+		relation_close(relation, NoLock);
+	inval_drain_commit_transaction(drain);
+}
+
+static void
+drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *taken,
+				 const InvalOutcome *outcomes, char **errors)
+{
+	const InvalOutboxRow *row = &taken->row;
+	int64		id = inval_outbox_entry_id(row->xid, row->first);
+	int			done = 0;
+	int			refused = 0;
+	int			i;
+
+	for (i = 0; i < taken->taken; i++)
+	{
+		done += outcomes[i] == INVAL_OUTCOME_CONFIRMED;
+		refused += outcomes[i] == INVAL_OUTCOME_REFUSED;
+	}
+
+	if (done == taken->taken)
+	{
+		if (inval_outbox_delete(relation, row))
+		{
+			drain->confirmed += row->entries;
+			if (inval_requeue_comes_again(row))
+				inval_requeue_waiting(row);
+		}
+		inval_refusal_forget(id);
+	}
+	else if (refused > 0 && row->entries == 1 && row->table >= INVAL_OUTBOX_GROUP)
+		inval_refusal_note(id, errors[0]);
+	else if (refused > 0)
+	{
+		/*
+		 * One poisonous entry must hold up neither its neighbours nor the
+		 * emptying of a table that is written at commit.
+		 */
+		if (inval_outbox_delete(relation, row))
+		{
+			inval_drain_split(taken, outcomes, errors);
+			drain->confirmed += taken->from + done;
+		}
+	}
+	else if ((done > 0 || taken->taken < row->entries) &&
+			 inval_outbox_delete(relation, row))
+	{
+		/* What a lost node has yet to take must not be sent to others again. */
+		inval_drain_keep_rest(taken, outcomes);
+		drain->confirmed += taken->from + done;
+	}
+	/* Else it stays as it is. */
+}
+
+/*
+ * Adds a row's outcomes to the counters of its rules.  What waited for standbys
+ * was counted when it was delivered first.
+ */
+static void
+drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
+			const InvalOutcome *outcomes, TimestampTz now)
+{
+	const InvalOutboxRow *row = &taken->row;
+	uint64		lag_us = (uint64) Max(now - row->queued_at, 0);
+	const char *place = row->pack;
+	InvalStatsSlot *slot = NULL;
+	uint32		rule = 0;
+	uint64		run = 0;
+	bool		counted = inval_outbox_is_waiting(row);
+	int			i;
+
+	for (i = 0; i < taken->from + taken->taken; i++)
+	{
+		InvalEntry	entry;
+
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (i < taken->from)
+			continue;
+		if (i == taken->from || entry.rule != rule)
+		{
+			inval_stats_delivered(slot, run, lag_us, true);
+			run = 0;
+			rule = entry.rule;
+			slot = inval_stats_slot(rule, drain->target->name);
+		}
+		if (outcomes[i - taken->from] == INVAL_OUTCOME_CONFIRMED)
+			run += counted ? 0 : 1;
+		else if (slot != NULL)
+			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);
+	}
+	inval_stats_delivered(slot, run, lag_us, true);
+}

@@ -1,0 +1,524 @@
+/*
+ * gather.c
+ *		Reads a batch from the outbox: fairly, and each key once.
+ *
+ * Rows of small transactions are read in the order in which they lie in the
+ * tables.  Large rows, as a statement over many rows leaves them by the
+ * thousand, are only noticed on the way: they are read by cursors of their own,
+ * and every batch has an equal share of each cursor.  So what was queued last
+ * does not wait until the largest purge is through, nor does one rule's wait
+ * for another's.  Rules share the cursors for large rows by their numbers.
+ * While large rows are left, the cursor for small ones begins again whenever
+ * somebody announces new ones, and now and then anyhow.
+ *
+ * Entries that invalidate the same are sent once, whichever transactions they
+ * are of.
+ *
+ * Where a target has a rate, a row is delivered in parts, so that the rate is
+ * kept within a second too.  How far is remembered here only: if the pass ends,
+ * all of the row is delivered once more.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#include "base/settings.h"
+#include "base/transaction.h"
+#include "target/pace.h"
+#include "worker/batch.h"
+#include "worker/refusal.h"
+#include "worker/removal.h"
+#include "worker/requeue.h"
+
+/* Bytes of entries in one batch */
+#define BATCH_MAX_BYTES		(8 * 1024 * 1024)
+
+/* A row with more entries is large. */
+#define SMALL_ENTRIES		64
+
+/*
+ * While large rows are left, all tables are looked at again after so many times
+ * as long as that took the last time, but not more often than inval.sweep_interval.
+ */
+#define LOOK_AGAIN_FACTOR	10
+
+/* The set of what is sent */
+typedef struct SentEntry
+{
+	int			number;
+	uint32		hash;
+	char		status;
+} SentEntry;
+
+#define SH_PREFIX sent
+#define SH_ELEMENT_TYPE SentEntry
+#define SH_KEY_TYPE int
+#define SH_KEY number
+#define SH_HASH_KEY(tb, key) \
+	inval_entry_hash(&((InvalBatch *) (tb)->private_data)->sent[key])
+#define SH_EQUAL(tb, a, b) \
+	inval_entry_equal(&((InvalBatch *) (tb)->private_data)->sent[a], \
+					  &((InvalBatch *) (tb)->private_data)->sent[b])
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, a) ((a)->hash)
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* One reading of a batch */
+typedef struct Gathering
+{
+	InvalBatch *batch;
+	InvalDrain *drain;
+	InvalDrainCursor *cursor;	/* whose turn it is */
+	int			may_send;		/* how far it may fill the batch */
+	bool		took;			/* it has taken something */
+	bool		stopped;		/* it has had its share, or has come to its end */
+	bool		full;			/* nobody may take more */
+	sent_hash  *sent;
+	TimestampTz now;
+} Gathering;
+
+static void gather_look_again(InvalDrain *drain);
+static int	gather_round(Gathering *gathering, int limit, bool first);
+static void gather_from(Gathering *gathering, InvalDrainCursor *cursor);
+static BlockNumber gather_first_block(InvalDrain *drain, InvalDrainCursor *cursor);
+static void gather_finish_cursor(InvalDrain *drain, InvalDrainCursor *cursor);
+static bool gather_visit(InvalOutboxRow *row, void *arg);
+static bool gather_is_due(InvalDrain *drain, const InvalOutboxRow *row, TimestampTz now);
+static InvalDrainCursor *gather_cursor_of(InvalDrain *drain, const InvalOutboxRow *row);
+static void gather_note_large(InvalDrainCursor *cursor, const InvalOutboxRow *row);
+static bool gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id);
+static void gather_take_entries(Gathering *gathering, InvalBatchRow *taken, bool whole);
+static void gather_add_entry(Gathering *gathering, const InvalEntry *entry);
+static int	place_compare(const InvalDrainPlace *a, const InvalDrainPlace *b);
+static InvalDrainPlace place_of(const InvalOutboxRow *row);
+
+/*
+ * Reads what comes next, in the drain's memory context and, if it has its own,
+ * in a transaction of its own.  A batch without rows means that nothing was met
+ * where this one looked; the pass may go on all the same.
+ */
+void
+inval_batch_gather(InvalBatch *batch, InvalDrain *drain)
+{
+	Gathering	gathering = {0};
+	int			limit = inval_pace_batch(drain->target);
+
+	memset(batch, 0, sizeof(*batch));
+	gathering.batch = batch;
+	gathering.drain = drain;
+	gathering.now = GetCurrentTimestamp();
+	inval_drain_start_transaction(drain);
+	gathering.sent = sent_create(CurrentMemoryContext, 256, batch);
+
+	gather_look_again(drain);
+	/* Each has its share; then what is left goes to whoever can use it. */
+	if (gather_round(&gathering, limit, true) > 1 && batch->nsent < limit)
+		(void) gather_round(&gathering, limit, false);
+	inval_drain_commit_transaction(drain);
+}
+
+/*
+ * While large rows are left, keeps up with what is queued meanwhile.
+ */
+static void
+gather_look_again(InvalDrain *drain)
+{
+	InvalDrainCursor *small = &drain->cursors[0];
+	uint64		now;
+	int			i;
+
+	if (small->active || !drain->own_transactions)
+		return;
+	for (i = 1; i < INVAL_DRAIN_CURSORS && !drain->cursors[i].active; i++)
+		;
+	if (i == INVAL_DRAIN_CURSORS)
+		return;
+	now = inval_clock_us();
+	drain->whole = now >= drain->look_again;
+	if (drain->whole)
+		drain->look_started = now;
+	memset(small, 0, sizeof(*small));
+	small->active = true;
+	drain->entered = false;
+}
+
+/*
+ * Lets each cursor take up to its share.  In the "first" round each takes
+ * something, so it is another's turn to be first in the next batch.  Returns how
+ * many cursors there were.
+ */
+static int
+gather_round(Gathering *gathering, int limit, bool first)
+{
+	InvalDrain *drain = gathering->drain;
+	int			active = 0;
+	int			i;
+
+	for (i = 0; i < INVAL_DRAIN_CURSORS; i++)
+		active += drain->cursors[i].active;
+	for (i = 0; i < INVAL_DRAIN_CURSORS && !gathering->full; i++)
+	{
+		InvalDrainCursor *cursor =
+			&drain->cursors[(drain->turn + i) % INVAL_DRAIN_CURSORS];
+
+		if (!cursor->active || gathering->batch->nsent >= limit)
+			continue;
+		gathering->took = !first;
+		gathering->may_send = first ?
+			Min(gathering->batch->nsent + Max(limit / active, 1), limit) : limit;
+		gather_from(gathering, cursor);
+	}
+	if (first)
+		drain->turn = (drain->turn + 1) % INVAL_DRAIN_CURSORS;
+	return active;
+}
+
+/*
+ * Lets one cursor go on.
+ */
+static void
+gather_from(Gathering *gathering, InvalDrainCursor *cursor)
+{
+	InvalDrain *drain = gathering->drain;
+
+	gathering->cursor = cursor;
+	gathering->stopped = false;
+	while (cursor->next.table < INVAL_OUTBOX_TABLES)
+	{
+		BlockNumber block = gather_first_block(drain, cursor);
+
+		if (BlockNumberIsValid(block) &&
+			!inval_outbox_scan(cursor->next.table, block, gather_visit, gathering))
+		{
+			/* The extension is gone. */
+			memset(drain->cursors, 0, sizeof(drain->cursors));
+			gathering->full = true;
+			return;
+		}
+		if (gathering->stopped)
+			return;
+		cursor->next.table++;
+		ItemPointerSet(&cursor->next.tid, 0, 0);
+		if (cursor == &drain->cursors[0])
+			drain->entered = false;
+		else if (cursor->next.table > cursor->last.table)
+			break;
+	}
+	gather_finish_cursor(drain, cursor);
+}
+
+/*
+ * Where the look at a table begins or goes on; InvalidBlockNumber if there is
+ * nothing to look at.
+ */
+static BlockNumber
+gather_first_block(InvalDrain *drain, InvalDrainCursor *cursor)
+{
+	BlockNumber low;
+
+	if (cursor != &drain->cursors[0] || drain->entered)
+		return ItemPointerGetBlockNumberNoCheck(&cursor->next.tid);
+	drain->entered = true;
+	if (!drain->own_transactions)
+		return 0;				/* the announcements are the worker's */
+	low = pg_atomic_exchange_u32(&drain->target->health->low_block[cursor->next.table],
+								 InvalidBlockNumber);
+	if (drain->whole)
+		low = 0;
+	if (BlockNumberIsValid(low))
+		ItemPointerSet(&cursor->next.tid, low, 0);
+	return low;
+}
+
+/*
+ * A cursor has come to its end.
+ */
+static void
+gather_finish_cursor(InvalDrain *drain, InvalDrainCursor *cursor)
+{
+	if (cursor == &drain->cursors[0])
+	{
+		cursor->active = false;
+		if (drain->whole)
+		{
+			uint64		now = inval_clock_us();
+
+			drain->look_again = now +
+				Max((uint64) inval_sweep_interval * 1000,
+					LOOK_AGAIN_FACTOR * (now - drain->look_started));
+		}
+		return;
+	}
+	cursor->active = cursor->again;
+	cursor->again = false;
+	cursor->next = cursor->again_next;
+	cursor->last = cursor->again_last;
+	cursor->part_id = 0;
+}
+
+static bool
+gather_visit(InvalOutboxRow *row, void *arg)
+{
+	Gathering  *gathering = arg;
+	InvalDrain *drain = gathering->drain;
+	InvalDrainCursor *cursor = gathering->cursor;
+	InvalDrainPlace place = place_of(row);
+	InvalDrainCursor *whose;
+	int64		id = inval_outbox_entry_id(row->xid, row->first);
+
+	if (cursor != &drain->cursors[0] && place_compare(&place, &cursor->last) > 0)
+	{
+		gather_finish_cursor(drain, cursor);
+		gathering->stopped = true;
+		return false;
+	}
+	if (row->target != drain->target->number ||
+		place_compare(&place, &cursor->next) < 0 ||
+		!inval_outbox_is_owed(row) || !gather_is_due(drain, row, gathering->now) ||
+		!inval_outbox_is_ripe(row, gathering->now) ||
+		!inval_refusal_is_due(id, gathering->now))
+		return true;
+	if (!inval_outbox_is_readable(row))
+	{
+		/* It stays queued, is shown, and is none of its neighbours' business. */
+		inval_refusal_note(id, INVAL_OUTBOX_UNREADABLE);
+		return true;
+	}
+	if (inval_removal_meet(drain->removal, row))
+		return true;
+
+	whose = gather_cursor_of(drain, row);
+	if (whose == cursor)
+		return gather_take(gathering, row, id);
+	if (cursor == &drain->cursors[0])
+		gather_note_large(whose, row);
+	return true;
+}
+
+/*
+ * Whether a repetition is due, by time or by what standbys have replayed; all else
+ * is.
+ */
+static bool
+gather_is_due(InvalDrain *drain, const InvalOutboxRow *row, TimestampTz now)
+{
+	if (inval_outbox_is_waiting(row))
+		return inval_requeue_is_due(row, drain->note_from);
+	if (row->lane != INVAL_LANE_REPEAT || row->queued_at <= now)
+		return true;
+	if (drain->next_due == 0 || row->queued_at < drain->next_due)
+		drain->next_due = row->queued_at;
+	return false;
+}
+
+/*
+ * Whose a row is: the first cursor's if it is small, else that of the rule of
+ * its first entry.
+ */
+static InvalDrainCursor *
+gather_cursor_of(InvalDrain *drain, const InvalOutboxRow *row)
+{
+	InvalEntry	entry;
+
+	if (row->entries <= SMALL_ENTRIES)
+		return &drain->cursors[0];
+	(void) inval_entry_read(row->pack, row->pack + row->pack_length, &entry);
+	return &drain->cursors[1 + entry.rule % (INVAL_DRAIN_CURSORS - 1)];
+}
+
+/*
+ * The first cursor has met a large row: the one whose it is must go so far.
+ */
+static void
+gather_note_large(InvalDrainCursor *cursor, const InvalOutboxRow *row)
+{
+	InvalDrainPlace place = place_of(row);
+
+	if (!cursor->active)
+	{
+		cursor->active = true;
+		cursor->next = place;
+		cursor->last = place;
+		cursor->part_id = 0;
+		cursor->again = false;
+	}
+	else if (place_compare(&place, &cursor->next) >= 0)
+	{
+		if (place_compare(&place, &cursor->last) > 0)
+			cursor->last = place;
+	}
+	else if (!cursor->again)
+	{
+		cursor->again = true;
+		cursor->again_next = place;
+		cursor->again_last = place;
+	}
+	else if (place_compare(&place, &cursor->again_next) < 0)
+		cursor->again_next = place;
+	else if (place_compare(&place, &cursor->again_last) > 0)
+		cursor->again_last = place;
+}
+
+/*
+ * Puts a row into the batch, or as much of it as fits.  Returns false, as a
+ * visitor does, once the cursor must stop.
+ */
+static bool
+gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id)
+{
+	InvalBatch *batch = gathering->batch;
+	InvalDrainCursor *cursor = gathering->cursor;
+	InvalBatchRow *taken;
+	bool		paced = gathering->drain->target->max_rate > 0;
+	InvalDrainPlace place = place_of(row);
+	bool		goes_on = cursor->part_id == id &&
+		place_compare(&place, &cursor->next) == 0 && cursor->part < row->entries;
+	char	   *pack;
+
+	cursor->next = place;
+	gathering->stopped = true;
+	if (batch->nrows > 0 &&
+		(batch->bytes + row->pack_length > BATCH_MAX_BYTES ||
+		 batch->entries + row->entries > inval_batch_keys))
+	{
+		gathering->full = true;
+		return false;
+	}
+	if (gathering->took &&
+		(paced ? batch->nsent >= gathering->may_send :
+		 batch->nsent + row->entries > gathering->may_send))
+		return false;			/* the next batch begins here */
+
+	if (batch->nrows == batch->max_rows)
+	{
+		batch->max_rows = Max(64, batch->max_rows * 2);
+		batch->rows = batch->rows == NULL ?
+			palloc(batch->max_rows * sizeof(InvalBatchRow)) :
+			repalloc(batch->rows, batch->max_rows * sizeof(InvalBatchRow));
+	}
+	pack = palloc(row->pack_length);
+	memcpy(pack, row->pack, row->pack_length);
+	taken = &batch->rows[batch->nrows++];
+	taken->row = *row;
+	taken->row.pack = pack;
+	taken->from = goes_on ? cursor->part : 0;
+	taken->taken = 0;
+	taken->number = batch->entries;
+	taken->settled = false;
+	batch->bytes += row->pack_length;
+	gather_take_entries(gathering, taken, !paced);
+	gathering->took = true;
+
+	if (taken->from + taken->taken < row->entries)
+	{
+		cursor->part_id = id;
+		cursor->part = taken->from + taken->taken;
+		return false;
+	}
+	cursor->part_id = 0;
+	cursor->next.tid.ip_posid++;
+	gathering->stopped = false;
+	return true;
+}
+
+/*
+ * Adds a row's entries, from where the last batch stopped to the end or, unless
+ * it is to be taken "whole", until there would be too many.
+ */
+static void
+gather_take_entries(Gathering *gathering, InvalBatchRow *taken, bool whole)
+{
+	InvalBatch *batch = gathering->batch;
+	const char *place = taken->row.pack;
+	const char *end = taken->row.pack + taken->row.pack_length;
+	InvalEntry	entry;
+	int			i;
+
+	for (i = 0; i < taken->row.entries; i++)
+	{
+		place = inval_entry_read(place, end, &entry);
+		if (i < taken->from)
+			continue;
+		if (!whole && taken->taken > 0 && batch->nsent >= gathering->may_send)
+			return;
+		gather_add_entry(gathering, &entry);
+		taken->taken++;
+	}
+}
+
+static void
+gather_add_entry(Gathering *gathering, const InvalEntry *entry)
+{
+	InvalBatch *batch = gathering->batch;
+	SentEntry  *found;
+	bool		known;
+
+	if (batch->entries == batch->max_entries)
+	{
+		batch->max_entries = Max(256, batch->max_entries * 2);
+		batch->sent_as = batch->sent_as == NULL ?
+			palloc(batch->max_entries * sizeof(int)) :
+			repalloc(batch->sent_as, batch->max_entries * sizeof(int));
+	}
+	if (batch->nsent == batch->max_sent)
+	{
+		batch->max_sent = Max(256, batch->max_sent * 2);
+		batch->sent = batch->sent == NULL ?
+			palloc(batch->max_sent * sizeof(InvalEntry)) :
+			repalloc(batch->sent, batch->max_sent * sizeof(InvalEntry));
+	}
+	/* It must lie there to be looked up, and stays if it is new. */
+	batch->sent[batch->nsent] = *entry;
+	found = sent_insert(gathering->sent, batch->nsent, &known);
+	if (!known)
+		batch->nsent++;
+	batch->sent_as[batch->entries++] = found->number;
+}
+
+/*
+ * Begins what reads or writes the outbox, and ends it.  Within a caller's
+ * transaction, what it wrote is made visible to what comes next.
+ */
+void
+inval_drain_start_transaction(InvalDrain *drain)
+{
+	if (drain->own_transactions)
+		inval_transaction_begin();
+	MemoryContextSwitchTo(drain->context);
+}
+
+void
+inval_drain_commit_transaction(InvalDrain *drain)
+{
+	if (drain->own_transactions)
+		inval_transaction_commit();
+	else
+		CommandCounterIncrement();
+	MemoryContextSwitchTo(drain->context);
+}
+
+static int
+place_compare(const InvalDrainPlace *a, const InvalDrainPlace *b)
+{
+	ItemPointerData first = a->tid;
+	ItemPointerData second = b->tid;
+
+	if (a->table != b->table)
+		return a->table < b->table ? -1 : 1;
+	return ItemPointerCompare(&first, &second);
+}
+
+static InvalDrainPlace
+place_of(const InvalOutboxRow *row)
+{
+	InvalDrainPlace place;
+
+	place.table = row->table;
+	place.tid = row->tid;
+	return place;
+}

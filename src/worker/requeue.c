@@ -1,0 +1,79 @@
+/*
+ * requeue.c
+ *		Rows that are not done with when they were delivered.
+ *
+ * Entries that were queued under inval.repeat_after_replay are delivered once
+ * more when standbys have replayed them (replay.c).  A row that is all that its
+ * transaction has queued stays where it is, and the ledger says how far it
+ * has come; what remains of others is written anew, under its old identity.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "utils/rel.h"
+
+#include "outbox/ledger.h"
+#include "outbox/replay.h"
+#include "worker/requeue.h"
+
+/*
+ * Whether a row that is delivered now is to be delivered once more.  Not if it
+ * took so long that standbys have replayed it meanwhile.  Says the same all
+ * through a batch.
+ */
+bool
+inval_requeue_comes_again(const InvalOutboxRow *row)
+{
+	return row->again && inval_replay_state(row->xid) == INVAL_REPLAY_OPEN;
+}
+
+/*
+ * Whether the repetition of a waiting row is due, because standbys have replayed
+ * it.  If there are none, the row is done: noted in the ledger if it is not
+ * older than "note_from" (0: none is), else removed.
+ */
+bool
+inval_requeue_is_due(const InvalOutboxRow *row, uint64 note_from)
+{
+	InvalReplayState state = inval_replay_state(row->xid);
+	Relation	relation;
+
+	if (state != INVAL_REPLAY_NEEDLESS)
+		return state == INVAL_REPLAY_DONE;
+	if (note_from != 0 &&
+		inval_requeue_can_note(row, Max(note_from, inval_ledger_horizon())))
+	{
+		(void) inval_ledger_note(row->xid, INVAL_LEDGER_REPEATED);
+		return false;
+	}
+	relation = inval_outbox_open(row->table, RowExclusiveLock);
+	if (relation != NULL)
+	{
+		(void) inval_outbox_delete(relation, row);
+		relation_close(relation, NoLock);
+	}
+	return false;
+}
+
+/*
+ * Whether the ledger can say that a row is done, and will go on doing so: the row
+ * is all that its transaction has queued, which is not older than the horizon.
+ */
+bool
+inval_requeue_can_note(const InvalOutboxRow *row, uint64 horizon)
+{
+	return row->sole && U64FromFullTransactionId(row->xid) >= horizon;
+}
+
+/*
+ * Queues a row that was confirmed anew, for when standbys have replayed it.
+ */
+void
+inval_requeue_waiting(const InvalOutboxRow *row)
+{
+	InvalOutboxRow later = *row;
+
+	later.lane = INVAL_LANE_REPLAY;
+	later.sole = later.again = false;
+	inval_outbox_write_row(&later);
+}

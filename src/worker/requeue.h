@@ -1,0 +1,15 @@
+/*
+ * requeue.h
+ *		Rows that are not done with when they were delivered.
+ */
+#ifndef INVAL_REQUEUE_H
+#define INVAL_REQUEUE_H
+
+#include "outbox/outbox.h"
+
+extern bool inval_requeue_comes_again(const InvalOutboxRow *row);
+extern bool inval_requeue_is_due(const InvalOutboxRow *row, uint64 note_from);
+extern bool inval_requeue_can_note(const InvalOutboxRow *row, uint64 horizon);
+extern void inval_requeue_waiting(const InvalOutboxRow *row);
+
+#endif							/* INVAL_REQUEUE_H */
