@@ -8,7 +8,7 @@
 ------------------------------------------------------------------------------
 
 -- A rule is a trigger on its table; that of a materialized view a foreign
--- server.  src/carrier.c says why.
+-- server.  src/rule/carrier.c says why.
 CREATE FUNCTION inval_rule_carrier() RETURNS trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
 REVOKE ALL ON FUNCTION inval_rule_carrier() FROM PUBLIC;
@@ -173,7 +173,7 @@ COMMENT ON FUNCTION inval_preview(regclass, integer) IS
 --
 -- Settings are foreign servers of a wrapper that has no handler: the one kind of
 -- object that is transactional, takes any text, is in every dump and in no
--- publication.  src/store.c has more.
+-- publication.  src/store/store.c has more.
 ------------------------------------------------------------------------------
 
 CREATE FUNCTION inval_store_validator(options text[], catalog oid) RETURNS void
@@ -323,7 +323,7 @@ touched AS (
 	SELECT DISTINCT u.relation AS unit
 	FROM unit u JOIN applied a ON a.unit = u.relation
 		AND (a.relid = u.relation OR u.relkind = 'p')),
--- As src/family.c makes them: it has the same names and types.
+-- As src/rule/family.c makes them: it has the same names and types.
 trigger_state AS (
 	SELECT m.unit, m.relid, f.name, CASE
 		WHEN t.oid IS NULL THEN 'missing'

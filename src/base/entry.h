@@ -10,7 +10,7 @@
 
 /*
  * Numbers are stored in the outbox: never renumber.  A prefix entry is alone in
- * its row, because it is delivered by other means (removal.h).
+ * its row, because it is delivered by other means (worker/removal.h).
  */
 typedef enum InvalAction
 {

@@ -72,7 +72,7 @@ int			inval_workers = 8;
 
 /*
  * How much may be queued for a target that is down before its backlog collapses
- * into the removal of its namespace (backlog.c).  The default keeps a long
+ * into the removal of its namespace (worker/backlog.c).  The default keeps a long
  * outage from filling the disk, at about a gigabyte; by then there are more
  * keys to remove than most caches hold.  There is no limit of age by default,
  * since a short list of old entries costs nothing, and the removal of a whole

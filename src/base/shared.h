@@ -40,7 +40,7 @@ typedef struct InvalDatabase
 	TimestampTz hold_until;		/* no worker before this time */
 } InvalDatabase;
 
-/* A node of a cluster that does not serve at present; see lost_node.c */
+/* A node of a cluster that does not serve at present; see target/lost_node.c */
 #define INVAL_LOST_NODES	16
 
 typedef struct InvalLostNode

@@ -13,7 +13,7 @@ typedef struct InvalOwed
 	InvalLane	lane;
 	int32		target;			/* its number */
 	int			after_ms;		/* lane "repeat": how much later */
-	const char *entries;		/* one after the other, as entry.h has them */
+	const char *entries;		/* one after the other, as base/entry.h has them */
 	Size		length;
 } InvalOwed;
 

@@ -2,7 +2,7 @@
  * events.c
  *		Event triggers: what DDL does to rules, and to the rows that feed keys.
  *
- * Before a command, what it may destroy is remembered (ddl_frame.c).  After it
+ * Before a command, what it may destroy is remembered (frame.c).  After it
  * the rules follow renames, new partitions and children get their triggers,
  * triggers that were disabled are enabled again, and the keys of rows that
  * appeared or vanished are queued.  All of them are ENABLE ALWAYS.

@@ -39,7 +39,7 @@ typedef struct RefreshKey
 	InvalRule  *rule;			/* good until the transaction ends */
 	uint64		sum[2];			/* of the rows' hashes, and of their number */
 	Size		size;
-	char	   *entry;			/* as entry.c writes it */
+	char	   *entry;			/* as base/entry.c writes it */
 } RefreshKey;
 
 typedef struct InvalRefresh

@@ -2,8 +2,8 @@
  * track.c
  *		inval_track and inval_untrack: rules come and go.
  *
- * A rule is written down by carrier.c; the tables that hold the relation's
- * rows get the triggers that capture changes from family.c.  All that is done
+ * A rule is written down by rule/carrier.c; the tables that hold the relation's
+ * rows get the triggers that capture changes from rule/family.c.  All that is done
  * with the rights of the extension's owner, after the caller was found to own
  * the relation.
  */

@@ -5,7 +5,7 @@
  * The commit callback cannot touch a table any more, so it notes its outcome
  * here: two bits for a transaction, in a ring of shared memory indexed by the
  * 64-bit transaction id.  Readers of the outbox skip what is noted as
- * confirmed, and rotation (outbox_rotate.c) removes it for good.
+ * confirmed, and rotation (rotate.c) removes it for good.
  *
  * A word of the ring is one atomic: 32 bits of two-bit states for 16
  * consecutive xids, and above them the turn of the ring that they belong to.

@@ -8,7 +8,7 @@
  * transactions, whose locks may last for days.  In each group one table is
  * current and takes the new rows; the others wait until nobody holds a lock on
  * them and all they hold is confirmed, and are then emptied whole
- * (outbox_rotate.c).  So dead rows never pile up, whatever snapshots are held.
+ * (rotate.c).  So dead rows never pile up, whatever snapshots are held.
  *
  * Which table is current is only advice: a writer that finds it locked takes
  * the next, and readers look at all of them.
@@ -65,7 +65,7 @@ static char outbox_letter(const InvalOutboxRow *row);
 static Size outbox_slice(const char *entries, Size length, int32 *count);
 
 /*
- * Queues entries (packed as entry.h has them) as part of the current
+ * Queues entries (packed as base/entry.h has them) as part of the current
  * transaction; those of the lane "repeat" are due after_ms later.  Leaves a RowExclusiveLock until the transaction ends.
  */
 void

@@ -26,7 +26,7 @@ typedef struct InvalOutboxRow
 	bool		again;			/* once more when standbys have replayed it */
 	int32		entries;
 	TimestampTz queued_at;		/* lane "repeat": when it is due */
-	const char *pack;			/* the entries, as entry.h has them */
+	const char *pack;			/* the entries, as base/entry.h has them */
 	Size		pack_length;
 } InvalOutboxRow;
 
@@ -62,7 +62,7 @@ extern void inval_outbox_write_row(const InvalOutboxRow *row);
 extern bool inval_outbox_is_mine(int table);
 extern void inval_outbox_announce(InvalTargetHealth *target);	/* cannot fail */
 
-/* Reading and removing; outbox_rotate.c */
+/* Reading and removing; rotate.c */
 extern void inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);

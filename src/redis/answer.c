@@ -2,7 +2,7 @@
  * answer.c
  *		A question to a Redis server, and its whole answer.
  *
- * Deliveries need no more of a reply than whether it is an error (redis.c).
+ * Deliveries need no more of a reply than whether it is an error (connection.c).
  * What is asked about the servers themselves (their slots, who is the master) is
  * nested, rare, and asked where errors are allowed: hiredis's reply is copied into the current memory
  * context and freed, so that it can be forgotten on any path.

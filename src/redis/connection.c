@@ -3,9 +3,9 @@
  *		A connection to one Redis server.
  *
  * hiredis opens the socket and parses what comes back (and formats commands, in
- * command.c), never blocking; wire.c sends, receives and waits.
+ * target/command.c), never blocking; wire.c sends, receives and waits.
  *
- * Replies are reduced while they are parsed (redis_reply.c), so that reading them
+ * Replies are reduced while they are parsed (reply.c), so that reading them
  * allocates nothing but the parser's own read buffer (by malloc, whose failure
  * is an error of the connection, never an exception).
  *

@@ -43,14 +43,14 @@ extern void inval_redis_start(InvalConnection *connection,
 extern bool inval_redis_finish(InvalConnection *connection, uint64 deadline,
 							   InvalWait wait);
 
-/* Exchanges with several servers at once are finished by redis_group.c */
+/* Exchanges with several servers at once are finished by group.c */
 extern bool inval_redis_step(InvalConnection *connection);
 extern void inval_redis_give_up(InvalConnection *connection);
 extern bool inval_redis_is_sound(InvalConnection *connection);
 extern int	inval_redis_socket(InvalConnection *connection);
 extern short inval_redis_events(InvalConnection *connection);
 
-/* For redis_answer.c */
+/* For answer.c */
 extern struct redisReply *inval_redis_exchange_whole(InvalConnection *connection,
 													 const char *commands,
 													 Size length,

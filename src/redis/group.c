@@ -19,7 +19,7 @@
 
 #include "redis/group.h"
 
-/* How long replies are looked for without going to sleep: see redis.c. */
+/* How long replies are looked for without going to sleep: see connection.c. */
 #define SPIN_US		100
 #define SPIN_PAUSE	100
 

@@ -4,7 +4,7 @@
  *
  * Callers need to know of a reply whether it is an error, and which.  The rest
  * is passed over, so that nothing is allocated.  Who wants a reply as a whole has
- * hiredis parse it by its own functions (redis_answer.c).
+ * hiredis parse it by its own functions (answer.c).
  */
 #include "postgres.h"
 

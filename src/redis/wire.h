@@ -38,7 +38,7 @@ extern bool inval_wire_wait(InvalWire *wire, bool to_send, uint64 deadline,
 							InvalWait wait);
 extern bool inval_wire_is_quiet(InvalWire *wire);
 
-/* For who waits for several (redis_group.c) */
+/* For who waits for several (group.c) */
 extern bool inval_wire_has_bytes(InvalWire *wire);
 extern short inval_wire_events(const InvalWire *wire, bool to_send);
 extern uint32 inval_wire_wait_event(void);

@@ -8,7 +8,7 @@
  * has triggers of its own.  The triggers that PostgreSQL would clone from a
  * partitioned table are not used: there are none for TRUNCATE, inheritance
  * children get none, and a partition that has such a trigger of its own could
- * no longer be attached.  ddl.c calls inval_family_equip for whatever is
+ * no longer be attached.  ddl/events.c calls inval_family_equip for whatever is
  * created, attached or detached.
  *
  * The row trigger's name sorts before those of foreign keys, so that it sees

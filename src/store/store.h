@@ -44,7 +44,7 @@ extern List *inval_store_add_option(List *options, const char *name,
 extern const char *inval_store_prefix(const char *kind);
 extern uint64 inval_store_generation(void);
 
-/* store_wrapper.c */
+/* wrapper.c */
 extern ArrayType *inval_store_array(const char *literal);
 extern void inval_store_created(Oid server);
 extern void inval_store_adopt(void);

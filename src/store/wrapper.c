@@ -182,7 +182,7 @@ inval_store_validator(PG_FUNCTION_ARGS)
 }
 
 /*
- * A user mapping is where a target keeps its URL (store_secret.c).  A statement
+ * A user mapping is where a target keeps its URL (secret.c).  A statement
  * that fails here may have a password and is kept out of the log.
  */
 static void

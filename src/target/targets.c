@@ -3,7 +3,7 @@
  *		The targets of this database, by name and by number.
  *
  * The target "default" is where inval.redis_url says.  The others are items of
- * the store (store.c): the server "inval_target_<name>" has their options, and
+ * the store (store/store.c): the server "inval_target_<name>" has their options, and
  * its user mapping for PUBLIC, which only superusers can read, the URL, which may
  * contain a password.  The item "default" exists only to remember a pause.
  *

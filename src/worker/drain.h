@@ -9,7 +9,7 @@
 #include "target/target.h"
 #include "worker/removal.h"
 
-/* One cursor for small rows, the others for large ones; see drain_gather.c. */
+/* One cursor for small rows, the others for large ones; see gather.c. */
 #define INVAL_DRAIN_CURSORS		8
 
 typedef enum InvalDrainResult

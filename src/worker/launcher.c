@@ -401,7 +401,7 @@ launcher_take_stock(int *running)
 /*
  * Whether a database should have a worker and has none: it was not visited
  * yet, or it has a slot.  While somebody wants the database for themselves
- * (command_guard.c), the start is put off.
+ * (ddl/command_guard.c), the start is put off.
  */
 static bool
 launcher_wants_worker(LauncherWorker *db)

@@ -4,7 +4,7 @@
  *
  * What an entry with the action "prefix" asks for.  It takes as long as the
  * server is large, so it goes on in steps, each a bounded question for keys
- * (prefix.c) and a bounded batch of UNLINK, between which deletes are
+ * (redis/prefix.c) and a bounded batch of UNLINK, between which deletes are
  * delivered.  How far it is, is known to this process only: after whatever
  * interrupts it (a lost connection, another worker), it starts anew.
  *

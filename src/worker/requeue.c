@@ -3,7 +3,7 @@
  *		Rows that are not done with when they were delivered.
  *
  * Entries that were queued under inval.repeat_after_replay are delivered once
- * more when standbys have replayed them (replay.c).  A row that is all that its
+ * more when standbys have replayed them (outbox/replay.c).  A row that is all that its
  * transaction has queued stays where it is, and the ledger says how far it
  * has come; what remains of others is written anew, under its old identity.
  */

@@ -2,7 +2,7 @@
  * sweep.c
  *		Keeps the tables of the outbox small.
  *
- * Tables that owe nothing any more are emptied whole (outbox_rotate.c); what
+ * Tables that owe nothing any more are emptied whole (outbox/rotate.c); what
  * little is owed in others is moved, so that they can be.
  */
 #include "postgres.h"

@@ -197,7 +197,7 @@ worker_start(Oid database_oid)
 
 	/*
 	 * Who wants the database alone says so and then ends the workers it sees
-	 * (command_guard.c); we have said that we are here, and look whether
+	 * (ddl/command_guard.c); we have said that we are here, and look whether
 	 * somebody does.
 	 */
 	pg_memory_barrier();
