@@ -11,9 +11,11 @@
 
 #include "base/settings.h"
 #include "base/shared.h"
+#include "capture/deferred.h"
 #include "commit/commit.h"
 #include "ddl/command_guard.h"
-#include "ddl/events.h"
+#include "ddl/drop.h"
+#include "ddl/frame.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -26,7 +28,9 @@ _PG_init(void)
 	inval_settings_init();
 	inval_shared_init();
 	inval_commit_init();
+	inval_deferred_init();
 	inval_launcher_init();
 	inval_command_guard_init();
+	inval_ddl_frame_init();
 	inval_ddl_drop_init();
 }

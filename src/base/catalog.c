@@ -27,6 +27,7 @@
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 
 #include "base/catalog.h"
 
@@ -245,6 +246,25 @@ inval_catalog_depend_on_extension(Oid class, Oid object)
 	deleteDependencyRecordsForClass(class, object, ExtensionRelationId,
 									DEPENDENCY_AUTO_EXTENSION);
 	recordDependencyOn(&depender, &extension, DEPENDENCY_AUTO_EXTENSION);
+}
+
+/*
+ * The number that a column of "tracked" has in "relation", which is the same or
+ * belongs to it.
+ */
+AttrNumber
+inval_catalog_column(AttrNumber attnum, Relation tracked, Relation relation)
+{
+	char	   *name;
+
+	if (RelationGetRelid(tracked) == RelationGetRelid(relation))
+		return attnum;
+	name = get_attname(RelationGetRelid(tracked), attnum, false);
+	attnum = get_attnum(RelationGetRelid(relation), name);
+	if (attnum == InvalidAttrNumber)
+		elog(ERROR, "relation \"%s\" lacks column \"%s\"",
+			 RelationGetRelationName(relation), name);
+	return attnum;
 }
 
 /*

@@ -5,6 +5,8 @@
 #ifndef INVAL_CATALOG_H
 #define INVAL_CATALOG_H
 
+#include "utils/rel.h"
+
 #include "base/shared.h"
 
 /* Version 18 has it, and pg_attribute_noreturn() no more. */
@@ -34,6 +36,8 @@ extern char *inval_catalog_relation_name(Oid relid);
 extern Oid	inval_catalog_relation_of(Oid class, Oid object);
 extern Oid	inval_catalog_depends_on(Oid class, Oid object, char deptype);
 extern void inval_catalog_depend_on_extension(Oid class, Oid object);
+extern AttrNumber inval_catalog_column(AttrNumber attnum, Relation tracked,
+									   Relation relation);
 pg_noreturn extern void inval_catalog_refuse_refresh(void);
 
 #endif							/* INVAL_CATALOG_H */

@@ -16,9 +16,7 @@ typedef enum InvalRowAge
 
 extern void inval_capture_apply(InvalRelationRules *rules, Relation relation,
 								TupleTableSlot *row, InvalRowAge age);
-extern void inval_capture_late(InvalRule *rule, TupleTableSlot *row);
-extern void inval_capture_queue(InvalRule *rule, const InvalEntry *entry);
-extern void inval_capture_count_row(const InvalRule *rule);
-extern void inval_capture_count_skipped(const InvalRule *rule);
+extern void inval_capture_update(InvalRelationRules *rules, Relation relation,
+								 TupleTableSlot *old_row, TupleTableSlot *new_row);
 
 #endif							/* INVAL_CAPTURE_H */

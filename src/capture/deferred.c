@@ -38,9 +38,9 @@
 
 #include "base/catalog.h"
 #include "base/settings.h"
-#include "capture/capture.h"
 #include "capture/deferred.h"
 #include "capture/derive.h"
+#include "capture/owed.h"
 #include "commit/pending.h"
 
 /* The log's first allocation */
@@ -100,6 +100,13 @@ typedef struct DeferredReader
 
 static DeferredLog deferred;
 
+static void deferred_xact_callback(XactEvent event, void *arg);
+static void deferred_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+									  SubTransactionId parent, void *arg);
+static void deferred_run(void);
+static void deferred_subcommit(void);
+static void deferred_subabort(void);
+static void deferred_forget(void);
 static void deferred_begin(void);
 static int32 deferred_table(Oid relid, uint32 rule);
 static void deferred_mark_level(void);
@@ -119,6 +126,40 @@ static bool deferred_fetch(DeferredReader *reader);
 static void deferred_look(DeferredReader *reader, bool early);
 static bool deferred_is_missing(InvalRule *rule, TupleTableSlot *row);
 static void deferred_ignore(const InvalEntry *entry, void *arg);
+
+/*
+ * Called by _PG_init, after inval_commit_init: what is registered later is
+ * called first, so that what we queue before the commit is delivered with it.
+ */
+void
+inval_deferred_init(void)
+{
+	RegisterXactCallback(deferred_xact_callback, NULL);
+	RegisterSubXactCallback(deferred_subxact_callback, NULL);
+}
+
+static void
+deferred_xact_callback(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+		deferred_run();
+	else
+		deferred_forget();
+}
+
+static void
+deferred_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+						  SubTransactionId parent, void *arg)
+{
+	(void) subxact;
+	(void) parent;
+	(void) arg;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+		deferred_subcommit();
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+		deferred_subabort();
+}
 
 /*
  * Keeps a row, to be looked at before the commit.
@@ -158,8 +199,8 @@ inval_deferred_add(Oid relid, uint32 rule, TupleTableSlot *row)
  * Looks at the rows again, before the commit, and gives the temporary file
  * back.  May raise any error.
  */
-void
-inval_deferred_run(void)
+static void
+deferred_run(void)
 {
 	if (deferred.context == NULL)
 		return;
@@ -170,7 +211,7 @@ inval_deferred_run(void)
 	if (deferred.file != NULL)
 		BufFileClose(deferred.file);
 	MemoryContextDelete(deferred.context);
-	inval_deferred_forget();
+	deferred_forget();
 }
 
 /*
@@ -188,8 +229,8 @@ inval_deferred_run_early(void)
 /*
  * The current subtransaction becomes part of its parent.
  */
-void
-inval_deferred_subcommit(void)
+static void
+deferred_subcommit(void)
 {
 	int			level = GetCurrentTransactionNestLevel();
 	DeferredMark *top = deferred.nmarks > 0 ? &deferred.marks[deferred.nmarks - 1] : NULL;
@@ -205,8 +246,8 @@ inval_deferred_subcommit(void)
 /*
  * The current subtransaction never happened.
  */
-void
-inval_deferred_subabort(void)
+static void
+deferred_subabort(void)
 {
 	int			level = GetCurrentTransactionNestLevel();
 
@@ -217,8 +258,8 @@ inval_deferred_subabort(void)
 /*
  * Forgets everything.  Memory and file go with the transaction.
  */
-void
-inval_deferred_forget(void)
+static void
+deferred_forget(void)
 {
 	memset(&deferred, 0, sizeof(deferred));
 }
@@ -442,7 +483,7 @@ deferred_scan(const DeferredTable *table, MemoryContext row_context)
 		for (i = 0; i < rules->nrules; i++)
 			if (TransactionIdIsCurrentTransactionId(DatumGetTransactionId(xmin)) &&
 				list_member_oid(table->rules, rules->rules[i].id))
-				inval_capture_late(&rules->rules[i], row);
+				inval_owed_late(&rules->rules[i], row);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row_context);
 	}
@@ -583,7 +624,7 @@ deferred_look(DeferredReader *reader, bool early)
 		if (rule->id != reader->row.rule ||
 			(early && deferred_is_missing(rule, reader->slot)))
 			continue;
-		inval_capture_late(rule, reader->slot);
+		inval_owed_late(rule, reader->slot);
 	}
 }
 

@@ -19,11 +19,9 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
-#include "capture/deferred.h"
 #include "commit/commit.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
-#include "ddl/frame.h"
 #include "key/lookup.h"
 #include "stats/stats.h"
 #include "target/target.h"
@@ -43,7 +41,9 @@ static void commit_end(void);
 
 /*
  * Called by _PG_init.  The callbacks are there from the start, since one that
- * is registered while others are being called would be too late.
+ * is registered while others are being called would be too late.  Those that
+ * are registered later are called before ours, and may still queue something
+ * before the commit.
  */
 void
 inval_commit_init(void)
@@ -96,10 +96,6 @@ static void
 commit_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
-	{
-		inval_ddl_forget();
-	}
 	if (!in_use)
 	{
 		/* Most transactions.  What comes after PRE_COMMIT is late. */
@@ -112,7 +108,6 @@ commit_xact_callback(XactEvent event, void *arg)
 	switch (event)
 	{
 		case XACT_EVENT_PRE_COMMIT:
-			inval_deferred_run();
 			commit_in_context(inval_plan_prepare);
 			break;
 		case XACT_EVENT_COMMIT:
@@ -121,7 +116,6 @@ commit_xact_callback(XactEvent event, void *arg)
 				commit_end();
 			break;
 		case XACT_EVENT_PRE_PREPARE:
-			inval_deferred_run();
 			commit_in_context(inval_plan_prepare_two_phase);
 			break;
 		case XACT_EVENT_PREPARE:
@@ -167,14 +161,11 @@ commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 	{
 		case SUBXACT_EVENT_COMMIT_SUB:
 			inval_pending_subcommit();
-			inval_deferred_subcommit();
 			inval_stats_subcommit();
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			inval_pending_subabort();
-			inval_deferred_subabort();
 			inval_lookup_subabort();
-			inval_ddl_subabort();
 			inval_stats_subabort();
 			break;
 		case SUBXACT_EVENT_START_SUB:
@@ -210,7 +201,6 @@ commit_end(void)
 	in_use = false;
 	inval_plan_forget();
 	inval_pending_reset();
-	inval_deferred_forget();
 	inval_stats_forget();
 	MemoryContextReset(commit_context);
 }

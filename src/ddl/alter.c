@@ -21,11 +21,13 @@
 #include "utils/syscache.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "capture/deferred.h"
 #include "capture/scan.h"
-#include "ddl/events.h"
+#include "ddl/alter.h"
+#include "ddl/equip.h"
 #include "ddl/guard.h"
-#include "functions/track.h"
+#include "ddl/keep.h"
 #include "rule/family.h"
 
 /* Rows that came to relations, or left them */
@@ -35,7 +37,6 @@ typedef struct AlterScan
 	InvalRowAge age;
 } AlterScan;
 
-static void alter_say_enabled(Oid relid);
 static List *alter_lock_family(Oid relid, AlterTableStmt *statement);
 static void alter_detach_early(Oid parent, AlterTableStmt *statement);
 static bool alter_may_rewrite(AlterTableStmt *statement);
@@ -60,10 +61,10 @@ inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 	List	   *family;
 	ListCell   *lc;
 
-	if (OidIsValid(relid) && inval_track_is_owner(relid))
+	if (OidIsValid(relid) && inval_rights_is_owner(relid))
 		alter_detach_early(relid, statement);
 	if (!OidIsValid(relid) || !alter_may_rewrite(statement) ||
-		get_rel_relkind(relid) == RELKIND_VIEW || !inval_track_is_owner(relid))
+		get_rel_relkind(relid) == RELKIND_VIEW || !inval_rights_is_owner(relid))
 		return;
 	inval_deferred_run_early();
 	family = alter_lock_family(relid, statement);
@@ -150,48 +151,6 @@ inval_ddl_after_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 				break;
 		}
 	}
-}
-
-/*
- * Sees to the triggers of a relation and what belongs to it, and says so where
- * some had been disabled.  Needs a connection to SPI.
- */
-void
-inval_ddl_equip(Oid relid)
-{
-	ListCell   *lc;
-	char		kind = get_rel_relkind(relid);
-
-	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE &&
-		kind != RELKIND_FOREIGN_TABLE)
-		return;
-	foreach(lc, inval_family_leaves(relid, NoLock))
-	{
-		/* A dump makes the triggers before the rules. */
-		if (inval_ddl_is_restoring() && !inval_family_is_tracked(lfirst_oid(lc)))
-			continue;
-		if (inval_family_equip(lfirst_oid(lc)))
-			alter_say_enabled(lfirst_oid(lc));
-	}
-}
-
-/*
- * Sees to it that the triggers that a relation has are enabled.  Needs a
- * connection to SPI.
- */
-void
-inval_ddl_enable(Oid relid)
-{
-	if (inval_family_enable(relid))
-		alter_say_enabled(relid);
-}
-
-static void
-alter_say_enabled(Oid relid)
-{
-	ereport(NOTICE,
-			(errmsg("triggers of inval on table \"%s\" stay enabled", get_rel_name(relid)),
-			 errhint("Call inval_track with state => 'off' to stop a rule for a while, inval_untrack to drop it.")));
 }
 
 /*

@@ -40,7 +40,10 @@
 
 #include "base/catalog.h"
 #include "capture/scan.h"
-#include "ddl/events.h"
+#include "ddl/drop.h"
+#include "ddl/equip.h"
+#include "ddl/keep.h"
+#include "ddl/rename.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
 

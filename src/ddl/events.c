@@ -18,12 +18,17 @@
 #include "executor/spi.h"
 #include "parser/parse_func.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 
 #include "base/catalog.h"
-#include "ddl/events.h"
+#include "ddl/alter.h"
+#include "ddl/drop.h"
+#include "ddl/equip.h"
 #include "ddl/guard.h"
+#include "ddl/keep.h"
+#include "ddl/refresh.h"
+#include "ddl/rename.h"
 #include "rule/carrier.h"
+#include "rule/carrier_server.h"
 #include "rule/family.h"
 #include "store/store.h"
 
@@ -200,22 +205,6 @@ ddl_drops_part(AlterTableStmt *statement)
 			((AlterTableCmd *) lfirst(lc))->subtype == AT_DropConstraint)
 			return true;
 	return false;
-}
-
-/*
- * Whether this session restores a dump, as it seems: pg_dump and pg_restore
- * switch check_function_bodies off, to make things before what they refer to is
- * there.
- *
- * A dump has our triggers in an order of its own, and pg_restore -j makes them
- * in several sessions, each with an AccessExclusiveLock on the extension
- * (ALTER TRIGGER ... DEPENDS ON EXTENSION).  So what they do to one table must
- * not make us look at another, let alone change it: it would be a deadlock.
- */
-bool
-inval_ddl_is_restoring(void)
-{
-	return !check_function_bodies;
 }
 
 /*

@@ -9,11 +9,26 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "ddl/frame.h"
 
 static List *frames = NIL;		/* the innermost one last */
+
+static void frame_xact_callback(XactEvent event, void *arg);
+static void frame_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+								   SubTransactionId parent, void *arg);
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_ddl_frame_init(void)
+{
+	RegisterXactCallback(frame_xact_callback, NULL);
+	RegisterSubXactCallback(frame_subxact_callback, NULL);
+}
 
 /*
  * Begins a frame.  What it holds is allocated in its context, which lives in
@@ -67,22 +82,46 @@ inval_ddl_pop(void)
 }
 
 /*
- * Forgets the frames of the current subtransaction, which never happened.
+ * Whether this session restores a dump, as it seems: pg_dump and pg_restore
+ * switch check_function_bodies off, to make things before what they refer to is
+ * there.
+ *
+ * A dump has our triggers in an order of its own, and pg_restore -j makes them
+ * in several sessions, each with an AccessExclusiveLock on the extension
+ * (ALTER TRIGGER ... DEPENDS ON EXTENSION).  So what they do to one table must
+ * not make us look at another, let alone change it: it would be a deadlock.
  */
-void
-inval_ddl_subabort(void)
+bool
+inval_ddl_is_restoring(void)
 {
-	int			level = GetCurrentTransactionNestLevel();
-
-	while (frames != NIL && ((InvalDdlFrame *) llast(frames))->level >= level)
-		frames = list_truncate(frames, list_length(frames) - 1);
+	return !check_function_bodies;
 }
 
 /*
- * Forgets all frames.  The memory goes with the transaction.
+ * Forgets all frames when the transaction ends.  The memory goes with it.
  */
-void
-inval_ddl_forget(void)
+static void
+frame_xact_callback(XactEvent event, void *arg)
 {
-	frames = NIL;
+	(void) arg;
+	if (event != XACT_EVENT_PRE_COMMIT && event != XACT_EVENT_PRE_PREPARE)
+		frames = NIL;
+}
+
+/*
+ * Forgets the frames of a subtransaction that never happened.
+ */
+static void
+frame_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+					   SubTransactionId parent, void *arg)
+{
+	int			level = GetCurrentTransactionNestLevel();
+
+	(void) subxact;
+	(void) parent;
+	(void) arg;
+	if (event != SUBXACT_EVENT_ABORT_SUB)
+		return;
+	while (frames != NIL && ((InvalDdlFrame *) llast(frames))->level >= level)
+		frames = list_truncate(frames, list_length(frames) - 1);
 }

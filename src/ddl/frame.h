@@ -46,13 +46,11 @@ typedef struct InvalDdlFrame
 	struct InvalRefresh *refresh;
 } InvalDdlFrame;
 
+extern void inval_ddl_frame_init(void);
 extern InvalDdlFrame *inval_ddl_push(Node *statement);
 extern InvalDdlFrame *inval_ddl_frame(void);
 extern InvalDdlFrame *inval_ddl_frame_of(Node *statement);
 extern void inval_ddl_pop(void);
-
-/* Cannot fail */
-extern void inval_ddl_subabort(void);
-extern void inval_ddl_forget(void);
+extern bool inval_ddl_is_restoring(void);
 
 #endif							/* INVAL_DDL_FRAME_H */

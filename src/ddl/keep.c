@@ -32,7 +32,7 @@
 #include "utils/resowner.h"
 
 #include "base/catalog.h"
-#include "ddl/events.h"
+#include "ddl/keep.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
 

@@ -23,12 +23,12 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+#include "base/rights.h"
 #include "base/settings.h"
-#include "capture/capture.h"
 #include "capture/derive.h"
+#include "capture/owed.h"
 #include "commit/commit.h"
-#include "ddl/events.h"
-#include "functions/track.h"
+#include "ddl/refresh.h"
 #include "rule/carrier.h"
 #include "stats/stats.h"
 
@@ -74,7 +74,7 @@ inval_ddl_before_refresh(InvalDdlFrame *frame, RefreshMatViewStmt *statement)
 	InvalRefresh *refresh;
 
 	if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_MATVIEW ||
-		!inval_track_may_refresh(relid))
+		!inval_rights_may_refresh(relid))
 		return;
 	LockRelationOid(relid, statement->concurrent ? ExclusiveLock : AccessExclusiveLock);
 	relation = try_relation_open(relid, NoLock);
@@ -156,10 +156,10 @@ refresh_row(InvalRefresh *refresh, InvalRelationRules *rules, TupleTableSlot *ro
 	{
 		refresh->rule = &rules->rules[i];
 		inval_commit_begin();
-		inval_capture_count_row(refresh->rule);
+		inval_owed_count_row(refresh->rule);
 		if (inval_derive_each(&rules->rules[i], row, INVAL_STATE_NOW,
 							  refresh_entry, refresh) != INVAL_RENDER_DONE)
-			inval_capture_count_skipped(refresh->rule);
+			inval_owed_count_skipped(refresh->rule);
 	}
 }
 
@@ -216,7 +216,7 @@ refresh_entry(const InvalEntry *entry, void *arg)
 	}
 	if (refresh->too_many)
 	{
-		inval_capture_queue(refresh->rule, entry);
+		inval_owed_queue(refresh->rule, entry);
 		return;
 	}
 
@@ -255,6 +255,6 @@ refresh_queue(InvalRefresh *refresh, bool all)
 		if (!all && key->sum[0] == 0 && key->sum[1] == 0)
 			continue;
 		(void) inval_entry_read(key->entry, key->entry + key->size, &entry);
-		inval_capture_queue(key->rule, &entry);
+		inval_owed_queue(key->rule, &entry);
 	}
 }

@@ -20,8 +20,9 @@
 #include "utils/rel.h"
 
 #include "base/catalog.h"
-#include "ddl/events.h"
+#include "ddl/rename.h"
 #include "rule/carrier.h"
+#include "rule/carrier_server.h"
 #include "rule/family.h"
 
 /* A column that has another name now: */

@@ -14,6 +14,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "capture/derive.h"
 #include "capture/scan.h"
 #include "functions/track.h"
@@ -67,7 +68,7 @@ inval_preview(PG_FUNCTION_ARGS)
 	/* What is looked up is looked up with the owner's rights. */
 	for (i = 0; i < rules->nrules; i++)
 		if (inval_rule_reads(&rules->rules[i]) != NIL)
-			inval_track_check_owner(relid);
+			inval_rights_check_owner(relid);
 
 	preview.result = result;
 	preview.rules = rules;

@@ -17,6 +17,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "functions/track.h"
 #include "rule/carrier.h"
 
@@ -80,7 +81,7 @@ inval_rule_write(PG_FUNCTION_ARGS)
 		return PointerGetDatum(view_write(NULL, trigdata->tg_trigtuple, desc));
 
 	view_definition(&definition, trigdata->tg_trigtuple, desc);
-	inval_track_check_owner(definition.relation);
+	inval_rights_check_owner(definition.relation);
 	return PointerGetDatum(inval_track_drop(definition.relation, NULL,
 											inval_definition_id(&definition)) > 0 ?
 						   trigdata->tg_trigtuple : NULL);

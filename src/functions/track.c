@@ -21,6 +21,7 @@
 #include "utils/rel.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "functions/track.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
@@ -83,7 +84,7 @@ inval_untrack(PG_FUNCTION_ARGS)
 	relid = PG_GETARG_OID(0);
 	key = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	relation_close(inval_track_open(relid), NoLock);
-	inval_track_check_owner(relid);
+	inval_rights_check_owner(relid);
 	PG_RETURN_INT32(inval_track_drop(relid, key, 0));
 }
 
@@ -102,7 +103,7 @@ inval_untrack_rule(PG_FUNCTION_ARGS)
 	definition = inval_carrier_find(PG_GETARG_INT32(0));
 	if (definition == NULL)
 		PG_RETURN_BOOL(false);
-	inval_track_check_owner(definition->relation);
+	inval_rights_check_owner(definition->relation);
 	PG_RETURN_BOOL(inval_track_drop(definition->relation, NULL, PG_GETARG_INT32(0)) > 0);
 }
 

@@ -34,9 +34,6 @@ enum
 
 extern Relation inval_track_open(Oid relid);
 extern void inval_track_check_relation(Relation relation);
-extern bool inval_track_is_owner(Oid relid);
-extern bool inval_track_may_refresh(Oid relid);
-extern void inval_track_check_owner(Oid relid);
 extern void inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 									  InvalDefinition *definition);
 extern void inval_track_check_rule(const InvalDefinition *definition,

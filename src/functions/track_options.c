@@ -24,6 +24,7 @@
 #include "utils/varlena.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "functions/track.h"
 #include "key/template.h"
 #include "key/variable.h"
@@ -107,43 +108,7 @@ inval_track_check_relation(Relation relation)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot track relation \"%s\"", name),
 				 errdetail("It belongs to inval itself.")));
-	inval_track_check_owner(RelationGetRelid(relation));
-}
-
-/*
- * Whether the current user may alter a relation.
- */
-bool
-inval_track_is_owner(Oid relid)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(RelationRelationId, relid, GetUserId());
-#else
-	return pg_class_ownercheck(relid, GetUserId());
-#endif
-}
-
-/*
- * Whether the current user may refresh a materialized view.
- */
-bool
-inval_track_may_refresh(Oid relid)
-{
-#if PG_VERSION_NUM >= 170000
-	return pg_class_aclcheck(relid, GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK;
-#else
-	return inval_track_is_owner(relid);
-#endif
-}
-
-void
-inval_track_check_owner(Oid relid)
-{
-	if (!inval_track_is_owner(relid))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("must be owner of relation %s", get_rel_name(relid)),
-				 errhint("Call the function as the owner of the table.")));
+	inval_rights_check_owner(RelationGetRelid(relation));
 }
 
 /*
@@ -438,7 +403,7 @@ options_check_targets(FunctionCallInfo fcinfo, const InvalDefinition *definition
 
 /*
  * A key that cannot lie within the target's namespace is refused here; where that
- * depends on the row, inval_capture_queue sees to it.
+ * depends on the row, inval_owed_queue sees to it.
  */
 static void
 options_check_namespace(const InvalDefinition *definition, const InvalTarget *target)

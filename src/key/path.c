@@ -24,9 +24,9 @@
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 
+#include "base/catalog.h"
 #include "key/path.h"
 #include "key/template.h"
-#include "rule/family.h"
 
 typedef struct InvalPathStep
 {
@@ -84,7 +84,7 @@ inval_path_bind(List *names, Relation tracked, Relation relation, MemoryContext 
 
 		step->nkeys = keys[i]->nkeys;
 		for (k = 0; i == 0 && k < step->nkeys; k++)
-			step->attnums[k] = inval_family_column(keys[0]->conkey[k], tracked, relation);
+			step->attnums[k] = inval_catalog_column(keys[0]->conkey[k], tracked, relation);
 		step->lookup = path_lookup(keys[i], last ? 1 : keys[i + 1]->nkeys,
 								   last ? &path->attnums[nsteps] : keys[i + 1]->conkey,
 								   cxt);

@@ -16,9 +16,9 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "base/catalog.h"
 #include "key/lookup_role.h"
 #include "key/via.h"
-#include "rule/family.h"
 
 /* What the server calls a column that has no name */
 #define VIA_UNNAMED		"?column?"
@@ -41,7 +41,7 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 	via->nparams = analyzed->nparams;
 	via->attnums = MemoryContextAlloc(cxt, Max(via->nparams, 1) * sizeof(AttrNumber));
 	for (i = 0; i < via->nparams; i++)
-		via->attnums[i] = inval_family_column(analyzed->attnums[i], tracked, relation);
+		via->attnums[i] = inval_catalog_column(analyzed->attnums[i], tracked, relation);
 	via->lookup = inval_lookup_create(analyzed->text, analyzed->nparams,
 									  analyzed->types, INVAL_LOOKUP_VIA,
 									  RelationGetRelid(tracked), cxt);

@@ -9,8 +9,6 @@
 
 #include "rule/definition.h"
 
-#define INVAL_CARRIER_PREFIX	"00_inval_rule_"
-
 extern bool inval_carriers_exist(Relation relation);
 extern List *inval_carriers_of(Relation relation);
 extern List *inval_carriers_readable(Relation relation);
@@ -18,11 +16,8 @@ extern List *inval_carriers_all(void);
 extern InvalDefinition *inval_carrier_find(int32 id);
 extern InvalDefinition *inval_carrier_of_trigger(Oid trigger);
 extern void inval_carrier_renumber(Oid trigger);
-extern void inval_carrier_restored(Oid server);
-extern void inval_carrier_adopt(void);
 extern int32 inval_carrier_put(InvalDefinition *definition);
 extern void inval_carrier_drop(const InvalDefinition *definition);
-extern bool inval_carrier_is_current(const InvalDefinition *definition);
 extern bool inval_carrier_is_dropping(void);
 
 #endif							/* INVAL_CARRIER_H */

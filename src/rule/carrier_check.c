@@ -15,7 +15,6 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-#include "rule/carrier.h"
 #include "rule/carrier_check.h"
 
 static bool check_is_number(const char *text);

@@ -7,6 +7,8 @@
 
 #include "rule/definition.h"
 
+#define INVAL_CARRIER_PREFIX	"00_inval_rule_"
+
 /* What becomes of one */
 typedef enum InvalCarrierUnread
 {

@@ -16,7 +16,6 @@
 #include "utils/regproc.h"
 
 #include "base/catalog.h"
-#include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "store/store.h"
 

@@ -252,25 +252,6 @@ inval_family_is_capture_trigger(const char *name)
 	return strcmp(name, row_trigger.name) == 0 || strcmp(name, truncate_trigger.name) == 0;
 }
 
-/*
- * The number that a column of "tracked" has in "relation", which is the same or
- * belongs to it.
- */
-AttrNumber
-inval_family_column(AttrNumber attnum, Relation tracked, Relation relation)
-{
-	char	   *name;
-
-	if (RelationGetRelid(tracked) == RelationGetRelid(relation))
-		return attnum;
-	name = get_attname(RelationGetRelid(tracked), attnum, false);
-	attnum = get_attnum(RelationGetRelid(relation), name);
-	if (attnum == InvalidAttrNumber)
-		elog(ERROR, "relation \"%s\" lacks column \"%s\"",
-			 RelationGetRelationName(relation), name);
-	return attnum;
-}
-
 static bool
 family_holds_rows(Oid relid)
 {

@@ -9,8 +9,6 @@
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
 
-extern AttrNumber inval_family_column(AttrNumber attnum, Relation tracked,
-									  Relation relation);
 extern List *inval_family_ancestors(Oid relid);
 extern List *inval_family_leaves(Oid relid, LOCKMODE lockmode);
 extern List *inval_family_typed(Oid composite_relid);

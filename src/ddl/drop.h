@@ -1,0 +1,13 @@
+/*
+ * drop.h
+ *		DROP: rows that vanish, and what rules cannot do without.
+ */
+#ifndef INVAL_DDL_DROP_H
+#define INVAL_DDL_DROP_H
+
+#include "ddl/frame.h"
+
+extern void inval_ddl_drop_init(void);
+extern void inval_ddl_after_drop(InvalDdlFrame *frame, Node *statement);
+
+#endif							/* INVAL_DDL_DROP_H */
