@@ -20,8 +20,8 @@
 
 #include "base/settings.h"
 #include "redis/answer.h"
+#include "redis/pipeline.h"
 #include "target/cluster.h"
-#include "target/command.h"
 #include "target/lost_node.h"
 #include "target/resolve.h"
 
@@ -435,16 +435,16 @@ static bool
 cluster_is_alive(InvalConnection *connection, uint64 deadline,
 				 char *error, Size error_size)
 {
-	InvalCommands commands;
+	InvalPipeline ping;
 	InvalReply	answer = {0};
 	bool		done;
 
-	inval_commands_init(&commands);
-	inval_commands_ping(&commands);
-	done = inval_redis_exchange(connection, commands.bytes.data, commands.bytes.len,
-								commands.count, deadline, INVAL_WAIT_INTERRUPTIBLE,
+	inval_pipeline_init(&ping);
+	inval_pipeline_ping(&ping);
+	done = inval_redis_exchange(connection, ping.bytes.data, ping.bytes.len,
+								ping.count, deadline, INVAL_WAIT_INTERRUPTIBLE,
 								cluster_connection_reply, &answer);
-	inval_commands_free(&commands);
+	inval_pipeline_free(&ping);
 	if (!done)
 		strlcpy(error, inval_redis_error(connection), error_size);
 	else
