@@ -192,7 +192,7 @@ cluster_ask_named(ClusterSearch *search)
 		char		addresses[8][INVAL_RESOLVED_LEN];
 		int			count = 0;
 
-		if (may_resolve || inval_resolve_is_address(named->name))
+		if (may_resolve || inval_url_is_address(named->name))
 			count = inval_resolve_all(named->name, addresses, lengthof(addresses),
 									  search->error, search->error_size);
 		else

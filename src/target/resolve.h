@@ -7,7 +7,6 @@
 
 #include "base/shared.h"
 
-extern bool inval_resolve_is_address(const char *host);
 extern int	inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN],
 							  int max, char *error, Size error_size);
 extern bool inval_resolve_host(const char *host, uint32 turn, char *address, Size size,
