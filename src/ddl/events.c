@@ -25,7 +25,7 @@
 #include "ddl/guard.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
-#include "store/store.h"
+#include "store/wrapper.h"
 
 /* What the names of all our triggers on tables start with */
 #define DDL_PREFIX	"00_inval_"

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "base/catalog.h"
+#include "store/secret.h"
 #include "store/store.h"
 #include "target/target.h"
 

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 #include "base/settings.h"
+#include "store/secret.h"
 #include "store/store.h"
 #include "target/target.h"
 
