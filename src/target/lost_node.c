@@ -19,9 +19,9 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/settings.h"
 #include "target/lost_node.h"
-#include "target/target.h"
 
 /* The first pause after a failure; doubles with each further one. */
 #define FIRST_PAUSE_US	100000

@@ -15,10 +15,10 @@
 #include "postgres.h"
 
 #include "common/hashfn.h"
-#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/backoff.h"
 #include "base/settings.h"
 #include "target/address.h"
 #include "target/cluster.h"
@@ -453,19 +453,4 @@ inval_target_log_change(InvalTarget *target)
 				(errmsg("inval target \"%s\" is up", target->name),
 				 errdetail("Its address is %s.", address),
 				 errhidestmt(true)));
-}
-
-/*
- * The pause after a number of failures: doubles up to a bound, less up to a
- * quarter, so that many who failed together do not return together.  Cannot
- * fail.
- */
-uint64
-inval_backoff_us(uint32 attempts, uint64 first_us, uint64 max_us)
-{
-	uint64		pause = first_us << Min(attempts, 20);
-
-	pause = Min(pause, max_us);
-	return (uint64) ((double) pause *
-					 (0.75 + 0.25 * pg_prng_double(&pg_global_prng_state)));
 }

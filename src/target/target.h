@@ -66,6 +66,5 @@ extern void inval_target_succeeded(InvalTarget *target, uint64 keys,
 
 extern void inval_target_log_change(InvalTarget *target);
 extern void inval_target_adopt(InvalTarget *target);
-extern uint64 inval_backoff_us(uint32 attempts, uint64 first_us, uint64 max_us);
 
 #endif							/* INVAL_TARGET_H */

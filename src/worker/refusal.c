@@ -10,8 +10,8 @@
 
 #include "miscadmin.h"
 
+#include "base/backoff.h"
 #include "base/settings.h"
-#include "target/target.h"
 #include "worker/refusal.h"
 
 /* The first pause; doubles up to 60 times inval.retry_max. */

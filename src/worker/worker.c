@@ -28,6 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "base/backoff.h"
 #include "base/catalog.h"
 #include "base/settings.h"
 #include "base/transaction.h"
