@@ -22,8 +22,11 @@
 #include "redis/group.h"
 #include "stats/stats.h"
 #include "target/address.h"
+#include "target/breaker.h"
+#include "target/connect.h"
 #include "target/delivery.h"
 #include "target/target.h"
+#include "target/targets.h"
 
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)

@@ -19,7 +19,9 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
+#include "target/connect.h"
 #include "target/delivery.h"
+#include "target/targets.h"
 #include "worker/drain.h"
 #include "worker/launcher.h"
 

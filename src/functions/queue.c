@@ -19,6 +19,7 @@
 #include "outbox/outbox.h"
 #include "stats/stats.h"
 #include "target/target.h"
+#include "target/targets.h"
 #include "worker/refusal.h"
 
 #define QUEUE_COLUMNS	11

@@ -14,7 +14,7 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "stats/stats.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 #define STATS_COLUMNS	14
 #define STATUS_COLUMNS	17

@@ -17,7 +17,7 @@
 #include "base/catalog.h"
 #include "store/secret.h"
 #include "store/store.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 /* With the prefix of its kind it is the name of a server. */
 #define MAX_NAME_LENGTH			40

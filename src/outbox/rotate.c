@@ -41,7 +41,7 @@
 #include "outbox/columns.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 /*
  * A transaction of the commit lane that became visible less than this ago may

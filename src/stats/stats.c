@@ -19,7 +19,7 @@
 
 #include "base/entry.h"
 #include "stats/stats.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 static HTAB *tallies = NULL;
 static InvalTally *active = NULL;

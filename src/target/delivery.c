@@ -22,6 +22,7 @@
 #include "base/settings.h"
 #include "redis/error.h"
 #include "target/address.h"
+#include "target/breaker.h"
 #include "target/delivery.h"
 
 /*

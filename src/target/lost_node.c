@@ -2,7 +2,7 @@
  * lost_node.c
  *		Nodes of a cluster that do not serve at present.
  *
- * A breaker for each node, as target.c has one for the target: the first who
+ * A breaker for each node, as breaker.c has one for the target: the first who
  * runs into a node that does not answer puts it on this list, which is shared
  * by the sessions of a database, and the others leave the keys of its slots to
  * the worker without trying, while those of all other nodes go at commit as

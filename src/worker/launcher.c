@@ -39,7 +39,7 @@
 
 #include "base/settings.h"
 #include "base/shared.h"
-#include "target/target.h"
+#include "target/targets.h"
 #include "worker/launcher.h"
 
 /* A worker that died is started again after this time. */

@@ -25,6 +25,7 @@
 
 #include "base/settings.h"
 #include "base/transaction.h"
+#include "target/breaker.h"
 #include "target/delivery.h"
 #include "target/pace.h"
 #include "worker/refusal.h"

@@ -15,7 +15,7 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/outbox.h"
-#include "target/target.h"
+#include "target/targets.h"
 #include "worker/sweep.h"
 
 /* A table of the outbox that has grown beyond this is retired early. */
