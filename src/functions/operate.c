@@ -16,6 +16,7 @@
 
 #include "base/catalog.h"
 #include "base/settings.h"
+#include "base/shared.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"

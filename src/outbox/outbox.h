@@ -11,7 +11,7 @@
 #include "utils/timestamp.h"
 
 #include "base/entry.h"
-#include "base/shared.h"
+#include "target/health.h"
 
 /* One row: entries of one transaction for one target */
 typedef struct InvalOutboxRow

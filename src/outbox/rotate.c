@@ -41,6 +41,7 @@
 #include "outbox/columns.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/tables.h"
 #include "target/targets.h"
 
 /*
@@ -454,10 +455,10 @@ outbox_truncate(Relation relation, bool may_keep_locks)
 bool
 inval_outbox_is_current(int table)
 {
-	InvalDatabase *db = inval_shared_database();
+	InvalOutboxTables *tables = inval_outbox_tables();
 
-	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_GROUP ? &db->current_fast :
-									&db->current_slow) == table;
+	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_GROUP ? &tables->current_fast :
+									&tables->current_slow) == table;
 }
 
 /*
@@ -467,7 +468,7 @@ inval_outbox_is_current(int table)
 static bool
 outbox_switch(int table)
 {
-	InvalDatabase *db = inval_shared_database();
+	InvalOutboxTables *tables = inval_outbox_tables();
 	bool		fast = table < INVAL_OUTBOX_GROUP;
 	int			base = fast ? 0 : INVAL_OUTBOX_GROUP;
 	int			i;
@@ -478,7 +479,7 @@ outbox_switch(int table)
 
 		if (inval_outbox_blocks(next) == 0)
 		{
-			pg_atomic_write_u32(fast ? &db->current_fast : &db->current_slow,
+			pg_atomic_write_u32(fast ? &tables->current_fast : &tables->current_slow,
 								(uint32) next);
 			return true;
 		}

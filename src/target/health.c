@@ -6,7 +6,63 @@
 
 #include "miscadmin.h"
 
+#include "base/database.h"
+#include "base/shared.h"
 #include "target/health.h"
+
+static void health_initialize(void *element);
+
+static InvalSharedArea health_area = {
+	.element_size = sizeof(InvalTargetHealth),
+	.layout = 1,
+	.preloaded = 256,
+	.reserve = 8,
+	.initialize = health_initialize
+};
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_target_health_init(void)
+{
+	inval_shared_add(&health_area);
+}
+
+static void
+health_initialize(void *element)
+{
+	InvalTargetHealth *health = element;
+	int			i;
+
+	pg_atomic_init_u32(&health->down, 0);
+	pg_atomic_init_u32(&health->logged_down, 0);
+	pg_atomic_init_u32(&health->slow_answers, 0);
+	pg_atomic_init_u32(&health->slow, 0);
+	pg_atomic_init_u32(&health->paused, 0);
+	pg_atomic_init_u32(&health->map_version, 0);
+	pg_atomic_init_u32(&health->lost_nodes, 0);
+	pg_atomic_init_u32(&health->lost_news, 0);
+	pg_atomic_init_u32(&health->resolved_mark, 0);
+	pg_atomic_init_u32(&health->work, 0);
+	pg_atomic_init_u32(&health->idle, 0);
+	pg_atomic_init_u32(&health->watching, 0);
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		pg_atomic_init_u32(&health->low_block[i], InvalidBlockNumber);
+	SpinLockInit(&health->mutex);
+}
+
+/*
+ * The health of all targets of all databases, and how many places there are.
+ */
+InvalTargetHealth *
+inval_target_healths(uint32 *count)
+{
+	InvalTargetHealth *healths = inval_shared_elements(&health_area);
+
+	*count = health_area.count;
+	return healths;
+}
 
 /*
  * The shared health of a target in this database, claimed on first use.
@@ -14,17 +70,19 @@
 InvalTargetHealth *
 inval_target_health(const char *name)
 {
-	InvalShared *shared = inval_shared();
+	slock_t    *mutex = inval_shared_mutex();
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
 	InvalTargetHealth *free_slot = NULL;
 	InvalTargetHealth *found = NULL;
 	uint32		i;
 
 	/* Whoever looks at a target wants the database to have a worker. */
-	(void) inval_shared_database();
-	SpinLockAcquire(&shared->mutex);
-	for (i = 0; i < shared->targets; i++)
+	(void) inval_database();
+	SpinLockAcquire(mutex);
+	for (i = 0; i < count; i++)
 	{
-		InvalTargetHealth *health = &inval_shared_targets()[i];
+		InvalTargetHealth *health = &healths[i];
 
 		if (health->database == MyDatabaseId && strcmp(health->name, name) == 0)
 		{
@@ -37,7 +95,7 @@ inval_target_health(const char *name)
 	if (found == NULL)
 	{
 		/* With none free, the last one's owners share their breaker. */
-		found = free_slot ? free_slot : &inval_shared_targets()[shared->targets - 1];
+		found = free_slot ? free_slot : &healths[count - 1];
 		if (free_slot != NULL)
 		{
 			free_slot->database = MyDatabaseId;
@@ -53,7 +111,7 @@ inval_target_health(const char *name)
 			free_slot->pause_known = false;
 		}
 	}
-	SpinLockRelease(&shared->mutex);
+	SpinLockRelease(mutex);
 	return found;
 }
 
@@ -73,4 +131,56 @@ inval_target_forget_place(InvalTargetHealth *health)
 	pg_atomic_write_u32(&health->lost_news, 0);
 	pg_atomic_write_u32(&health->slow_answers, 0);
 	pg_atomic_write_u32(&health->slow, 0);
+}
+
+/*
+ * Gives back the places of a database's targets.  Under the shared mutex.
+ */
+void
+inval_target_free_database(Oid database)
+{
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+		if (healths[i].database == database)
+		{
+			InvalTargetHealth *health = &healths[i];
+
+			health->database = InvalidOid;
+			health->wanted = false;
+			health->worker_pid = 0;
+			health->worker_latch = NULL;
+			pg_atomic_write_u32(&health->down, 0);
+			pg_atomic_write_u32(&health->logged_down, 0);
+			pg_atomic_write_u32(&health->paused, 0);
+		}
+}
+
+/*
+ * Tells the worker of a target that something waits for it.  Cannot fail;
+ * may be called after the commit record.  A latch that is no longer the
+ * worker's is set in vain, which every latch owner must expect.
+ *
+ * Waking costs a system call, so a worker that is about to look anyway is not
+ * woken.  It says that it is idle before its last look at "work", and we look
+ * at "idle" after setting "work": one of us sees the other.
+ */
+void
+inval_target_wake_worker(InvalTargetHealth *health)
+{
+	Latch	   *latch;
+
+	pg_atomic_write_u32(&health->work, 1);
+	pg_memory_barrier();
+	if (health->worker_pid != 0 && pg_atomic_read_u32(&health->idle) == 0)
+		return;
+	SpinLockAcquire(&health->mutex);
+	latch = health->worker_latch;
+	SpinLockRelease(&health->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+	else
+		inval_database_wake_launcher();
 }

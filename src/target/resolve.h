@@ -5,7 +5,8 @@
 #ifndef INVAL_RESOLVE_H
 #define INVAL_RESOLVE_H
 
-#include "base/shared.h"
+/* Room for an address as text */
+#define INVAL_RESOLVED_LEN	64
 
 extern int	inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN],
 							  int max, char *error, Size error_size);

@@ -22,6 +22,7 @@
 #include "base/settings.h"
 #include "store/secret.h"
 #include "store/store.h"
+#include "target/health.h"
 #include "target/targets.h"
 
 static InvalTarget *first = NULL;	/* the target "default", once there is any */

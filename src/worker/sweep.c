@@ -15,6 +15,7 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/outbox.h"
+#include "target/health.h"
 #include "target/targets.h"
 #include "worker/sweep.h"
 
@@ -126,7 +127,7 @@ sweep_announce_moved(void)
 		if (other->dropped)
 			continue;
 		inval_outbox_announce(other->health);
-		inval_shared_wake_worker(other->health);
+		inval_target_wake_worker(other->health);
 	}
 }
 

@@ -30,6 +30,7 @@
 
 #include "base/backoff.h"
 #include "base/catalog.h"
+#include "base/database.h"
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/ledger.h"
@@ -39,10 +40,12 @@
 #include "target/breaker.h"
 #include "target/connect.h"
 #include "target/delivery.h"
+#include "target/health.h"
 #include "target/target.h"
 #include "target/targets.h"
 #include "worker/backlog.h"
 #include "worker/drain.h"
+#include "worker/forget.h"
 #include "worker/removal.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
@@ -144,7 +147,7 @@ worker_wait(bool delivered)
 
 	if (!delivered)
 	{
-		/* See inval_shared_wake_worker. */
+		/* See inval_target_wake_worker. */
 		pg_atomic_write_u32(&target->health->watching,
 							inval_replay_next_look() != 0 ? 1 : 0);
 		pg_atomic_write_u32(&target->health->idle, 1);
@@ -186,7 +189,7 @@ worker_start(Oid database_oid)
 		worker_leave();
 	inval_ledger_attach();
 	first_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
-	(void) inval_shared_database();
+	(void) inval_database();
 	worker_find_target();
 	health = target->health;
 	SpinLockAcquire(&health->mutex);
@@ -206,7 +209,7 @@ worker_start(Oid database_oid)
 	 * somebody does.
 	 */
 	pg_memory_barrier();
-	if (GetCurrentTimestamp() < inval_shared_database()->hold_until)
+	if (GetCurrentTimestamp() < inval_database()->hold_until)
 		proc_exit(0);
 	inval_target_adopt(target);
 	removal = inval_removal_create(target, true);
@@ -248,7 +251,7 @@ worker_look_at_targets(void)
 	{
 		other->health->wanted = !other->dropped;
 		if (other->health->wanted && other->health->worker_pid == 0)
-			inval_shared_wake_launcher();
+			inval_database_wake_launcher();
 	}
 }
 
@@ -295,9 +298,9 @@ worker_leave(void)
 	if (target == NULL || target->number == 0)
 	{
 		worker_end_others();
-		inval_shared_forget_database(MyDatabaseId);
+		inval_forget_database(MyDatabaseId);
 		if (worker_has_extension())
-			(void) inval_shared_database();
+			(void) inval_database();
 	}
 	proc_exit(0);
 }
@@ -310,12 +313,13 @@ worker_leave(void)
 static void
 worker_end_others(void)
 {
-	InvalShared *shared = inval_shared();
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
 	uint32		i;
 
-	for (i = 0; i < shared->targets; i++)
+	for (i = 0; i < count; i++)
 	{
-		InvalTargetHealth *other = &inval_shared_targets()[i];
+		InvalTargetHealth *other = &healths[i];
 		pid_t		pid = other->worker_pid;
 
 		if (other->database == MyDatabaseId && pid != 0 && pid != MyProcPid)
