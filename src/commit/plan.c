@@ -18,6 +18,7 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
+#include "outbox/rotate.h"
 #include "outbox/tables.h"
 #include "redis/group.h"
 #include "stats/stats.h"

@@ -17,6 +17,7 @@
 #include "commit/commit.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "stats/stats.h"
 #include "target/target.h"
 #include "target/targets.h"

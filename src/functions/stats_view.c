@@ -13,6 +13,7 @@
 
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "stats/stats.h"
 #include "target/targets.h"
 

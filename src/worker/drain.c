@@ -19,6 +19,7 @@
 
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "stats/stats.h"
 #include "target/delivery.h"
 #include "target/pace.h"

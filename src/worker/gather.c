@@ -24,6 +24,7 @@
 #include "utils/memutils.h"
 
 #include "base/settings.h"
+#include "outbox/read.h"
 #include "target/pace.h"
 #include "worker/gather.h"
 #include "worker/pass.h"

@@ -15,6 +15,8 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
+#include "outbox/rotate.h"
 #include "target/health.h"
 #include "target/targets.h"
 #include "worker/sweep.h"

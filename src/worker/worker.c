@@ -34,7 +34,6 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/ledger.h"
-#include "outbox/outbox.h"
 #include "outbox/replay.h"
 #include "target/address.h"
 #include "target/breaker.h"
