@@ -9,6 +9,7 @@
 
 #include "fmgr.h"
 
+#include "base/database.h"
 #include "base/settings.h"
 #include "base/shared.h"
 #include "capture/deferred.h"
@@ -16,7 +17,12 @@
 #include "ddl/command_guard.h"
 #include "ddl/drop.h"
 #include "ddl/frame.h"
+#include "outbox/ledger.h"
+#include "outbox/tables.h"
+#include "stats/stats.h"
+#include "target/health.h"
 #include "worker/launcher.h"
+#include "worker/refusal.h"
 
 PG_MODULE_MAGIC;
 
@@ -26,6 +32,12 @@ void
 _PG_init(void)
 {
 	inval_settings_init();
+	inval_database_init();
+	inval_target_health_init();
+	inval_ledger_init();
+	inval_outbox_tables_init();
+	inval_stats_init();
+	inval_refusal_init();
 	inval_shared_init();
 	inval_commit_init();
 	inval_deferred_init();

@@ -7,7 +7,12 @@
 
 #include "utils/rel.h"
 
-#include "base/shared.h"
+/*
+ * Outbox tables in one group of rotation.  The first group is written at
+ * commit (fast), the second before that or kept longer (slow).
+ */
+#define INVAL_OUTBOX_GROUP		3
+#define INVAL_OUTBOX_TABLES		(2 * INVAL_OUTBOX_GROUP)
 
 /* Version 18 has it, and pg_attribute_noreturn() no more. */
 #ifndef pg_noreturn

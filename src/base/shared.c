@@ -2,11 +2,11 @@
  * shared.c
  *		What the processes of one server know together.
  *
- * One block of shared memory: which database has a worker, how the targets
- * are doing, which transactions were confirmed at commit (the ledger), the
- * counters.  It is a cache of facts and never the truth: the truth is the
- * outbox.  A server that starts with this block empty delivers what it finds
- * in the outbox once more and is right.
+ * One block of shared memory, made of areas whose contents are known to those
+ * that add them: which database has a worker, how the targets are doing, which
+ * transactions were confirmed at commit, the counters.  It is a cache of facts
+ * and never the truth: the truth is the outbox.  A server that starts with
+ * this block empty delivers what it finds in the outbox once more and is right.
  *
  * With shared_preload_libraries = 'inval' the block is requested at start.
  * Without, a small one is taken on first use from the reserve that the server
@@ -15,6 +15,7 @@
  */
 #include "postgres.h"
 
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
@@ -23,24 +24,20 @@
 
 #include "base/shared.h"
 
-/* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	9
+/* To be raised with every change of the block itself */
+#define SHARED_LAYOUT	10
 
-/* Array sizes when preloaded, and when taken from the reserve. */
-typedef struct SharedSizes
+#define SHARED_AREAS	16
+
+/* What the block begins with; the areas follow, in the order of their adding. */
+typedef struct SharedHead
 {
-	uint32		ledger_words;	/* power of two; 16 xids each */
-	uint32		databases;
-	uint32		targets;
-	uint32		stats;
-	uint32		refusals;
-} SharedSizes;
+	slock_t		mutex;			/* see inval_shared_mutex */
+} SharedHead;
 
-static const SharedSizes preloaded_sizes = {65536, 256, 256, 1024, 256};
-static const SharedSizes reserve_sizes = {2048, 8, 8, 16, 8};
-
-static InvalShared *shared = NULL;
-static InvalDatabase *my_database = NULL;
+static InvalSharedArea *areas[SHARED_AREAS];
+static int	area_count = 0;
+static SharedHead *shared = NULL;
 static bool preloaded = false;
 
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
@@ -50,13 +47,27 @@ static shmem_request_hook_type prev_shmem_request_hook = NULL;
 
 static void shared_request(void);
 static void shared_startup(void);
-static Size shared_size(const SharedSizes *sizes);
-static void shared_create(const SharedSizes *sizes);
-static void shared_initialize(InvalShared *block, const SharedSizes *sizes);
-static void *shared_array(int which);
+static uint32 shared_count(const InvalSharedArea *area, bool preload);
+static Size shared_area_size(const InvalSharedArea *area, bool preload);
+static Size shared_size(bool preload);
+static uint32 shared_layout(bool preload);
+static void shared_create(bool preload);
+static void shared_initialize(SharedHead *block, bool preload);
+static void shared_use(SharedHead *block, bool preload);
 
 /*
- * Called by _PG_init.  Hooks in where the library is preloaded.
+ * Called by _PG_init.  The area gets its elements when the block is attached.
+ */
+void
+inval_shared_add(InvalSharedArea *area)
+{
+	Assert(area_count < SHARED_AREAS);
+	areas[area_count++] = area;
+}
+
+/*
+ * Called by _PG_init, when all areas are known.  Hooks in where the library is
+ * preloaded.
  */
 void
 inval_shared_init(void)
@@ -81,7 +92,7 @@ shared_request(void)
 {
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
-	RequestAddinShmemSpace(shared_size(&preloaded_sizes));
+	RequestAddinShmemSpace(shared_size(true));
 }
 
 static void
@@ -90,21 +101,48 @@ shared_startup(void)
 	if (prev_shmem_startup_hook)
 		prev_shmem_startup_hook();
 	shared = NULL;
-	my_database = NULL;
-	shared_create(&preloaded_sizes);
+	shared_create(true);
+}
+
+static uint32
+shared_count(const InvalSharedArea *area, bool preload)
+{
+	return preload ? area->preloaded : area->reserve;
 }
 
 static Size
-shared_size(const SharedSizes *sizes)
+shared_area_size(const InvalSharedArea *area, bool preload)
 {
-	Size		size = MAXALIGN(sizeof(InvalShared));
+	return MAXALIGN(mul_size(shared_count(area, preload), area->element_size));
+}
 
-	size = add_size(size, mul_size(sizes->ledger_words, sizeof(pg_atomic_uint64)));
-	size = add_size(size, mul_size(sizes->databases, sizeof(InvalDatabase)));
-	size = add_size(size, mul_size(sizes->targets, sizeof(InvalTargetHealth)));
-	size = add_size(size, mul_size(sizes->stats, sizeof(InvalStatsSlot)));
-	size = add_size(size, mul_size(sizes->refusals, sizeof(InvalRefusal)));
-	return add_size(size, 8 * MAXIMUM_ALIGNOF);
+static Size
+shared_size(bool preload)
+{
+	Size		size = MAXALIGN(sizeof(SharedHead));
+	int			i;
+
+	for (i = 0; i < area_count; i++)
+		size = add_size(size, shared_area_size(areas[i], preload));
+	return size;
+}
+
+/*
+ * A number that changes with the layout of the block.
+ */
+static uint32
+shared_layout(bool preload)
+{
+	uint32		layout = SHARED_LAYOUT;
+	int			i;
+
+	for (i = 0; i < area_count; i++)
+	{
+		layout = hash_combine(layout, areas[i]->layout);
+		layout = hash_combine(layout, (uint32) areas[i]->element_size);
+		layout = hash_combine(layout, shared_count(areas[i], preload));
+	}
+	return layout;
 }
 
 /*
@@ -112,9 +150,9 @@ shared_size(const SharedSizes *sizes)
  * room for it.
  */
 static void
-shared_create(const SharedSizes *sizes)
+shared_create(bool preload)
 {
-	InvalShared *block;
+	SharedHead *block;
 	bool		found;
 	char		name[NAMEDATALEN];
 
@@ -122,87 +160,74 @@ shared_create(const SharedSizes *sizes)
 	 * The name tells layouts apart, for a library that is replaced while the
 	 * server runs.
 	 */
-	snprintf(name, sizeof(name), "inval %d %zu", SHARED_LAYOUT, shared_size(sizes));
+	snprintf(name, sizeof(name), "inval %08x %zu", shared_layout(preload),
+			 shared_size(preload));
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-	block = ShmemInitStruct(name, shared_size(sizes), &found);
+	block = ShmemInitStruct(name, shared_size(preload), &found);
 	if (!found)
-		shared_initialize(block, sizes);
+		shared_initialize(block, preload);
 	LWLockRelease(AddinShmemInitLock);
-	shared = block;
+	shared_use(block, preload);
 }
 
 static void
-shared_initialize(InvalShared *block, const SharedSizes *sizes)
+shared_initialize(SharedHead *block, bool preload)
 {
-	InvalShared *saved = shared;
-	uint32		i;
-	int			j;
+	char	   *place = (char *) block + MAXALIGN(sizeof(SharedHead));
+	int			i;
+	uint32		j;
 
-	memset(block, 0, shared_size(sizes));
-	block->ledger_words = sizes->ledger_words;
-	block->databases = sizes->databases;
-	block->targets = sizes->targets;
-	block->stats = sizes->stats;
-	block->refusals = sizes->refusals;
+	memset(block, 0, shared_size(preload));
 	SpinLockInit(&block->mutex);
-	SpinLockInit(&block->refusal_mutex);
-
-	shared = block;
-	for (i = 0; i < sizes->ledger_words; i++)
-		pg_atomic_init_u64(&inval_shared_ledger()[i], 0);
-	for (i = 0; i < sizes->databases; i++)
+	for (i = 0; i < area_count; i++)
 	{
-		InvalDatabase *db = &inval_shared_databases()[i];
+		const InvalSharedArea *area = areas[i];
 
-		pg_atomic_init_u32(&db->current_fast, 0);
-		pg_atomic_init_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
-		pg_atomic_init_u32(&db->unswept, 0);
-		pg_atomic_init_u64(&db->swept_xid, 0);
-		SpinLockInit(&db->mutex);
+		for (j = 0; area->initialize != NULL && j < shared_count(area, preload); j++)
+			area->initialize(place + j * area->element_size);
+		place += shared_area_size(area, preload);
 	}
-	for (i = 0; i < sizes->targets; i++)
-	{
-		InvalTargetHealth *target = &inval_shared_targets()[i];
-
-		pg_atomic_init_u32(&target->down, 0);
-		pg_atomic_init_u32(&target->logged_down, 0);
-		pg_atomic_init_u32(&target->slow_answers, 0);
-		pg_atomic_init_u32(&target->slow, 0);
-		pg_atomic_init_u32(&target->paused, 0);
-		pg_atomic_init_u32(&target->map_version, 0);
-		pg_atomic_init_u32(&target->lost_nodes, 0);
-		pg_atomic_init_u32(&target->lost_news, 0);
-		pg_atomic_init_u32(&target->resolved_mark, 0);
-		pg_atomic_init_u32(&target->work, 0);
-		pg_atomic_init_u32(&target->idle, 0);
-		pg_atomic_init_u32(&target->watching, 0);
-		for (j = 0; j < INVAL_OUTBOX_TABLES; j++)
-			pg_atomic_init_u32(&target->low_block[j], InvalidBlockNumber);
-		SpinLockInit(&target->mutex);
-	}
-	shared = saved;
 }
 
 /*
- * The block, attached on first use.
+ * From now on this process works with the block.  Cannot fail.
  */
-InvalShared *
-inval_shared(void)
+static void
+shared_use(SharedHead *block, bool preload)
+{
+	char	   *place = (char *) block + MAXALIGN(sizeof(SharedHead));
+	int			i;
+
+	for (i = 0; i < area_count; i++)
+	{
+		areas[i]->count = shared_count(areas[i], preload);
+		areas[i]->elements = place;
+		place += shared_area_size(areas[i], preload);
+	}
+	shared = block;
+}
+
+/*
+ * Attaches to the block, if this process has not done so yet.  Nothing that is
+ * asked of shared memory can fail after that.
+ */
+void
+inval_shared_attach(void)
 {
 	MemoryContext caller = CurrentMemoryContext;
 
 	if (likely(shared != NULL))
-		return shared;
+		return;
 
 	PG_TRY();
 	{
-		shared_create(&reserve_sizes);
+		shared_create(false);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *edata;
-		InvalShared *block;
+		SharedHead *block;
 
 		/* Only a lack of room is expected here; anything else goes on up. */
 		if (geterrcode() != ERRCODE_OUT_OF_MEMORY)
@@ -218,204 +243,20 @@ inval_shared(void)
 				 errdetail("%s", edata->message),
 				 errhint("Add \"inval\" to shared_preload_libraries.")));
 		FreeErrorData(edata);
-		block = MemoryContextAlloc(TopMemoryContext, shared_size(&reserve_sizes));
-		shared_initialize(block, &reserve_sizes);
-		shared = block;
+		block = MemoryContextAlloc(TopMemoryContext, shared_size(false));
+		shared_initialize(block, false);
+		shared_use(block, false);
 	}
 	PG_END_TRY();
-	return shared;
 }
 
 /*
- * The arrays lie behind the header, in the order of this switch.
+ * The mutex under which elements are claimed and given back, whichever the
+ * area, so that what belongs together is seen together.
  */
-static void *
-shared_array(int which)
+slock_t *
+inval_shared_mutex(void)
 {
-	InvalShared *block = inval_shared();
-	char	   *place = (char *) block + MAXALIGN(sizeof(InvalShared));
-
-	if (which-- == 0)
-		return place;
-	place += MAXALIGN(block->ledger_words * sizeof(pg_atomic_uint64));
-	if (which-- == 0)
-		return place;
-	place += MAXALIGN(block->databases * sizeof(InvalDatabase));
-	if (which-- == 0)
-		return place;
-	place += MAXALIGN(block->targets * sizeof(InvalTargetHealth));
-	if (which-- == 0)
-		return place;
-	place += MAXALIGN(block->stats * sizeof(InvalStatsSlot));
-	return place;
-}
-
-pg_atomic_uint64 *
-inval_shared_ledger(void)
-{
-	return shared_array(0);
-}
-
-InvalDatabase *
-inval_shared_databases(void)
-{
-	return shared_array(1);
-}
-
-InvalTargetHealth *
-inval_shared_targets(void)
-{
-	return shared_array(2);
-}
-
-InvalStatsSlot *
-inval_shared_stats(void)
-{
-	return shared_array(3);
-}
-
-InvalRefusal *
-inval_shared_refusals(void)
-{
-	return shared_array(4);
-}
-
-/*
- * This database's slot, claimed on first use, which is a request for a worker
- * too.  When all are taken the last one serves for the rest: they then share
- * hints, which is harmless, but only one of them can have a worker.  Cannot
- * fail once inval_shared was called.
- */
-InvalDatabase *
-inval_shared_database(void)
-{
-	InvalShared *block = inval_shared();
-	InvalDatabase *databases = inval_shared_databases();
-	InvalDatabase *free_slot = NULL;
-	uint32		i;
-
-	/* A worker that found no extension may have given the slot back. */
-	if (likely(my_database != NULL && my_database->database == MyDatabaseId))
-		return my_database;
-	my_database = NULL;
-
-	SpinLockAcquire(&block->mutex);
-	for (i = 0; i < block->databases; i++)
-	{
-		if (databases[i].database == MyDatabaseId)
-		{
-			my_database = &databases[i];
-			break;
-		}
-		if (free_slot == NULL && !OidIsValid(databases[i].database))
-			free_slot = &databases[i];
-	}
-	if (my_database == NULL)
-	{
-		if (free_slot != NULL)
-			free_slot->database = MyDatabaseId;
-		else
-			free_slot = &databases[block->databases - 1];
-		my_database = free_slot;
-	}
-	SpinLockRelease(&block->mutex);
-	if (free_slot == my_database)
-		inval_shared_wake_launcher();
-	return my_database;
-}
-
-/*
- * Gives back what a database held that was dropped, or has no extension.  The
- * launcher calls this, or the worker of its target "default".
- */
-void
-inval_shared_forget_database(Oid database)
-{
-	InvalShared *block = inval_shared();
-	uint32		i;
-
-	SpinLockAcquire(&block->mutex);
-	for (i = 0; i < block->databases; i++)
-	{
-		InvalDatabase *db = &inval_shared_databases()[i];
-
-		if (db->database == database)
-		{
-			db->database = InvalidOid;
-			db->hold_until = 0;
-			pg_atomic_write_u32(&db->current_fast, 0);
-			pg_atomic_write_u32(&db->current_slow, INVAL_OUTBOX_GROUP);
-		}
-	}
-	for (i = 0; i < block->targets; i++)
-		if (inval_shared_targets()[i].database == database)
-		{
-			InvalTargetHealth *target = &inval_shared_targets()[i];
-
-			target->database = InvalidOid;
-			target->wanted = false;
-			target->worker_pid = 0;
-			target->worker_latch = NULL;
-			pg_atomic_write_u32(&target->down, 0);
-			pg_atomic_write_u32(&target->logged_down, 0);
-			pg_atomic_write_u32(&target->paused, 0);
-		}
-	for (i = 0; i < block->stats; i++)
-		if (inval_shared_stats()[i].database == database)
-			inval_shared_stats()[i].database = InvalidOid;
-	SpinLockRelease(&block->mutex);
-
-	SpinLockAcquire(&block->refusal_mutex);
-	for (i = 0; i < block->refusals; i++)
-		if (inval_shared_refusals()[i].database == database)
-		{
-			inval_shared_refusals()[i].database = InvalidOid;
-			block->refusals_used--;
-		}
-	SpinLockRelease(&block->refusal_mutex);
-}
-
-/*
- * Tells the worker of a target that something waits for it.  Cannot fail;
- * may be called after the commit record.  A latch that is no longer the
- * worker's is set in vain, which every latch owner must expect.
- *
- * Waking costs a system call, so a worker that is about to look anyway is not
- * woken.  It says that it is idle before its last look at "work", and we look
- * at "idle" after setting "work": one of us sees the other.
- */
-void
-inval_shared_wake_worker(InvalTargetHealth *target)
-{
-	Latch	   *latch;
-
-	pg_atomic_write_u32(&target->work, 1);
-	pg_memory_barrier();
-	if (target->worker_pid != 0 && pg_atomic_read_u32(&target->idle) == 0)
-		return;
-	SpinLockAcquire(&target->mutex);
-	latch = target->worker_latch;
-	SpinLockRelease(&target->mutex);
-	if (latch != NULL)
-		SetLatch(latch);
-	else
-		inval_shared_wake_launcher();
-}
-
-/*
- * Tells the launcher that a database wants a worker.  Cannot fail.
- */
-void
-inval_shared_wake_launcher(void)
-{
-	Latch	   *latch = NULL;
-
-	if (shared != NULL)
-	{
-		SpinLockAcquire(&shared->mutex);
-		latch = shared->launcher_latch;
-		SpinLockRelease(&shared->mutex);
-	}
-	if (latch != NULL)
-		SetLatch(latch);
+	inval_shared_attach();
+	return &shared->mutex;
 }

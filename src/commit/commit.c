@@ -24,7 +24,7 @@
 #include "commit/plan.h"
 #include "key/lookup.h"
 #include "stats/stats.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 /* This transaction met a rule. */
 static bool in_use = false;

@@ -13,17 +13,22 @@
 
 #include "base/catalog.h"
 #include "base/settings.h"
-#include "base/shared.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
+#include "outbox/rotate.h"
+#include "outbox/tables.h"
 #include "redis/group.h"
 #include "stats/stats.h"
 #include "target/address.h"
+#include "target/breaker.h"
+#include "target/connect.h"
 #include "target/delivery.h"
+#include "target/health.h"
 #include "target/target.h"
+#include "target/targets.h"
 
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
@@ -56,7 +61,7 @@ typedef struct Plan
 	uint64		budget_us;		/* what is left of the commit timeout */
 	uint64		connect_us;		/* what of that connecting may take */
 	uint64		committed_at;	/* as inval_clock_us gives it */
-	InvalDatabase *database;
+	InvalOutboxTables *tables;
 	int			nlegs;
 	PlanLeg  *legs;			/* one for each set that is owed anything */
 } Plan;
@@ -85,7 +90,7 @@ inval_plan_late(void)
 	inval_ledger_attach();
 	plan.made = true;
 	plan.tell_all = true;
-	plan.database = inval_shared_database();
+	plan.tables = inval_outbox_tables();
 }
 
 /*
@@ -105,7 +110,7 @@ inval_plan_prepare(void)
 	inval_ledger_attach();
 	plan.made = true;
 	plan.tell_all = inval_pending_did_spill();
-	plan.database = inval_shared_database();
+	plan.tables = inval_outbox_tables();
 	plan.budget_us = (uint64) inval_commit_timeout * 1000;
 	plan.connect_us = plan.budget_us / 4 * 3;
 	target = inval_target_default();
@@ -252,16 +257,16 @@ plan_extension_is_gone(void)
 static void
 plan_sweep(void)
 {
-	InvalDatabase *database = plan.database;
+	InvalOutboxTables *tables = plan.tables;
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	uint64		swept = pg_atomic_read_u64(&database->swept_xid);
-	uint32		commits = pg_atomic_add_fetch_u32(&database->unswept, 1);
+	uint64		swept = pg_atomic_read_u64(&tables->swept_xid);
+	uint32		commits = pg_atomic_add_fetch_u32(&tables->unswept, 1);
 
 	if (commits < SWEEP_COMMITS && next - swept < inval_ledger_range() / 4)
 		return;
-	if (!pg_atomic_compare_exchange_u64(&database->swept_xid, &swept, next))
+	if (!pg_atomic_compare_exchange_u64(&tables->swept_xid, &swept, next))
 		return;					/* somebody else does it */
-	pg_atomic_write_u32(&database->unswept, 0);
+	pg_atomic_write_u32(&tables->unswept, 0);
 	inval_outbox_sweep(true);
 }
 
@@ -468,7 +473,7 @@ plan_tell_workers(bool all_confirmed)
 		inval_outbox_announce(leg->target->health);
 		/* A worker that watches the standbys finds it when it looks again. */
 		if (now || pg_atomic_read_u32(&leg->target->health->watching) == 0)
-			inval_shared_wake_worker(leg->target->health);
+			inval_target_wake_worker(leg->target->health);
 	}
 	if (!plan.tell_all)
 		return;
@@ -476,7 +481,7 @@ plan_tell_workers(bool all_confirmed)
 		if (!target->dropped)
 		{
 			inval_outbox_announce(target->health);
-			inval_shared_wake_worker(target->health);
+			inval_target_wake_worker(target->health);
 		}
 }
 

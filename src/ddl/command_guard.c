@@ -38,10 +38,12 @@
 #include "utils/syscache.h"
 
 #include "base/catalog.h"
+#include "base/database.h"
 #include "base/shared.h"
 #include "capture/scan.h"
 #include "ddl/command_guard.h"
 #include "rule/family.h"
+#include "target/health.h"
 
 /* How long the worker stays away: longer than the command may wait. */
 #define HOLD_MS		10000
@@ -179,25 +181,29 @@ guard_may(Oid database, bool copy)
 static void
 guard_end_worker(const char *name, bool copy)
 {
-	InvalShared *shared = inval_shared();
+	slock_t    *mutex = inval_shared_mutex();
 	Oid			database = get_database_oid(name, true);
+	uint32		count;
+	InvalDatabase *slots = inval_databases(&count);
+	uint32		targets;
+	InvalTargetHealth *healths = inval_target_healths(&targets);
 	uint32		i;
 
 	if (!OidIsValid(database) || !guard_may(database, copy))
 		return;
-	SpinLockAcquire(&shared->mutex);
-	for (i = 0; i < shared->databases; i++)
+	SpinLockAcquire(mutex);
+	for (i = 0; i < count; i++)
 	{
-		InvalDatabase *slot = &inval_shared_databases()[i];
+		InvalDatabase *slot = &slots[i];
 
 		if (slot->database != database)
 			continue;
 		slot->hold_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), HOLD_MS);
 	}
-	SpinLockRelease(&shared->mutex);
-	for (i = 0; i < shared->targets; i++)
+	SpinLockRelease(mutex);
+	for (i = 0; i < targets; i++)
 	{
-		InvalTargetHealth *target = &inval_shared_targets()[i];
+		InvalTargetHealth *target = &healths[i];
 		pid_t		pid = target->worker_pid;
 
 		if (target->database == database && pid != 0)

@@ -30,7 +30,7 @@
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "rule/family.h"
-#include "store/store.h"
+#include "store/wrapper.h"
 
 /* What the names of all our triggers on tables start with */
 #define DDL_PREFIX	"00_inval_"

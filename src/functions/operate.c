@@ -16,10 +16,13 @@
 
 #include "base/catalog.h"
 #include "base/settings.h"
+#include "base/shared.h"
 #include "outbox/ledger.h"
-#include "outbox/outbox.h"
 #include "outbox/replay.h"
+#include "outbox/rotate.h"
+#include "target/connect.h"
 #include "target/delivery.h"
+#include "target/targets.h"
 #include "worker/drain.h"
 #include "worker/launcher.h"
 
@@ -32,7 +35,7 @@
 static uint64 operate_timeout_us(Interval *timeout);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
-static bool operate_drain_pass(InvalDrain *drain, uint64 deadline);
+static bool operate_drain_pass(InvalPass *pass, uint64 deadline);
 static void operate_wait(int milliseconds);
 
 PG_FUNCTION_INFO_V1(inval_drain);
@@ -79,7 +82,7 @@ inval_drain(PG_FUNCTION_ARGS)
 static uint64
 operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 {
-	InvalDrain	drain;
+	InvalPass	pass;
 
 	if (pg_atomic_read_u32(&target->health->paused) != 0)
 	{
@@ -88,9 +91,9 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 				 errhint("Resume it by inval_resume.")));
 		return 0;
 	}
-	inval_drain_begin(&drain, target, false);
-	drain.removal = inval_removal_create(target, false);
-	while (!operate_drain_pass(&drain, deadline))
+	inval_pass_begin(&pass, target, false);
+	pass.removal = inval_removal_create(target, false);
+	while (!operate_drain_pass(&pass, deadline))
 	{
 		if (inval_clock_us() >= deadline)
 		{
@@ -99,8 +102,8 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 		}
 		operate_wait(DRAIN_PAUSE_MS);
 	}
-	inval_drain_end(&drain);
-	return drain.confirmed;
+	inval_pass_end(&pass);
+	return pass.confirmed;
 }
 
 /*
@@ -108,31 +111,31 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
  * are who waits for the standbys.
  */
 static bool
-operate_drain_pass(InvalDrain *drain, uint64 deadline)
+operate_drain_pass(InvalPass *pass, uint64 deadline)
 {
 	uint64		connect_deadline = inval_clock_us() +
 		(uint64) inval_connect_timeout * 1000;
-	bool		no_worker = drain->target->health->worker_pid == 0;
+	bool		no_worker = pass->target->health->worker_pid == 0;
 	InvalDrainResult result;
 	InvalRemovalResult removed = INVAL_REMOVAL_MORE;
 	int			steps;
 
 	if (no_worker)
 		(void) inval_replay_look();
-	if (!inval_target_connect(drain->target, Min(connect_deadline, deadline), true))
+	if (!inval_target_connect(pass->target, Min(connect_deadline, deadline), true))
 		return false;
-	inval_drain_rewind(drain, true);
+	inval_pass_rewind(pass, true);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		result = inval_drain_batch(drain);
+		result = inval_drain_batch(pass);
 	} while (result == INVAL_DRAIN_MORE && inval_clock_us() < deadline);
 	for (steps = 0; steps < STEPS_PER_LOOK && result == INVAL_DRAIN_PASSED &&
 		 removed == INVAL_REMOVAL_MORE && inval_clock_us() < deadline; steps++)
-		removed = inval_removal_step(drain->removal);
+		removed = inval_removal_step(pass->removal);
 	if (removed == INVAL_REMOVAL_DONE)
-		drain->confirmed++;
-	return result == INVAL_DRAIN_PASSED && drain->found == 0 &&
+		pass->confirmed++;
+	return result == INVAL_DRAIN_PASSED && pass->found == 0 &&
 		removed == INVAL_REMOVAL_NONE &&
 		!(no_worker && inval_replay_next_look() != 0);
 }

@@ -17,8 +17,10 @@
 #include "commit/commit.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "stats/stats.h"
 #include "target/target.h"
+#include "target/targets.h"
 #include "worker/refusal.h"
 
 #define QUEUE_COLUMNS	11

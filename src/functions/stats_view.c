@@ -13,8 +13,9 @@
 
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "stats/stats.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 #define STATS_COLUMNS	14
 #define STATUS_COLUMNS	17
@@ -37,14 +38,14 @@ PG_FUNCTION_INFO_V1(inval_target_status_rows);
 Datum
 inval_stats_rows(PG_FUNCTION_ARGS)
 {
-	InvalShared *shared = inval_shared();
+	uint32		count;
+	InvalStatsSlot *slots = inval_stats_slots(&count);
 	uint32		i;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; i < shared->stats; i++)
-		if (inval_shared_stats()[i].database == MyDatabaseId)
-			stats_put_slot((ReturnSetInfo *) fcinfo->resultinfo,
-						   &inval_shared_stats()[i]);
+	for (i = 0; i < count; i++)
+		if (slots[i].database == MyDatabaseId)
+			stats_put_slot((ReturnSetInfo *) fcinfo->resultinfo, &slots[i]);
 	return (Datum) 0;
 }
 

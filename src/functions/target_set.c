@@ -15,8 +15,10 @@
 #include "utils/builtins.h"
 
 #include "base/catalog.h"
+#include "store/secret.h"
 #include "store/store.h"
-#include "target/target.h"
+#include "target/health.h"
+#include "target/targets.h"
 
 /* With the prefix of its kind it is the name of a server. */
 #define MAX_NAME_LENGTH			40
@@ -310,7 +312,7 @@ target_set_paused(FunctionCallInfo fcinfo, bool paused)
 	target->health->pause_known = true;
 	pg_atomic_write_u32(&target->health->paused, paused ? 1 : 0);
 	if (!paused)
-		inval_shared_wake_worker(target->health);
+		inval_target_wake_worker(target->health);
 }
 
 static List *

@@ -29,7 +29,7 @@
 #include "key/template.h"
 #include "key/variable.h"
 #include "rule/rule.h"
-#include "target/target.h"
+#include "target/targets.h"
 
 /* Longest template or query, in bytes */
 #define MAX_TEMPLATE_LENGTH		8192

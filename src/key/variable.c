@@ -30,6 +30,7 @@
 #include "base/catalog.h"
 #include "key/variable.h"
 #include "store/store.h"
+#include "store/wrapper.h"
 
 typedef struct Variable
 {

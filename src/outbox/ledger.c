@@ -16,13 +16,59 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "port/atomics.h"
 
 #include "base/shared.h"
 #include "outbox/ledger.h"
 
 #define XIDS_PER_WORD	16
 
-static uint64 ledger_word_of(uint64 xid, uint32 *turn);
+typedef struct LedgerHead
+{
+	uint64		start;			/* first xid that the ledger can know; 0: not set */
+} LedgerHead;
+
+static void ledger_initialize_word(void *element);
+static LedgerHead *ledger_head(void);
+static pg_atomic_uint64 *ledger_word_of(uint64 xid, uint32 *turn);
+
+/* How many words is a power of two. */
+static InvalSharedArea word_area = {
+	.element_size = sizeof(pg_atomic_uint64),
+	.layout = 1,
+	.preloaded = 65536,
+	.reserve = 2048,
+	.initialize = ledger_initialize_word
+};
+
+static InvalSharedArea head_area = {
+	.element_size = sizeof(LedgerHead),
+	.layout = 1,
+	.preloaded = 1,
+	.reserve = 1
+};
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_ledger_init(void)
+{
+	inval_shared_add(&word_area);
+	inval_shared_add(&head_area);
+}
+
+static void
+ledger_initialize_word(void *element)
+{
+	pg_atomic_init_u64(element, 0);
+}
+
+static LedgerHead *
+ledger_head(void)
+{
+	return inval_shared_elements(&head_area);
+}
 
 /*
  * Attaches to shared memory, and fixes where the ledger's knowledge begins.
@@ -31,29 +77,34 @@ static uint64 ledger_word_of(uint64 xid, uint32 *turn);
 void
 inval_ledger_attach(void)
 {
-	InvalShared *shared = inval_shared();
+	LedgerHead *head = ledger_head();
 
 	/* On a standby the question is left open until it is promoted. */
-	if (unlikely(shared->ledger_start == 0) && !RecoveryInProgress())
+	if (unlikely(head->start == 0) && !RecoveryInProgress())
 	{
 		uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
+		slock_t    *mutex = inval_shared_mutex();
 
-		SpinLockAcquire(&shared->mutex);
-		if (shared->ledger_start == 0)
-			shared->ledger_start = next;
-		SpinLockRelease(&shared->mutex);
+		SpinLockAcquire(mutex);
+		if (head->start == 0)
+			head->start = next;
+		SpinLockRelease(mutex);
 	}
 }
 
-static uint64
+/*
+ * The word that a transaction's state is in while this is the ring's turn.
+ */
+static pg_atomic_uint64 *
 ledger_word_of(uint64 xid, uint32 *turn)
 {
-	uint64		words = inval_shared()->ledger_words;
+	pg_atomic_uint64 *ring = inval_shared_elements(&word_area);
+	uint64		words = word_area.count;
 	uint64		number = xid / XIDS_PER_WORD;
 
 	/* Turns start at 1, so that a zeroed word belongs to none. */
 	*turn = (uint32) (number / words) + 1;
-	return number % words;
+	return &ring[number % words];
 }
 
 /*
@@ -66,8 +117,7 @@ inval_ledger_note(FullTransactionId fxid, InvalLedgerState state)
 {
 	uint64		xid = U64FromFullTransactionId(fxid);
 	uint32		turn;
-	uint64		place = ledger_word_of(xid, &turn);
-	pg_atomic_uint64 *word = &inval_shared_ledger()[place];
+	pg_atomic_uint64 *word = ledger_word_of(xid, &turn);
 	int			shift = (int) (xid % XIDS_PER_WORD) * 2;
 	uint64		seen = pg_atomic_read_u64(word);
 
@@ -93,8 +143,7 @@ inval_ledger_look(FullTransactionId fxid)
 {
 	uint64		xid = U64FromFullTransactionId(fxid);
 	uint32		turn;
-	uint64		place = ledger_word_of(xid, &turn);
-	uint64		seen = pg_atomic_read_u64(&inval_shared_ledger()[place]);
+	uint64		seen = pg_atomic_read_u64(ledger_word_of(xid, &turn));
 
 	if ((uint32) (seen >> 32) != turn)
 		return INVAL_LEDGER_UNKNOWN;
@@ -109,9 +158,9 @@ bool
 inval_ledger_predates(FullTransactionId xid)
 {
 	inval_ledger_attach();
-	if (inval_shared()->ledger_start == 0)
+	if (ledger_head()->start == 0)
 		return true;
-	return U64FromFullTransactionId(xid) < inval_shared()->ledger_start;
+	return U64FromFullTransactionId(xid) < ledger_head()->start;
 }
 
 /*
@@ -132,5 +181,6 @@ inval_ledger_horizon(void)
 uint64
 inval_ledger_range(void)
 {
-	return (uint64) inval_shared()->ledger_words * XIDS_PER_WORD;
+	(void) inval_shared_elements(&word_area);
+	return (uint64) word_area.count * XIDS_PER_WORD;
 }

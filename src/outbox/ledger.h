@@ -15,6 +15,7 @@ typedef enum InvalLedgerState
 	INVAL_LEDGER_REPEATED = 3	/* confirmed, and again after replay */
 } InvalLedgerState;
 
+extern void inval_ledger_init(void);
 extern void inval_ledger_attach(void);
 extern bool inval_ledger_note(FullTransactionId xid, InvalLedgerState state);
 extern InvalLedgerState inval_ledger_look(FullTransactionId xid);

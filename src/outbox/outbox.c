@@ -33,6 +33,7 @@
 #include "outbox/columns.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
+#include "outbox/tables.h"
 
 /*
  * Bytes of entries in one row: with the other columns, as much as fits on a
@@ -190,10 +191,10 @@ inval_outbox_write_row(const InvalOutboxRow *row)
 static Relation
 outbox_open_for_write(bool lasting, int *table)
 {
-	InvalDatabase *db = inval_shared_database();
+	InvalOutboxTables *tables = inval_outbox_tables();
 	int			base = lasting ? INVAL_OUTBOX_GROUP : 0;
-	int			current = (int) pg_atomic_read_u32(lasting ? &db->current_slow :
-												   &db->current_fast);
+	int			current = (int) pg_atomic_read_u32(lasting ? &tables->current_slow :
+												   &tables->current_fast);
 	int			i;
 
 	for (i = 0; i < INVAL_OUTBOX_GROUP; i++)

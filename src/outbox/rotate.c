@@ -1,11 +1,6 @@
 /*
  * rotate.c
- *		Reading the outbox, and emptying its tables.
- *
- * Reading sees what is committed now, not what the caller's snapshot saw: the
- * question is always what is still owed.  Locks for reading are given back at
- * once, so that a session that looked at inval_queue and then idles in its
- * transaction keeps nobody from emptying a table.
+ *		Emptying the tables of the outbox.
  *
  * Emptying a table is safe when nobody can still have uncommitted rows in it
  * and everything committed in it is confirmed.  Writers keep their lock on the
@@ -18,36 +13,19 @@
  */
 #include "postgres.h"
 
-#include "access/heapam.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/tableam.h"
-#include "access/xact.h"
 #include "catalog/heap.h"
-#include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
-#include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-#include "utils/xid8.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "base/catalog.h"
-#include "base/settings.h"
-#include "outbox/columns.h"
-#include "outbox/ledger.h"
 #include "outbox/outbox.h"
-#include "target/target.h"
-
-/*
- * A transaction of the commit lane that became visible less than this ago may
- * be about to note that its keys are confirmed; added to the commit timeout.
- */
-#define RIPENING_MS		1000
+#include "outbox/read.h"
+#include "outbox/rotate.h"
+#include "outbox/tables.h"
 
 /*
  * What waits for standbys will usually be done with so soon that it is not
@@ -56,301 +34,23 @@
 #define WAITING_MS		10000
 
 /* What a look at a table has found */
-typedef struct OutboxLook
+typedef struct RotateLook
 {
 	TimestampTz now;
 	bool		owed;
 	bool		under_way;		/* somebody waits for replies about a row of it,
 								 * or for standbys */
-} OutboxLook;
+} RotateLook;
 
-static void outbox_read_letter(char letter, InvalOutboxRow *row);
-static struct varlena *outbox_read(HeapTuple tuple, TupleDesc desc, int table,
-								   InvalOutboxRow *row);
-static bool outbox_visit_owed(InvalOutboxRow *row, void *arg);
-static InvalOutboxState outbox_try_empty(int table, bool may_keep_locks);
-static bool outbox_switch(int table);
-static InvalOutboxState outbox_truncate(Relation relation, bool may_keep_locks);
-static void outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
-								 BlockNumber start, InvalOutboxVisitor visit, void *arg);
-
-/*
- * Opens an outbox table, or returns NULL if the extension is gone.
- */
-Relation
-inval_outbox_open(int table, int lockmode)
-{
-	const InvalCatalog *catalog = inval_catalog(true);
-
-	if (catalog == NULL)
-		return NULL;
-	return try_relation_open(catalog->outbox[table], lockmode);
-}
-
-/*
- * Visits the committed rows of a table from a block on.  What the row points
- * to lives until the visitor returns.  Returns false if the extension is gone.
- */
-bool
-inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
-{
-	Relation	relation = inval_outbox_open(table, AccessShareLock);
-	Snapshot	snapshot;
-
-	if (relation == NULL)
-		return false;
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	outbox_scan_relation(relation, snapshot, table, start, visit, arg);
-	UnregisterSnapshot(snapshot);
-	relation_close(relation, AccessShareLock);
-	return true;
-}
-
-/*
- * Visits the committed rows of all tables, each once, although the worker moves
- * rows from one table to another: it needs a table for itself to empty it, and
- * what it moves is in one place or the other for a snapshot.
- */
-void
-inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg)
-{
-	Relation	relations[INVAL_OUTBOX_TABLES];
-	Snapshot	snapshot;
-	int			table;
-
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		relations[table] = inval_outbox_open(table, AccessShareLock);
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-	{
-		if (relations[table] == NULL)
-			continue;
-		outbox_scan_relation(relations[table], snapshot, table, 0, visit, arg);
-		relation_close(relations[table], AccessShareLock);
-	}
-	UnregisterSnapshot(snapshot);
-}
-
-static void
-outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
-					 BlockNumber start, InvalOutboxVisitor visit, void *arg)
-{
-	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
-	TableScanDesc scan;
-	FullTransactionId own = GetTopFullTransactionIdIfAny();
-	HeapTuple	tuple;
-	InvalOutboxRow row;
-
-	if (blocks <= start)
-		return;
-	scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
-	if (start > 0)
-		heap_setscanlimits(scan, start, blocks - start);
-	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
-	{
-		struct varlena *detoasted;
-		bool		go_on = true;
-
-		CHECK_FOR_INTERRUPTS();
-		detoasted = outbox_read(tuple, RelationGetDescr(relation), table, &row);
-
-		/* What this transaction wrote early is visible to it, not committed. */
-		if (!FullTransactionIdIsValid(own) || !FullTransactionIdEquals(row.xid, own))
-			go_on = visit(&row, arg);
-		if (detoasted != NULL)
-			pfree(detoasted);
-		if (!go_on)
-			break;
-	}
-	table_endscan(scan);
-}
-
-/*
- * Reads a row.  Returns what had to be allocated for it, or NULL.
- */
-static struct varlena *
-outbox_read(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
-{
-	Datum		values[OUTBOX_COLUMNS];
-	bool		nulls[OUTBOX_COLUMNS];
-	Datum		stored;
-	struct varlena *pack;
-
-	heap_deform_tuple(tuple, desc, values, nulls);
-	row->table = table;
-	row->tid = tuple->t_self;
-	row->xid = DatumGetFullTransactionId(values[OUTBOX_XID]);
-	row->first = nulls[OUTBOX_FIRST] ? OUTBOX_USUAL_FIRST :
-		DatumGetInt64(values[OUTBOX_FIRST]);
-	row->target = nulls[OUTBOX_TARGET] ? OUTBOX_USUAL_TARGET :
-		DatumGetInt32(values[OUTBOX_TARGET]);
-	outbox_read_letter(DatumGetChar(values[OUTBOX_LANE]), row);
-	row->entries = nulls[OUTBOX_ENTRIES] ? OUTBOX_USUAL_ENTRIES :
-		DatumGetInt32(values[OUTBOX_ENTRIES]);
-	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
-	stored = nulls[OUTBOX_PACK] ? values[OUTBOX_BIG] : values[OUTBOX_PACK];
-	pack = PG_DETOAST_DATUM_PACKED(stored);
-	row->pack = VARDATA_ANY(pack);
-	row->pack_length = VARSIZE_ANY_EXHDR(pack);
-	return (Pointer) pack != DatumGetPointer(stored) ? pack : NULL;
-}
-
-/*
- * What the column "lane" says.
- */
-static void
-outbox_read_letter(char letter, InvalOutboxRow *row)
-{
-	row->lane = INVAL_LANE_WORKER;
-	row->sole = row->again = false;
-	switch (letter)
-	{
-		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
-		case OUTBOX_LETTER_COMMIT_AGAIN:
-			row->again = true;
-			/* FALLTHROUGH */
-		case OUTBOX_LETTER_COMMIT_ALL:
-		case OUTBOX_LETTER_COMMIT:
-			row->lane = INVAL_LANE_COMMIT;
-			break;
-		case OUTBOX_LETTER_WORKER_ALL_AGAIN:
-		case OUTBOX_LETTER_WORKER_AGAIN:
-			row->again = true;
-			break;
-		case OUTBOX_LETTER_REPEAT:
-			row->lane = INVAL_LANE_REPEAT;
-			break;
-		case OUTBOX_LETTER_REPLAY:
-			row->lane = INVAL_LANE_REPLAY;
-			break;
-	}
-	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
-		letter == OUTBOX_LETTER_COMMIT_ALL_AGAIN ||
-		letter == OUTBOX_LETTER_WORKER_ALL ||
-		letter == OUTBOX_LETTER_WORKER_ALL_AGAIN;
-}
-
-/*
- * Whether a committed row is not yet confirmed, or not yet as often as it is to
- * be.  What the ledger says is of a transaction's commit lane, or of the one row
- * that it has queued.
- */
-bool
-inval_outbox_is_owed(const InvalOutboxRow *row)
-{
-	if (row->lane == INVAL_LANE_COMMIT || row->sole)
-	{
-		InvalLedgerState state = inval_ledger_look(row->xid);
-
-		if (state == INVAL_LEDGER_REPEATED ||
-			(state == INVAL_LEDGER_CONFIRMED && !row->again))
-			return false;
-	}
-	if (likely(inval_target_by_number(row->target) != NULL))
-		return true;
-
-	/* Nobody is owed what was queued for a target that was dropped. */
-	AcceptInvalidationMessages();
-	inval_targets_refresh();
-	return inval_target_by_number(row->target) != NULL;
-}
-
-/*
- * Whether an owed row was delivered, and is owed only once more when standbys
- * have replayed it.
- */
-bool
-inval_outbox_is_waiting(const InvalOutboxRow *row)
-{
-	return row->lane == INVAL_LANE_REPLAY ||
-		(row->again && (row->lane == INVAL_LANE_COMMIT || row->sole) &&
-		 inval_ledger_look(row->xid) == INVAL_LEDGER_CONFIRMED);
-}
-
-/*
- * Whether nobody is just about to deliver the row: a visible row of the commit
- * lane belongs to a transaction that is in its commit callback, unless it said
- * that it leaves the keys to us, or is from before the server started, or has
- * been silent for longer than its callback can take.
- */
-bool
-inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
-{
-	if (row->lane != INVAL_LANE_COMMIT ||
-		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
-		inval_ledger_predates(row->xid) ||
-		inval_outbox_is_waiting(row))
-		return true;
-	return TimestampDifferenceExceeds(row->queued_at, now,
-									  inval_commit_timeout + RIPENING_MS);
-}
-
-/*
- * Whether a row's entries are what this version of inval can read.
- */
-bool
-inval_outbox_is_readable(const InvalOutboxRow *row)
-{
-	const char *place = row->pack;
-	InvalEntry	entry;
-	int			i;
-
-	for (i = 0; i < row->entries && place != NULL; i++)
-		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-	return place != NULL;
-}
-
-/*
- * Removes a row whose entries are confirmed, in a table that the caller holds
- * a RowExclusiveLock on.  Returns false if the row is gone: somebody else has
- * removed it, and its place may by now be another row's.
- */
-bool
-inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
-{
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	HeapTupleData tuple;
-	Buffer		buffer = InvalidBuffer;
-	InvalOutboxRow found;
-	bool		same = false;
-	TM_FailureData failure;
-
-	tuple.t_self = row->tid;
-	if (BlockNumberIsValid(ItemPointerGetBlockNumber(&row->tid)) &&
-		ItemPointerGetBlockNumber(&row->tid) < RelationGetNumberOfBlocks(relation) &&
-		heap_fetch(relation, snapshot, &tuple, &buffer, false))
-	{
-		(void) outbox_read(&tuple, RelationGetDescr(relation), row->table, &found);
-		same = FullTransactionIdEquals(found.xid, row->xid) &&
-			found.first == row->first && found.entries == row->entries;
-		ReleaseBuffer(buffer);
-	}
-
-	/* The row's place cannot change hands while our snapshot sees it. */
-	if (same)
-		same = heap_delete(relation, &tuple.t_self, GetCurrentCommandId(true),
-						   InvalidSnapshot, false, &failure, false) == TM_Ok;
-	UnregisterSnapshot(snapshot);
-	return same;
-}
-
-BlockNumber
-inval_outbox_blocks(int table)
-{
-	Relation	relation = inval_outbox_open(table, AccessShareLock);
-	BlockNumber blocks;
-
-	if (relation == NULL)
-		return 0;
-	blocks = RelationGetNumberOfBlocks(relation);
-	relation_close(relation, AccessShareLock);
-	return blocks;
-}
+static bool rotate_visit_owed(InvalOutboxRow *row, void *arg);
+static InvalOutboxState rotate_try_empty(int table, bool may_keep_locks);
+static InvalOutboxState rotate_truncate(Relation relation, bool may_keep_locks);
+static bool rotate_switch(int table);
 
 static bool
-outbox_visit_owed(InvalOutboxRow *row, void *arg)
+rotate_visit_owed(InvalOutboxRow *row, void *arg)
 {
-	OutboxLook *look = arg;
+	RotateLook *look = arg;
 
 	if (!inval_outbox_is_owed(row))
 		return true;
@@ -370,11 +70,11 @@ outbox_visit_owed(InvalOutboxRow *row, void *arg)
  * that the transaction ends at once, so that locks may last until then.
  */
 static InvalOutboxState
-outbox_try_empty(int table, bool may_keep_locks)
+rotate_try_empty(int table, bool may_keep_locks)
 {
 	Oid			relid = inval_catalog(false)->outbox[table];
 	Relation	relation;
-	OutboxLook	look = {.now = GetCurrentTimestamp()};
+	RotateLook	look = {.now = GetCurrentTimestamp()};
 	Snapshot	snapshot;
 
 	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
@@ -393,7 +93,7 @@ outbox_try_empty(int table, bool may_keep_locks)
 	}
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	outbox_scan_relation(relation, snapshot, table, 0, outbox_visit_owed, &look);
+	inval_outbox_scan_relation(relation, snapshot, table, 0, rotate_visit_owed, &look);
 	UnregisterSnapshot(snapshot);
 	if (look.owed || look.under_way || RelationGetNumberOfBlocks(relation) == 0)
 	{
@@ -402,7 +102,7 @@ outbox_try_empty(int table, bool may_keep_locks)
 			look.owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
 	}
 
-	return outbox_truncate(relation, may_keep_locks);
+	return rotate_truncate(relation, may_keep_locks);
 }
 
 /*
@@ -416,7 +116,7 @@ outbox_try_empty(int table, bool may_keep_locks)
  * its lock stays until then; it is only tried for, too.
  */
 static InvalOutboxState
-outbox_truncate(Relation relation, bool may_keep_locks)
+rotate_truncate(Relation relation, bool may_keep_locks)
 {
 	Oid			toast = relation->rd_rel->reltoastrelid;
 	BlockNumber toast_blocks = 0;
@@ -454,10 +154,10 @@ outbox_truncate(Relation relation, bool may_keep_locks)
 bool
 inval_outbox_is_current(int table)
 {
-	InvalDatabase *db = inval_shared_database();
+	InvalOutboxTables *tables = inval_outbox_tables();
 
-	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_GROUP ? &db->current_fast :
-									&db->current_slow) == table;
+	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_GROUP ? &tables->current_fast :
+									&tables->current_slow) == table;
 }
 
 /*
@@ -465,9 +165,9 @@ inval_outbox_is_current(int table)
  * one.  Returns false if there is none.
  */
 static bool
-outbox_switch(int table)
+rotate_switch(int table)
 {
-	InvalDatabase *db = inval_shared_database();
+	InvalOutboxTables *tables = inval_outbox_tables();
 	bool		fast = table < INVAL_OUTBOX_GROUP;
 	int			base = fast ? 0 : INVAL_OUTBOX_GROUP;
 	int			i;
@@ -478,7 +178,7 @@ outbox_switch(int table)
 
 		if (inval_outbox_blocks(next) == 0)
 		{
-			pg_atomic_write_u32(fast ? &db->current_fast : &db->current_slow,
+			pg_atomic_write_u32(fast ? &tables->current_fast : &tables->current_slow,
 								(uint32) next);
 			return true;
 		}
@@ -489,7 +189,7 @@ outbox_switch(int table)
 /*
  * Takes a table that holds anything out of use, if it is in use and another
  * can take its place, so that it comes to rest; and empties it if that is safe
- * now.  For "may_keep_locks" see outbox_try_empty.
+ * now.  For "may_keep_locks" see rotate_try_empty.
  */
 InvalOutboxState
 inval_outbox_retire(int table, bool may_keep_locks)
@@ -497,8 +197,8 @@ inval_outbox_retire(int table, bool may_keep_locks)
 	if (inval_outbox_blocks(table) == 0)
 		return INVAL_OUTBOX_EMPTY;
 	if (inval_outbox_is_current(table))
-		(void) outbox_switch(table);
-	return outbox_try_empty(table, may_keep_locks);
+		(void) rotate_switch(table);
+	return rotate_try_empty(table, may_keep_locks);
 }
 
 /*

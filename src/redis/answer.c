@@ -12,8 +12,8 @@
 #include <hiredis/hiredis.h>
 
 #include "redis/answer.h"
+#include "redis/pipeline.h"
 #include "redis/reply.h"
-#include "target/command.h"
 
 static void answer_copy(const redisReply *reply, InvalAnswer *answer);
 static void answer_free_parts(InvalAnswer *answer);
@@ -27,14 +27,14 @@ InvalAnswer *
 inval_redis_ask(InvalConnection *connection, int argc, const char **words,
 				uint64 deadline, char *error, Size error_size)
 {
-	InvalCommands commands;
+	InvalPipeline question;
 	InvalAnswer *answer = NULL;
 	redisReply *reply;
 
-	inval_commands_init(&commands);
-	inval_commands_words(&commands, argc, words);
-	reply = inval_redis_exchange_whole(connection, commands.bytes.data,
-									   commands.bytes.len, deadline);
+	inval_pipeline_init(&question);
+	inval_pipeline_words(&question, argc, words);
+	reply = inval_redis_exchange_whole(connection, question.bytes.data,
+									   question.bytes.len, deadline);
 	if (reply == NULL)
 		strlcpy(error, inval_redis_error(connection), error_size);
 	else if (reply->type == REDIS_REPLY_ERROR)
@@ -55,7 +55,7 @@ inval_redis_ask(InvalConnection *connection, int argc, const char **words,
 	}
 	if (reply != NULL)
 		freeReplyObject(reply);
-	inval_commands_free(&commands);
+	inval_pipeline_free(&question);
 	return answer;
 }
 

@@ -2,8 +2,8 @@
  * connection.c
  *		A connection to one Redis server.
  *
- * hiredis opens the socket and parses what comes back (and formats commands, in
- * target/command.c), never blocking; wire.c sends, receives and waits.
+ * hiredis opens the socket and parses what comes back (and writes commands, in
+ * pipeline.c), never blocking; wire.c sends, receives and waits.
  *
  * Replies are reduced while they are parsed (reply.c), so that reading them
  * allocates nothing but the parser's own read buffer (by malloc, whose failure
@@ -27,8 +27,8 @@
 
 #include "redis/connection.h"
 #include "redis/passfile.h"
+#include "redis/pipeline.h"
 #include "redis/reply.h"
-#include "target/command.h"
 
 #if HIREDIS_MAJOR == 0 && HIREDIS_MINOR < 14
 #error "inval needs hiredis 0.14 or later"
@@ -76,6 +76,8 @@ static bool redis_finish_connect(InvalConnection *connection, const InvalUrl *ur
 								 uint64 deadline);
 static bool redis_log_in(InvalConnection *connection, const InvalUrl *url,
 						 uint64 deadline);
+static void redis_add_login(InvalPipeline *commands, const char *user,
+							const char *password);
 static void redis_first_error(const InvalReply *reply, void *arg);
 static void redis_ignore_reply(const InvalReply *reply, void *arg);
 static bool redis_complete(InvalConnection *connection);
@@ -168,7 +170,7 @@ redis_finish_connect(InvalConnection *connection, const InvalUrl *url, uint64 de
 static bool
 redis_log_in(InvalConnection *connection, const InvalUrl *url, uint64 deadline)
 {
-	InvalCommands commands;
+	InvalPipeline commands;
 	InvalReply	refusal = {0};
 	char		password[INVAL_PASSWORD_LEN];
 	char		error[INVAL_REPLY_TEXT_LEN];
@@ -180,14 +182,14 @@ redis_log_in(InvalConnection *connection, const InvalUrl *url, uint64 deadline)
 		!inval_passfile_read(url->passfile, password, error, sizeof(error)))
 		return redis_fail(connection, error);
 
-	inval_commands_init(&commands);
-	inval_commands_log_in(&commands, url->user, password);
+	inval_pipeline_init(&commands);
+	redis_add_login(&commands, url->user, password);
 	if (url->db != 0)
 	{
 		const char *words[] = {"SELECT", db};
 
 		snprintf(db, sizeof(db), "%d", url->db);
-		inval_commands_words(&commands, 2, words);
+		inval_pipeline_words(&commands, 2, words);
 	}
 	if (commands.count > 0)
 		done = inval_redis_exchange(connection, commands.bytes.data,
@@ -195,7 +197,7 @@ redis_log_in(InvalConnection *connection, const InvalUrl *url, uint64 deadline)
 									INVAL_WAIT_INTERRUPTIBLE,
 									redis_first_error, &refusal);
 	explicit_bzero(commands.bytes.data, commands.bytes.len);
-	inval_commands_free(&commands);
+	inval_pipeline_free(&commands);
 	if (done && refusal.type == INVAL_REPLY_ERROR)
 	{
 		inval_passfile_hide(password, refusal.text, sizeof(refusal.text));
@@ -203,6 +205,26 @@ redis_log_in(InvalConnection *connection, const InvalUrl *url, uint64 deadline)
 	}
 	explicit_bzero(password, sizeof(password));
 	return done;
+}
+
+/*
+ * What logs a connection in; nothing, for the default user without password.
+ */
+static void
+redis_add_login(InvalPipeline *commands, const char *user, const char *password)
+{
+	if (user[0] != '\0')
+	{
+		const char *words[] = {"AUTH", user, password};
+
+		inval_pipeline_words(commands, 3, words);
+	}
+	else if (password[0] != '\0')
+	{
+		const char *words[] = {"AUTH", password};
+
+		inval_pipeline_words(commands, 2, words);
+	}
 }
 
 static void

@@ -5,22 +5,8 @@
 #ifndef INVAL_REDIS_H
 #define INVAL_REDIS_H
 
+#include "redis/reply.h"
 #include "redis/wire.h"
-
-typedef enum InvalReplyType
-{
-	INVAL_REPLY_OK,				/* anything but an error */
-	INVAL_REPLY_ERROR
-} InvalReplyType;
-
-#define INVAL_REPLY_TEXT_LEN	128
-
-/* What we keep of a reply */
-typedef struct InvalReply
-{
-	InvalReplyType type;
-	char		text[INVAL_REPLY_TEXT_LEN]; /* of an error; else empty */
-} InvalReply;
 
 /* Called for each reply in order; must not raise errors if the wait is held. */
 typedef void (*InvalReplyHandler) (const InvalReply *reply, void *arg);

@@ -1,12 +1,14 @@
 /*
  * reply.c
- *		What hiredis calls while it parses a reply.
+ *		What is kept of a reply, while hiredis parses it.
  *
  * Callers need to know of a reply whether it is an error, and which.  The rest
  * is passed over, so that nothing is allocated.  Who wants a reply as a whole has
  * hiredis parse it by its own functions (answer.c).
  */
 #include "postgres.h"
+
+#include <hiredis/hiredis.h>
 
 #include "redis/reply.h"
 

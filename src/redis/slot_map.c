@@ -16,7 +16,7 @@
 #include "postgres.h"
 
 #include "redis/slot_map.h"
-#include "target/resolve.h"
+#include "redis/url.h"
 
 static bool map_read_range(InvalSlotMap *map, const InvalAnswer *range,
 						   const char *asked_host, char *error, Size error_size);
@@ -102,7 +102,7 @@ map_host(const InvalAnswer *node, const char *asked_host)
 
 	if (host == NULL || host[0] == '\0' || strcmp(host, "?") == 0)
 		return asked_host;
-	if (inval_resolve_is_address(host) || node->count < 4)
+	if (inval_url_is_address(host) || node->count < 4)
 		return host;
 	for (i = 0; i + 1 < node->items[3].count; i += 2)
 	{
@@ -141,7 +141,7 @@ inval_slot_map_add(InvalSlotMap *map, const char *host, int port)
 
 	if (found >= 0)
 		return found;
-	if (map->nodes == INVAL_MAP_NODES || !inval_resolve_is_address(host) ||
+	if (map->nodes == INVAL_MAP_NODES || !inval_url_is_address(host) ||
 		strlen(host) >= INVAL_NODE_HOST_LEN || port <= 0 || port > 65535)
 		return -1;
 	found = map->nodes++;

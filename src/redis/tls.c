@@ -24,7 +24,6 @@
 
 #ifdef INVAL_TLS
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -43,15 +42,6 @@ static bool tls_expect_name(SSL *ssl, const char *name);
 static InvalTlsResult tls_result(InvalTls *tls, int returned);
 static void tls_explain(InvalTls *tls);
 static const char *tls_queued_error(void);
-
-/*
- * Whether this build has TLS.
- */
-bool
-inval_tls_is_built_in(void)
-{
-	return true;
-}
 
 /*
  * Prepares TLS over a connected socket that does not block.  On failure returns
@@ -142,9 +132,7 @@ tls_no_password(char *buffer, int size, int rwflag, void *userdata)
 static bool
 tls_expect_name(SSL *ssl, const char *name)
 {
-	struct in6_addr ignored;
-
-	if (inet_pton(AF_INET, name, &ignored) == 1 || inet_pton(AF_INET6, name, &ignored) == 1)
+	if (inval_url_is_address(name))
 		return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name) == 1;
 	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
@@ -293,14 +281,8 @@ tls_queued_error(void)
 #else							/* !INVAL_TLS */
 
 /*
- * Without TLS the URL is refused, so that nothing else is ever called.
+ * Without TLS the URL is refused (url.c), so that none of this is ever called.
  */
-bool
-inval_tls_is_built_in(void)
-{
-	return false;
-}
-
 InvalTls *
 inval_tls_create(const InvalUrl *url, int fd, const char **error)
 {

@@ -18,7 +18,6 @@ typedef enum InvalTlsResult
 	INVAL_TLS_FAILED			/* inval_tls_error says why */
 } InvalTlsResult;
 
-extern bool inval_tls_is_built_in(void);
 extern InvalTls *inval_tls_create(const InvalUrl *url, int fd, const char **error);
 extern void inval_tls_free(InvalTls *tls);
 extern InvalTlsResult inval_tls_handshake(InvalTls *tls);

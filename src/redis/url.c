@@ -15,11 +15,11 @@
  */
 #include "postgres.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <stddef.h>
 #include <sys/un.h>
 
-#include "redis/tls.h"
 #include "redis/url.h"
 
 #define REDIS_PORT		6379
@@ -37,6 +37,13 @@ typedef struct UrlOption
 #define ONLY(kind)	(1 << (kind))
 #define ALL_KINDS	(-1)
 #define TLS_KINDS	(ONLY(INVAL_URL_TLS) | ONLY(INVAL_URL_CLUSTER_TLS))
+
+/* What this build can connect to */
+#ifdef INVAL_TLS
+#define KNOWN_KINDS	ALL_KINDS
+#else
+#define KNOWN_KINDS	(~TLS_KINDS)
+#endif
 
 static const UrlOption url_options[] = {
 	{"passfile", ALL_KINDS, true, offsetof(InvalUrl, passfile)},
@@ -327,7 +334,7 @@ url_parse_option(const char *name, const char *value, InvalUrl *url, char *probl
 static bool
 url_check(InvalUrl *url, char *problem)
 {
-	if ((ONLY(url->kind) & TLS_KINDS) != 0 && !inval_tls_is_built_in())
+	if ((ONLY(url->kind) & KNOWN_KINDS) == 0)
 		return url_problem(problem, "This inval was built without TLS: build it where the headers of OpenSSL (libssl-dev) are.");
 	if (url->password[0] != '\0' && url->passfile[0] != '\0')
 		return url_problem(problem, "The URL has both a password and a passfile.");
@@ -342,6 +349,18 @@ bool
 inval_url_is_cluster(const InvalUrl *url)
 {
 	return url->kind == INVAL_URL_CLUSTER || url->kind == INVAL_URL_CLUSTER_TLS;
+}
+
+/*
+ * Whether a host is given by its address, so that there is nothing to resolve.
+ */
+bool
+inval_url_is_address(const char *host)
+{
+	struct in6_addr ignored;
+
+	return inet_pton(AF_INET, host, &ignored) == 1 ||
+		inet_pton(AF_INET6, host, &ignored) == 1;
 }
 
 /*

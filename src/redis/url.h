@@ -63,6 +63,7 @@ typedef struct InvalUrl
 extern bool inval_url_parse(const char *text, InvalUrl *url,
 							char problem[INVAL_URL_PROBLEM_LEN]);
 extern bool inval_url_is_cluster(const InvalUrl *url);
+extern bool inval_url_is_address(const char *host);
 extern bool inval_url_names_files(const InvalUrl *url);
 extern void inval_url_address(const InvalUrl *url, char *address, Size size);
 extern void inval_url_show(const InvalUrl *url, char *text, Size size);

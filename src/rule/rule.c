@@ -24,6 +24,7 @@
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/rule.h"
+#include "target/targets.h"
 
 static HTAB *relation_rules = NULL;
 static InvalRelationRules *last_rules = NULL;	/* asked for last; never removed */

@@ -18,8 +18,16 @@
 #include "utils/memutils.h"
 
 #include "base/entry.h"
+#include "base/shared.h"
 #include "stats/stats.h"
-#include "target/target.h"
+#include "target/targets.h"
+
+static InvalSharedArea stats_area = {
+	.element_size = sizeof(InvalStatsSlot),
+	.layout = 1,
+	.preloaded = 1024,
+	.reserve = 16
+};
 
 static HTAB *tallies = NULL;
 static InvalTally *active = NULL;
@@ -28,6 +36,15 @@ static InvalTally *last = NULL; /* the one that was asked for last */
 static void stats_mark_level(InvalTally *tally);
 static int	stats_lag_bucket(uint64 lag_us);
 static void stats_slot_clear(InvalStatsSlot *slot);
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_stats_init(void)
+{
+	inval_shared_add(&stats_area);
+}
 
 /*
  * The tally of a rule for a target, put on this transaction's list.
@@ -249,9 +266,10 @@ inval_stats_forget(void)
 InvalStatsSlot *
 inval_stats_slot(uint32 rule, const char *target)
 {
-	InvalShared *shared = inval_shared();
-	InvalStatsSlot *slots = inval_shared_stats();
-	uint32		start = (rule * 2654435761u + MyDatabaseId) % shared->stats;
+	slock_t    *mutex = inval_shared_mutex();
+	uint32		count;
+	InvalStatsSlot *slots = inval_stats_slots(&count);
+	uint32		start = (rule * 2654435761u + MyDatabaseId) % count;
 	InvalStatsSlot *free_slot = NULL;
 	uint32		i;
 
@@ -259,9 +277,9 @@ inval_stats_slot(uint32 rule, const char *target)
 	 * Slots are claimed at the first free place of the probe sequence; those
 	 * before it may have been given back since, so look past free ones.
 	 */
-	for (i = 0; i < shared->stats; i++)
+	for (i = 0; i < count; i++)
 	{
-		InvalStatsSlot *slot = &slots[(start + i) % shared->stats];
+		InvalStatsSlot *slot = &slots[(start + i) % count];
 
 		if (slot->database == MyDatabaseId && slot->rule == rule &&
 			strcmp(slot->target, target) == 0)
@@ -272,11 +290,11 @@ inval_stats_slot(uint32 rule, const char *target)
 	if (free_slot == NULL)
 		return NULL;
 
-	SpinLockAcquire(&shared->mutex);
+	SpinLockAcquire(mutex);
 	if (OidIsValid(free_slot->database))
 	{
 		/* Somebody else was faster; look again. */
-		SpinLockRelease(&shared->mutex);
+		SpinLockRelease(mutex);
 		return inval_stats_slot(rule, target);
 	}
 	stats_slot_clear(free_slot);
@@ -284,7 +302,7 @@ inval_stats_slot(uint32 rule, const char *target)
 	strlcpy(free_slot->target, target, sizeof(free_slot->target));
 	pg_write_barrier();
 	free_slot->database = MyDatabaseId;
-	SpinLockRelease(&shared->mutex);
+	SpinLockRelease(mutex);
 	return free_slot;
 }
 
@@ -376,10 +394,38 @@ inval_stats_lag_ms(const uint64 *buckets, double share)
 void
 inval_stats_clear(void)
 {
-	InvalShared *shared = inval_shared();
+	uint32		count;
+	InvalStatsSlot *slots = inval_stats_slots(&count);
 	uint32		i;
 
-	for (i = 0; i < shared->stats; i++)
-		if (inval_shared_stats()[i].database == MyDatabaseId)
-			stats_slot_clear(&inval_shared_stats()[i]);
+	for (i = 0; i < count; i++)
+		if (slots[i].database == MyDatabaseId)
+			stats_slot_clear(&slots[i]);
+}
+
+/*
+ * The counters of all databases, and how many slots there are.
+ */
+InvalStatsSlot *
+inval_stats_slots(uint32 *count)
+{
+	InvalStatsSlot *slots = inval_shared_elements(&stats_area);
+
+	*count = stats_area.count;
+	return slots;
+}
+
+/*
+ * Gives back the slots of a database.  Under the shared mutex.
+ */
+void
+inval_stats_free_database(Oid database)
+{
+	uint32		count;
+	InvalStatsSlot *slots = inval_stats_slots(&count);
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+		if (slots[i].database == database)
+			slots[i].database = InvalidOid;
 }

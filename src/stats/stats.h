@@ -5,7 +5,36 @@
 #ifndef INVAL_STATS_H
 #define INVAL_STATS_H
 
-#include "base/shared.h"
+#include "port/atomics.h"
+
+#include "target/health.h"
+
+/*
+ * Log-scale histogram of lags: four buckets to the octave, in microseconds,
+ * up to 2^36 (19 hours).
+ */
+#define INVAL_LAG_BUCKETS	144
+
+/*
+ * Counters of one rule on one target.  With every change the layout of its area
+ * is to be raised (stats.c).
+ */
+typedef struct InvalStatsSlot
+{
+	Oid			database;		/* InvalidOid: free; protected by shared mutex */
+	uint32		rule;			/* 0: inval_touch */
+	char		target[INVAL_TARGET_NAME_LEN];
+	pg_atomic_uint64 rows_seen;
+	pg_atomic_uint64 keys_queued;
+	pg_atomic_uint64 keys_coalesced;
+	pg_atomic_uint64 delivered_at_commit;
+	pg_atomic_uint64 delivered_by_worker;
+	pg_atomic_uint64 failed_tries;
+	pg_atomic_uint64 skipped;
+	pg_atomic_uint64 lag_max_us;
+	pg_atomic_uint64 last_delivery; /* a TimestampTz, 0: never */
+	pg_atomic_uint32 lag[INVAL_LAG_BUCKETS];
+} InvalStatsSlot;
 
 typedef struct InvalCounts
 {
@@ -59,10 +88,13 @@ extern void inval_stats_forget(void);
 extern void inval_stats_subcommit(void);
 extern void inval_stats_subabort(void);
 
+extern void inval_stats_init(void);
 extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
 extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
 								  uint64 lag_us, bool by_worker);
 extern double inval_stats_lag_ms(const uint64 *buckets, double share);
 extern void inval_stats_clear(void);
+extern InvalStatsSlot *inval_stats_slots(uint32 *count);
+extern void inval_stats_free_database(Oid database);
 
 #endif							/* INVAL_STATS_H */

@@ -23,7 +23,7 @@
 #include "utils/syscache.h"
 
 #include "base/catalog.h"
-#include "store/store.h"
+#include "store/secret.h"
 
 static Oid	secret_mapping(Oid server);
 

@@ -43,18 +43,7 @@
 
 #include "base/catalog.h"
 #include "store/store.h"
-
-static const struct
-{
-	const char *kind;
-	const char *prefix;			/* of the server's name */
-}			store_kinds[] =
-{
-	{INVAL_STORE_RULE, "inval_rule_"},
-	{INVAL_STORE_VARIABLE, "inval_var_"},
-	{INVAL_STORE_GUARD, "inval_guard_"},
-	{INVAL_STORE_TARGET, "inval_target_"},
-};
+#include "store/wrapper.h"
 
 static uint64 generation = 0;	/* 0: nobody has asked for it yet */
 
@@ -246,21 +235,6 @@ inval_store_add_option(List *options, const char *name, const char *value)
 {
 	return lappend(options, makeDefElem(pstrdup(name),
 										(Node *) makeString(pstrdup(value)), -1));
-}
-
-/*
- * What the names of the servers of a kind start with, NULL if there is no such
- * kind.
- */
-const char *
-inval_store_prefix(const char *kind)
-{
-	Size		i;
-
-	for (i = 0; i < lengthof(store_kinds); i++)
-		if (strcmp(store_kinds[i].kind, kind) == 0)
-			return store_kinds[i].prefix;
-	return NULL;
 }
 
 /*

@@ -28,7 +28,9 @@
 #include "utils/rel.h"
 
 #include "redis/url.h"
-#include "store/store.h"
+#include "store/kind.h"
+#include "store/secret.h"
+#include "store/wrapper.h"
 
 /* Every option of every kind: a validator is not told the kind. */
 static const struct

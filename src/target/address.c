@@ -73,7 +73,7 @@ inval_address_find(InvalTarget *target, uint64 deadline, bool may_resolve,
 	*mark = 0;
 	error[0] = '\0';
 	if (url->kind == INVAL_URL_UNIX ||
-		(url->kind != INVAL_URL_SENTINEL && inval_resolve_is_address(url->host)))
+		(url->kind != INVAL_URL_SENTINEL && inval_url_is_address(url->host)))
 		return true;
 
 	url->host[0] = '\0';

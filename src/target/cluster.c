@@ -20,8 +20,8 @@
 
 #include "base/settings.h"
 #include "redis/answer.h"
+#include "redis/pipeline.h"
 #include "target/cluster.h"
-#include "target/command.h"
 #include "target/lost_node.h"
 #include "target/resolve.h"
 
@@ -192,7 +192,7 @@ cluster_ask_named(ClusterSearch *search)
 		char		addresses[8][INVAL_RESOLVED_LEN];
 		int			count = 0;
 
-		if (may_resolve || inval_resolve_is_address(named->name))
+		if (may_resolve || inval_url_is_address(named->name))
 			count = inval_resolve_all(named->name, addresses, lengthof(addresses),
 									  search->error, search->error_size);
 		else
@@ -435,16 +435,16 @@ static bool
 cluster_is_alive(InvalConnection *connection, uint64 deadline,
 				 char *error, Size error_size)
 {
-	InvalCommands commands;
+	InvalPipeline ping;
 	InvalReply	answer = {0};
 	bool		done;
 
-	inval_commands_init(&commands);
-	inval_commands_ping(&commands);
-	done = inval_redis_exchange(connection, commands.bytes.data, commands.bytes.len,
-								commands.count, deadline, INVAL_WAIT_INTERRUPTIBLE,
+	inval_pipeline_init(&ping);
+	inval_pipeline_ping(&ping);
+	done = inval_redis_exchange(connection, ping.bytes.data, ping.bytes.len,
+								ping.count, deadline, INVAL_WAIT_INTERRUPTIBLE,
 								cluster_connection_reply, &answer);
-	inval_commands_free(&commands);
+	inval_pipeline_free(&ping);
 	if (!done)
 		strlcpy(error, inval_redis_error(connection), error_size);
 	else

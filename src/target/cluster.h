@@ -5,9 +5,9 @@
 #ifndef INVAL_CLUSTER_H
 #define INVAL_CLUSTER_H
 
-#include "base/shared.h"
 #include "redis/connection.h"
 #include "redis/slot_map.h"
+#include "target/health.h"
 
 /* This process's view of a cluster; numbers of nodes are those of the map */
 typedef struct InvalCluster

@@ -22,6 +22,7 @@
 #include "base/settings.h"
 #include "redis/error.h"
 #include "target/address.h"
+#include "target/breaker.h"
 #include "target/delivery.h"
 
 /*
@@ -73,12 +74,13 @@ static void
 delivery_add_routed(InvalShipment *shipment, const InvalEntry *entry)
 {
 	InvalCommands *commands = &shipment->commands;
-	Size		offset = (Size) commands->bytes.len;
+	const StringInfoData *bytes = &commands->pipeline.bytes;
+	Size		offset = (Size) bytes->len;
 
 	inval_commands_add(commands, entry);
 	inval_commands_finish(commands);
 	inval_route_add(shipment->route, entry->key, entry->key_length, offset,
-					(Size) commands->bytes.len - offset);
+					(Size) bytes->len - offset);
 }
 
 /*
@@ -117,7 +119,8 @@ inval_shipment_send(InvalShipment *shipment, InvalTarget *target, uint64 deadlin
 {
 	if (shipment->route != NULL)
 	{
-		inval_route_deliver(shipment->route, shipment->commands.bytes.data, deadline);
+		inval_route_deliver(shipment->route, shipment->commands.pipeline.bytes.data,
+							deadline);
 		return delivery_finish_routed(shipment, target);
 	}
 	inval_shipment_start(shipment, target);
@@ -177,7 +180,8 @@ bool
 inval_shipment_reach(InvalShipment *shipment, InvalTarget *target, uint64 deadline)
 {
 	if (shipment->route == NULL ||
-		inval_route_reach(shipment->route, shipment->commands.bytes.data, deadline, false))
+		inval_route_reach(shipment->route, shipment->commands.pipeline.bytes.data,
+						  deadline, false))
 		return true;
 	(void) delivery_finish_routed(shipment, target);
 	return false;
@@ -189,7 +193,7 @@ inval_shipment_reach(InvalShipment *shipment, InvalTarget *target, uint64 deadli
 void
 inval_shipment_start(InvalShipment *shipment, InvalTarget *target)
 {
-	InvalCommands *commands = &shipment->commands;
+	const InvalPipeline *commands = &shipment->commands.pipeline;
 
 	if (shipment->route != NULL)
 	{
@@ -311,7 +315,7 @@ static void
 delivery_handle_reply(const InvalReply *reply, void *arg)
 {
 	InvalShipment *shipment = arg;
-	int			entries = shipment->commands.entries[shipment->next_command++];
+	int			entries = shipment->commands.pipeline.items[shipment->next_command++];
 	int			i;
 
 	if (reply->type == INVAL_REPLY_OK)
@@ -357,7 +361,7 @@ bool
 inval_delivery_ping(InvalTarget *target, uint64 deadline)
 {
 	InvalShipment shipment;
-	InvalCommands *commands = &shipment.commands;
+	InvalPipeline *commands = &shipment.commands.pipeline;
 	uint64		start = inval_clock_us();
 	bool		done;
 
@@ -365,7 +369,7 @@ inval_delivery_ping(InvalTarget *target, uint64 deadline)
 	if (inval_url_is_cluster(&target->url))
 		return true;
 	inval_shipment_init(&shipment, target, false);
-	inval_commands_ping(commands);
+	inval_pipeline_ping(commands);
 	done = inval_redis_exchange(target->connection, commands->bytes.data,
 								commands->bytes.len, commands->count, deadline,
 								INVAL_WAIT_INTERRUPTIBLE,
@@ -377,9 +381,9 @@ inval_delivery_ping(InvalTarget *target, uint64 deadline)
 	else
 	{
 		inval_target_measured(target, inval_clock_us() - start);
-		inval_commands_free(commands);
+		inval_pipeline_free(commands);
 		return true;
 	}
-	inval_commands_free(commands);
+	inval_pipeline_free(commands);
 	return false;
 }

@@ -2,7 +2,7 @@
  * lost_node.c
  *		Nodes of a cluster that do not serve at present.
  *
- * A breaker for each node, as target.c has one for the target: the first who
+ * A breaker for each node, as breaker.c has one for the target: the first who
  * runs into a node that does not answer puts it on this list, which is shared
  * by the sessions of a database, and the others leave the keys of its slots to
  * the worker without trying, while those of all other nodes go at commit as
@@ -19,9 +19,9 @@
  */
 #include "postgres.h"
 
+#include "base/backoff.h"
 #include "base/settings.h"
 #include "target/lost_node.h"
-#include "target/target.h"
 
 /* The first pause after a failure; doubles with each further one. */
 #define FIRST_PAUSE_US	100000

@@ -5,7 +5,7 @@
 #ifndef INVAL_LOST_NODE_H
 #define INVAL_LOST_NODE_H
 
-#include "base/shared.h"
+#include "target/health.h"
 
 extern bool inval_lost_node_is_lost(InvalTargetHealth *health, const char *host,
 									int port);

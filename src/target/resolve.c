@@ -7,27 +7,15 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <sys/socket.h>
 
+#include "redis/url.h"
 #include "target/host_lookup.h"
 #include "target/resolve.h"
 
 /* A host that has more will do with these. */
 #define MAX_ADDRESSES	16
-
-/*
- * Whether a host is given by its address, so that there is nothing to resolve.
- */
-bool
-inval_resolve_is_address(const char *host)
-{
-	struct in6_addr ignored;
-
-	return inet_pton(AF_INET, host, &ignored) == 1 ||
-		inet_pton(AF_INET6, host, &ignored) == 1;
-}
 
 /*
  * Gives the addresses of a host, at most so many, and how many they are; 0 and
@@ -70,7 +58,7 @@ inval_resolve_host(const char *host, uint32 turn, char *address, Size size,
 	char		addresses[MAX_ADDRESSES][INVAL_RESOLVED_LEN];
 	int			count;
 
-	if (inval_resolve_is_address(host))
+	if (inval_url_is_address(host))
 	{
 		strlcpy(address, host, size);
 		return true;

@@ -5,9 +5,9 @@
 #ifndef INVAL_RESOLVE_H
 #define INVAL_RESOLVE_H
 
-#include "base/shared.h"
+/* Room for an address as text */
+#define INVAL_RESOLVED_LEN	64
 
-extern bool inval_resolve_is_address(const char *host);
 extern int	inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN],
 							  int max, char *error, Size error_size);
 extern bool inval_resolve_host(const char *host, uint32 turn, char *address, Size size,

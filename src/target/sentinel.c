@@ -9,9 +9,9 @@
  */
 #include "postgres.h"
 
-#include "base/shared.h"
 #include "redis/answer.h"
 #include "redis/passfile.h"
+#include "target/health.h"
 #include "target/resolve.h"
 #include "target/sentinel.h"
 

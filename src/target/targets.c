@@ -20,8 +20,10 @@
 #include "utils/memutils.h"
 
 #include "base/settings.h"
+#include "store/secret.h"
 #include "store/store.h"
-#include "target/target.h"
+#include "target/health.h"
+#include "target/targets.h"
 
 static InvalTarget *first = NULL;	/* the target "default", once there is any */
 static uint64 known = 0;		/* generation of the store; 0: nothing is known */

@@ -28,6 +28,7 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "worker/backlog.h"
 #include "worker/refusal.h"
 

@@ -19,11 +19,12 @@
 
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
+#include "outbox/read.h"
 #include "stats/stats.h"
 #include "target/delivery.h"
 #include "target/pace.h"
-#include "worker/batch.h"
 #include "worker/drain.h"
+#include "worker/gather.h"
 #include "worker/refusal.h"
 #include "worker/requeue.h"
 #include "worker/split.h"
@@ -36,65 +37,24 @@ typedef struct DrainAnswers
 } DrainAnswers;
 
 static void drain_wait(const InvalTarget *target);
-static bool drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment);
-static void drain_settle(InvalDrain *drain, InvalBatch *batch,
+static bool drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment);
+static void drain_settle(InvalPass *pass, InvalBatch *batch,
 						 const InvalShipment *shipment);
-static bool drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
+static bool drain_note_row(InvalPass *pass, const InvalBatchRow *taken,
 						   const InvalOutcome *outcomes, uint64 horizon);
-static void drain_settle_rows(InvalDrain *drain, InvalBatch *batch,
+static void drain_settle_rows(InvalPass *pass, InvalBatch *batch,
 							  const DrainAnswers *answers);
-static void drain_settle_row(InvalDrain *drain, Relation relation,
+static void drain_settle_row(InvalPass *pass, Relation relation,
 							 const InvalBatchRow *taken,
 							 const InvalOutcome *outcomes, char **errors);
-static void drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
+static void drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 						const InvalOutcome *outcomes, TimestampTz now);
-
-/*
- * Prepares for passes; each begins with inval_drain_rewind.  "own_transactions"
- * is for the worker, which also is who announcements are for.
- */
-void
-inval_drain_begin(InvalDrain *drain, InvalTarget *target, bool own_transactions)
-{
-	memset(drain, 0, sizeof(*drain));
-	drain->target = target;
-	drain->own_transactions = own_transactions;
-	drain->context = AllocSetContextCreate(CurrentMemoryContext, "inval batch",
-										   ALLOCSET_DEFAULT_SIZES);
-}
-
-/*
- * Starts a pass: through all of the outbox, or through what was announced
- * since the last one (inval_outbox_announce).  The second is what makes a
- * wake-up cheap; the first finds what nobody announced, such as the rows of a
- * transaction that was prepared elsewhere.
- */
-void
-inval_drain_rewind(InvalDrain *drain, bool whole)
-{
-	drain->whole = whole;
-	drain->whole_pass = whole;
-	drain->entered = false;
-	drain->look_started = inval_clock_us();
-	drain->pass_started = drain->look_started;
-	memset(drain->cursors, 0, sizeof(drain->cursors));
-	drain->cursors[0].active = true;
-	drain->found = 0;
-	drain->open = 0;
-	drain->next_due = 0;
-}
-
-void
-inval_drain_end(InvalDrain *drain)
-{
-	MemoryContextDelete(drain->context);
-}
 
 /*
  * Delivers the next batch over the target's connection, which must be there.
  */
 InvalDrainResult
-inval_drain_batch(InvalDrain *drain)
+inval_drain_batch(InvalPass *pass)
 {
 	MemoryContext old;
 	InvalBatch	batch;
@@ -102,24 +62,24 @@ inval_drain_batch(InvalDrain *drain)
 	bool		sent = true;
 	int			i;
 
-	drain_wait(drain->target);
-	MemoryContextReset(drain->context);
-	old = MemoryContextSwitchTo(drain->context);
+	drain_wait(pass->target);
+	MemoryContextReset(pass->context);
+	old = MemoryContextSwitchTo(pass->context);
 
-	inval_batch_gather(&batch, drain);
+	inval_batch_gather(&batch, pass);
 	if (batch.nrows > 0)
 	{
-		sent = drain_send(drain, &batch, &shipment);
-		inval_pace_sent(drain->target, batch.nsent);
-		drain_settle(drain, &batch, &shipment);
-		drain->found += batch.entries;
+		sent = drain_send(pass, &batch, &shipment);
+		inval_pace_sent(pass->target, batch.nsent);
+		drain_settle(pass, &batch, &shipment);
+		pass->found += batch.entries;
 	}
 	MemoryContextSwitchTo(old);
 
 	if (!sent)
 		return INVAL_DRAIN_FAILED;
-	for (i = 0; i < INVAL_DRAIN_CURSORS; i++)
-		if (drain->cursors[i].active)
+	for (i = 0; i < INVAL_PASS_CURSORS; i++)
+		if (pass->cursors[i].active)
 			return INVAL_DRAIN_MORE;
 	return INVAL_DRAIN_PASSED;
 }
@@ -145,19 +105,19 @@ drain_wait(const InvalTarget *target)
  * Sends a batch.  Returns false if the target failed on the way.
  */
 static bool
-drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment)
+drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment)
 {
 	bool		alive;
 	int			i;
 
-	inval_shipment_init(shipment, drain->target, true);
+	inval_shipment_init(shipment, pass->target, true);
 	for (i = 0; i < batch->nsent; i++)
 		inval_shipment_add(shipment, &batch->sent[i]);
 	inval_shipment_seal(shipment);
-	alive = inval_shipment_send_singly(shipment, batch->sent, drain->target);
+	alive = inval_shipment_send_singly(shipment, batch->sent, pass->target);
 	if (alive)
 		for (i = 0; i < shipment->entries; i++)
-			drain->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
+			pass->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
 	return alive;
 }
 
@@ -169,10 +129,10 @@ drain_send(InvalDrain *drain, const InvalBatch *batch, InvalShipment *shipment)
  * database's, copied from a template.
  */
 static void
-drain_settle(InvalDrain *drain, InvalBatch *batch, const InvalShipment *shipment)
+drain_settle(InvalPass *pass, InvalBatch *batch, const InvalShipment *shipment)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	uint64		horizon = Max(drain->note_from, inval_ledger_horizon());
+	uint64		horizon = Max(pass->note_from, inval_ledger_horizon());
 	DrainAnswers answers;
 	int			left = 0;
 	int			i;
@@ -191,12 +151,12 @@ drain_settle(InvalDrain *drain, InvalBatch *batch, const InvalShipment *shipment
 		InvalBatchRow *row = &batch->rows[i];
 		const InvalOutcome *outcomes = answers.outcomes + row->number;
 
-		drain_count(drain, row, outcomes, now);
-		row->settled = drain_note_row(drain, row, outcomes, horizon);
+		drain_count(pass, row, outcomes, now);
+		row->settled = drain_note_row(pass, row, outcomes, horizon);
 		left += !row->settled;
 	}
 	if (left > 0)
-		drain_settle_rows(drain, batch, &answers);
+		drain_settle_rows(pass, batch, &answers);
 }
 
 /*
@@ -205,7 +165,7 @@ drain_settle(InvalDrain *drain, InvalBatch *batch, const InvalShipment *shipment
  * it is.  Returns whether nothing needs to be done for it in the outbox.
  */
 static bool
-drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
+drain_note_row(InvalPass *pass, const InvalBatchRow *taken,
 			   const InvalOutcome *outcomes, uint64 horizon)
 {
 	const InvalOutboxRow *row = &taken->row;
@@ -218,10 +178,10 @@ drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
 			return false;
 	if (taken->from + taken->taken < row->entries)
 		return true;
-	if (drain->note_from == 0 || !inval_requeue_can_note(row, horizon))
+	if (pass->note_from == 0 || !inval_requeue_can_note(row, horizon))
 		return false;
 	if (inval_ledger_note(row->xid, state))
-		drain->confirmed += row->entries;
+		pass->confirmed += row->entries;
 	inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
 	return true;
 }
@@ -230,13 +190,13 @@ drain_note_row(InvalDrain *drain, const InvalBatchRow *taken,
  * Removes the other rows from the outbox.
  */
 static void
-drain_settle_rows(InvalDrain *drain, InvalBatch *batch, const DrainAnswers *answers)
+drain_settle_rows(InvalPass *pass, InvalBatch *batch, const DrainAnswers *answers)
 {
 	Relation	relation = NULL;
 	int			table = -1;
 	int			i;
 
-	inval_drain_start_transaction(drain);
+	inval_pass_start_transaction(pass);
 	for (i = 0; i < batch->nrows; i++)
 	{
 		InvalOutboxRow *row = &batch->rows[i].row;
@@ -253,16 +213,16 @@ drain_settle_rows(InvalDrain *drain, InvalBatch *batch, const DrainAnswers *answ
 			if (relation == NULL)
 				break;			/* the extension is gone */
 		}
-		drain_settle_row(drain, relation, &batch->rows[i], answers->outcomes + number,
+		drain_settle_row(pass, relation, &batch->rows[i], answers->outcomes + number,
 						 answers->errors + number);
 	}
 	if (relation != NULL)
 		relation_close(relation, NoLock);
-	inval_drain_commit_transaction(drain);
+	inval_pass_commit_transaction(pass);
 }
 
 static void
-drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *taken,
+drain_settle_row(InvalPass *pass, Relation relation, const InvalBatchRow *taken,
 				 const InvalOutcome *outcomes, char **errors)
 {
 	const InvalOutboxRow *row = &taken->row;
@@ -281,7 +241,7 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
 	{
 		if (inval_outbox_delete(relation, row))
 		{
-			drain->confirmed += row->entries;
+			pass->confirmed += row->entries;
 			if (inval_requeue_comes_again(row))
 				inval_requeue_waiting(row);
 		}
@@ -298,7 +258,7 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
 		if (inval_outbox_delete(relation, row))
 		{
 			inval_drain_split(taken, outcomes, errors);
-			drain->confirmed += taken->from + done;
+			pass->confirmed += taken->from + done;
 		}
 	}
 	else if ((done > 0 || taken->taken < row->entries) &&
@@ -306,7 +266,7 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
 	{
 		/* What a lost node has yet to take must not be sent to others again. */
 		inval_drain_keep_rest(taken, outcomes);
-		drain->confirmed += taken->from + done;
+		pass->confirmed += taken->from + done;
 	}
 	/* Else it stays as it is. */
 }
@@ -316,7 +276,7 @@ drain_settle_row(InvalDrain *drain, Relation relation, const InvalBatchRow *take
  * was counted when it was delivered first.
  */
 static void
-drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
+drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 			const InvalOutcome *outcomes, TimestampTz now)
 {
 	const InvalOutboxRow *row = &taken->row;
@@ -340,7 +300,7 @@ drain_count(const InvalDrain *drain, const InvalBatchRow *taken,
 			inval_stats_delivered(slot, run, lag_us, true);
 			run = 0;
 			rule = entry.rule;
-			slot = inval_stats_slot(rule, drain->target->name);
+			slot = inval_stats_slot(rule, pass->target->name);
 		}
 		if (outcomes[i - taken->from] == INVAL_OUTCOME_CONFIRMED)
 			run += counted ? 0 : 1;

@@ -20,14 +20,14 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "base/settings.h"
-#include "base/transaction.h"
+#include "outbox/read.h"
 #include "target/pace.h"
-#include "worker/batch.h"
+#include "worker/gather.h"
+#include "worker/pass.h"
 #include "worker/refusal.h"
 #include "worker/removal.h"
 #include "worker/requeue.h"
@@ -72,8 +72,8 @@ typedef struct SentEntry
 typedef struct Gathering
 {
 	InvalBatch *batch;
-	InvalDrain *drain;
-	InvalDrainCursor *cursor;	/* whose turn it is */
+	InvalPass  *pass;
+	InvalPassCursor *cursor;	/* whose turn it is */
 	int			may_send;		/* how far it may fill the batch */
 	bool		took;			/* it has taken something */
 	bool		stopped;		/* it has had its share, or has come to its end */
@@ -82,69 +82,69 @@ typedef struct Gathering
 	TimestampTz now;
 } Gathering;
 
-static void gather_look_again(InvalDrain *drain);
+static void gather_look_again(InvalPass *pass);
 static int	gather_round(Gathering *gathering, int limit, bool first);
-static void gather_from(Gathering *gathering, InvalDrainCursor *cursor);
-static BlockNumber gather_first_block(InvalDrain *drain, InvalDrainCursor *cursor);
-static void gather_finish_cursor(InvalDrain *drain, InvalDrainCursor *cursor);
+static void gather_from(Gathering *gathering, InvalPassCursor *cursor);
+static BlockNumber gather_first_block(InvalPass *pass, InvalPassCursor *cursor);
+static void gather_finish_cursor(InvalPass *pass, InvalPassCursor *cursor);
 static bool gather_visit(InvalOutboxRow *row, void *arg);
-static bool gather_is_due(InvalDrain *drain, const InvalOutboxRow *row, TimestampTz now);
-static InvalDrainCursor *gather_cursor_of(InvalDrain *drain, const InvalOutboxRow *row);
-static void gather_note_large(InvalDrainCursor *cursor, const InvalOutboxRow *row);
+static bool gather_is_due(InvalPass *pass, const InvalOutboxRow *row, TimestampTz now);
+static InvalPassCursor *gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row);
+static void gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row);
 static bool gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id);
 static void gather_take_entries(Gathering *gathering, InvalBatchRow *taken, bool whole);
 static void gather_add_entry(Gathering *gathering, const InvalEntry *entry);
-static int	place_compare(const InvalDrainPlace *a, const InvalDrainPlace *b);
-static InvalDrainPlace place_of(const InvalOutboxRow *row);
+static int	place_compare(const InvalPassPlace *a, const InvalPassPlace *b);
+static InvalPassPlace place_of(const InvalOutboxRow *row);
 
 /*
- * Reads what comes next, in the drain's memory context and, if it has its own,
+ * Reads what comes next, in the pass's memory context and, if it has its own,
  * in a transaction of its own.  A batch without rows means that nothing was met
  * where this one looked; the pass may go on all the same.
  */
 void
-inval_batch_gather(InvalBatch *batch, InvalDrain *drain)
+inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 {
 	Gathering	gathering = {0};
-	int			limit = inval_pace_batch(drain->target);
+	int			limit = inval_pace_batch(pass->target);
 
 	memset(batch, 0, sizeof(*batch));
 	gathering.batch = batch;
-	gathering.drain = drain;
+	gathering.pass = pass;
 	gathering.now = GetCurrentTimestamp();
-	inval_drain_start_transaction(drain);
+	inval_pass_start_transaction(pass);
 	gathering.sent = sent_create(CurrentMemoryContext, 256, batch);
 
-	gather_look_again(drain);
+	gather_look_again(pass);
 	/* Each has its share; then what is left goes to whoever can use it. */
 	if (gather_round(&gathering, limit, true) > 1 && batch->nsent < limit)
 		(void) gather_round(&gathering, limit, false);
-	inval_drain_commit_transaction(drain);
+	inval_pass_commit_transaction(pass);
 }
 
 /*
  * While large rows are left, keeps up with what is queued meanwhile.
  */
 static void
-gather_look_again(InvalDrain *drain)
+gather_look_again(InvalPass *pass)
 {
-	InvalDrainCursor *small = &drain->cursors[0];
+	InvalPassCursor *small = &pass->cursors[0];
 	uint64		now;
 	int			i;
 
-	if (small->active || !drain->own_transactions)
+	if (small->active || !pass->own_transactions)
 		return;
-	for (i = 1; i < INVAL_DRAIN_CURSORS && !drain->cursors[i].active; i++)
+	for (i = 1; i < INVAL_PASS_CURSORS && !pass->cursors[i].active; i++)
 		;
-	if (i == INVAL_DRAIN_CURSORS)
+	if (i == INVAL_PASS_CURSORS)
 		return;
 	now = inval_clock_us();
-	drain->whole = now >= drain->look_again;
-	if (drain->whole)
-		drain->look_started = now;
+	pass->whole = now >= pass->look_again;
+	if (pass->whole)
+		pass->look_started = now;
 	memset(small, 0, sizeof(*small));
 	small->active = true;
-	drain->entered = false;
+	pass->entered = false;
 }
 
 /*
@@ -155,16 +155,16 @@ gather_look_again(InvalDrain *drain)
 static int
 gather_round(Gathering *gathering, int limit, bool first)
 {
-	InvalDrain *drain = gathering->drain;
+	InvalPass  *pass = gathering->pass;
 	int			active = 0;
 	int			i;
 
-	for (i = 0; i < INVAL_DRAIN_CURSORS; i++)
-		active += drain->cursors[i].active;
-	for (i = 0; i < INVAL_DRAIN_CURSORS && !gathering->full; i++)
+	for (i = 0; i < INVAL_PASS_CURSORS; i++)
+		active += pass->cursors[i].active;
+	for (i = 0; i < INVAL_PASS_CURSORS && !gathering->full; i++)
 	{
-		InvalDrainCursor *cursor =
-			&drain->cursors[(drain->turn + i) % INVAL_DRAIN_CURSORS];
+		InvalPassCursor *cursor =
+			&pass->cursors[(pass->turn + i) % INVAL_PASS_CURSORS];
 
 		if (!cursor->active || gathering->batch->nsent >= limit)
 			continue;
@@ -174,7 +174,7 @@ gather_round(Gathering *gathering, int limit, bool first)
 		gather_from(gathering, cursor);
 	}
 	if (first)
-		drain->turn = (drain->turn + 1) % INVAL_DRAIN_CURSORS;
+		pass->turn = (pass->turn + 1) % INVAL_PASS_CURSORS;
 	return active;
 }
 
@@ -182,21 +182,21 @@ gather_round(Gathering *gathering, int limit, bool first)
  * Lets one cursor go on.
  */
 static void
-gather_from(Gathering *gathering, InvalDrainCursor *cursor)
+gather_from(Gathering *gathering, InvalPassCursor *cursor)
 {
-	InvalDrain *drain = gathering->drain;
+	InvalPass  *pass = gathering->pass;
 
 	gathering->cursor = cursor;
 	gathering->stopped = false;
 	while (cursor->next.table < INVAL_OUTBOX_TABLES)
 	{
-		BlockNumber block = gather_first_block(drain, cursor);
+		BlockNumber block = gather_first_block(pass, cursor);
 
 		if (BlockNumberIsValid(block) &&
 			!inval_outbox_scan(cursor->next.table, block, gather_visit, gathering))
 		{
 			/* The extension is gone. */
-			memset(drain->cursors, 0, sizeof(drain->cursors));
+			memset(pass->cursors, 0, sizeof(pass->cursors));
 			gathering->full = true;
 			return;
 		}
@@ -204,12 +204,12 @@ gather_from(Gathering *gathering, InvalDrainCursor *cursor)
 			return;
 		cursor->next.table++;
 		ItemPointerSet(&cursor->next.tid, 0, 0);
-		if (cursor == &drain->cursors[0])
-			drain->entered = false;
+		if (cursor == &pass->cursors[0])
+			pass->entered = false;
 		else if (cursor->next.table > cursor->last.table)
 			break;
 	}
-	gather_finish_cursor(drain, cursor);
+	gather_finish_cursor(pass, cursor);
 }
 
 /*
@@ -217,18 +217,18 @@ gather_from(Gathering *gathering, InvalDrainCursor *cursor)
  * nothing to look at.
  */
 static BlockNumber
-gather_first_block(InvalDrain *drain, InvalDrainCursor *cursor)
+gather_first_block(InvalPass *pass, InvalPassCursor *cursor)
 {
 	BlockNumber low;
 
-	if (cursor != &drain->cursors[0] || drain->entered)
+	if (cursor != &pass->cursors[0] || pass->entered)
 		return ItemPointerGetBlockNumberNoCheck(&cursor->next.tid);
-	drain->entered = true;
-	if (!drain->own_transactions)
+	pass->entered = true;
+	if (!pass->own_transactions)
 		return 0;				/* the announcements are the worker's */
-	low = pg_atomic_exchange_u32(&drain->target->health->low_block[cursor->next.table],
+	low = pg_atomic_exchange_u32(&pass->target->health->low_block[cursor->next.table],
 								 InvalidBlockNumber);
-	if (drain->whole)
+	if (pass->whole)
 		low = 0;
 	if (BlockNumberIsValid(low))
 		ItemPointerSet(&cursor->next.tid, low, 0);
@@ -239,18 +239,18 @@ gather_first_block(InvalDrain *drain, InvalDrainCursor *cursor)
  * A cursor has come to its end.
  */
 static void
-gather_finish_cursor(InvalDrain *drain, InvalDrainCursor *cursor)
+gather_finish_cursor(InvalPass *pass, InvalPassCursor *cursor)
 {
-	if (cursor == &drain->cursors[0])
+	if (cursor == &pass->cursors[0])
 	{
 		cursor->active = false;
-		if (drain->whole)
+		if (pass->whole)
 		{
 			uint64		now = inval_clock_us();
 
-			drain->look_again = now +
+			pass->look_again = now +
 				Max((uint64) inval_sweep_interval * 1000,
-					LOOK_AGAIN_FACTOR * (now - drain->look_started));
+					LOOK_AGAIN_FACTOR * (now - pass->look_started));
 		}
 		return;
 	}
@@ -265,21 +265,21 @@ static bool
 gather_visit(InvalOutboxRow *row, void *arg)
 {
 	Gathering  *gathering = arg;
-	InvalDrain *drain = gathering->drain;
-	InvalDrainCursor *cursor = gathering->cursor;
-	InvalDrainPlace place = place_of(row);
-	InvalDrainCursor *whose;
+	InvalPass  *pass = gathering->pass;
+	InvalPassCursor *cursor = gathering->cursor;
+	InvalPassPlace place = place_of(row);
+	InvalPassCursor *whose;
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 
-	if (cursor != &drain->cursors[0] && place_compare(&place, &cursor->last) > 0)
+	if (cursor != &pass->cursors[0] && place_compare(&place, &cursor->last) > 0)
 	{
-		gather_finish_cursor(drain, cursor);
+		gather_finish_cursor(pass, cursor);
 		gathering->stopped = true;
 		return false;
 	}
-	if (row->target != drain->target->number ||
+	if (row->target != pass->target->number ||
 		place_compare(&place, &cursor->next) < 0 ||
-		!inval_outbox_is_owed(row) || !gather_is_due(drain, row, gathering->now) ||
+		!inval_outbox_is_owed(row) || !gather_is_due(pass, row, gathering->now) ||
 		!inval_outbox_is_ripe(row, gathering->now) ||
 		!inval_refusal_is_due(id, gathering->now))
 		return true;
@@ -289,13 +289,13 @@ gather_visit(InvalOutboxRow *row, void *arg)
 		inval_refusal_note(id, INVAL_OUTBOX_UNREADABLE);
 		return true;
 	}
-	if (inval_removal_meet(drain->removal, row))
+	if (inval_removal_meet(pass->removal, row))
 		return true;
 
-	whose = gather_cursor_of(drain, row);
+	whose = gather_cursor_of(pass, row);
 	if (whose == cursor)
 		return gather_take(gathering, row, id);
-	if (cursor == &drain->cursors[0])
+	if (cursor == &pass->cursors[0])
 		gather_note_large(whose, row);
 	return true;
 }
@@ -305,14 +305,14 @@ gather_visit(InvalOutboxRow *row, void *arg)
  * is.
  */
 static bool
-gather_is_due(InvalDrain *drain, const InvalOutboxRow *row, TimestampTz now)
+gather_is_due(InvalPass *pass, const InvalOutboxRow *row, TimestampTz now)
 {
 	if (inval_outbox_is_waiting(row))
-		return inval_requeue_is_due(row, drain->note_from);
+		return inval_requeue_is_due(row, pass->note_from);
 	if (row->lane != INVAL_LANE_REPEAT || row->queued_at <= now)
 		return true;
-	if (drain->next_due == 0 || row->queued_at < drain->next_due)
-		drain->next_due = row->queued_at;
+	if (pass->next_due == 0 || row->queued_at < pass->next_due)
+		pass->next_due = row->queued_at;
 	return false;
 }
 
@@ -320,24 +320,24 @@ gather_is_due(InvalDrain *drain, const InvalOutboxRow *row, TimestampTz now)
  * Whose a row is: the first cursor's if it is small, else that of the rule of
  * its first entry.
  */
-static InvalDrainCursor *
-gather_cursor_of(InvalDrain *drain, const InvalOutboxRow *row)
+static InvalPassCursor *
+gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row)
 {
 	InvalEntry	entry;
 
 	if (row->entries <= SMALL_ENTRIES)
-		return &drain->cursors[0];
+		return &pass->cursors[0];
 	(void) inval_entry_read(row->pack, row->pack + row->pack_length, &entry);
-	return &drain->cursors[1 + entry.rule % (INVAL_DRAIN_CURSORS - 1)];
+	return &pass->cursors[1 + entry.rule % (INVAL_PASS_CURSORS - 1)];
 }
 
 /*
  * The first cursor has met a large row: the one whose it is must go so far.
  */
 static void
-gather_note_large(InvalDrainCursor *cursor, const InvalOutboxRow *row)
+gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row)
 {
-	InvalDrainPlace place = place_of(row);
+	InvalPassPlace place = place_of(row);
 
 	if (!cursor->active)
 	{
@@ -372,10 +372,10 @@ static bool
 gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id)
 {
 	InvalBatch *batch = gathering->batch;
-	InvalDrainCursor *cursor = gathering->cursor;
+	InvalPassCursor *cursor = gathering->cursor;
 	InvalBatchRow *taken;
-	bool		paced = gathering->drain->target->max_rate > 0;
-	InvalDrainPlace place = place_of(row);
+	bool		paced = gathering->pass->target->max_rate > 0;
+	InvalPassPlace place = place_of(row);
 	bool		goes_on = cursor->part_id == id &&
 		place_compare(&place, &cursor->next) == 0 && cursor->part < row->entries;
 	char	   *pack;
@@ -480,30 +480,8 @@ gather_add_entry(Gathering *gathering, const InvalEntry *entry)
 	batch->sent_as[batch->entries++] = found->number;
 }
 
-/*
- * Begins what reads or writes the outbox, and ends it.  Within a caller's
- * transaction, what it wrote is made visible to what comes next.
- */
-void
-inval_drain_start_transaction(InvalDrain *drain)
-{
-	if (drain->own_transactions)
-		inval_transaction_begin();
-	MemoryContextSwitchTo(drain->context);
-}
-
-void
-inval_drain_commit_transaction(InvalDrain *drain)
-{
-	if (drain->own_transactions)
-		inval_transaction_commit();
-	else
-		CommandCounterIncrement();
-	MemoryContextSwitchTo(drain->context);
-}
-
 static int
-place_compare(const InvalDrainPlace *a, const InvalDrainPlace *b)
+place_compare(const InvalPassPlace *a, const InvalPassPlace *b)
 {
 	ItemPointerData first = a->tid;
 	ItemPointerData second = b->tid;
@@ -513,10 +491,10 @@ place_compare(const InvalDrainPlace *a, const InvalDrainPlace *b)
 	return ItemPointerCompare(&first, &second);
 }
 
-static InvalDrainPlace
+static InvalPassPlace
 place_of(const InvalOutboxRow *row)
 {
-	InvalDrainPlace place;
+	InvalPassPlace place;
 
 	place.table = row->table;
 	place.tid = row->tid;

@@ -37,9 +37,12 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
+#include "base/database.h"
 #include "base/settings.h"
 #include "base/shared.h"
-#include "target/target.h"
+#include "target/health.h"
+#include "target/targets.h"
+#include "worker/forget.h"
 #include "worker/launcher.h"
 
 /* A worker that died is started again after this time. */
@@ -121,7 +124,7 @@ inval_launcher_request_worker(void)
 {
 	static bool registered = false;
 
-	(void) inval_shared_database();
+	(void) inval_database();
 	if (!registered)
 		RegisterXactCallback(launcher_request_callback, NULL);
 	registered = true;
@@ -138,8 +141,8 @@ launcher_request_callback(XactEvent event, void *arg)
 	if (event == XACT_EVENT_COMMIT)
 	{
 		/* A worker that came too early may have given the slot back. */
-		(void) inval_shared_database();
-		inval_shared_wake_launcher();
+		(void) inval_database();
+		inval_database_wake_launcher();
 	}
 }
 
@@ -188,7 +191,7 @@ launcher_start(void)
 	ctl.entrysize = sizeof(LauncherWorker);
 	launcher_workers = hash_create("inval workers", 64, &ctl,
 									 HASH_ELEM | HASH_BLOBS);
-	inval_shared()->launcher_latch = MyLatch;
+	inval_database_set_launcher(MyLatch);
 	before_shmem_exit(launcher_exit, (Datum) 0);
 }
 
@@ -197,7 +200,7 @@ launcher_exit(int code, Datum arg)
 {
 	(void) code;
 	(void) arg;
-	inval_shared()->launcher_latch = NULL;
+	inval_database_set_launcher(NULL);
 }
 
 /*
@@ -207,13 +210,14 @@ launcher_exit(int code, Datum arg)
 static bool
 launcher_meets_new_database(void)
 {
-	InvalShared *shared = inval_shared();
+	uint32		count;
+	InvalDatabase *slots = inval_databases(&count);
 	uint32		i;
 
-	for (i = 0; i < shared->databases; i++)
+	for (i = 0; i < count; i++)
 	{
 		/* Read without the mutex: at worst we look once too often. */
-		LauncherKey key = {inval_shared_databases()[i].database, 0};
+		LauncherKey key = {slots[i].database, 0};
 		LauncherWorker *db;
 
 		if (!OidIsValid(key.database))
@@ -281,7 +285,7 @@ launcher_read_databases(void)
 		if (!db->exists && db->handle == NULL)
 		{
 			if (db->key.target == 0)
-				inval_shared_forget_database(db->key.database);
+				inval_forget_database(db->key.database);
 			(void) hash_search(launcher_workers, &db->key, HASH_REMOVE, NULL);
 		}
 }
@@ -336,7 +340,8 @@ launcher_tend(void)
 static void
 launcher_note_targets(void)
 {
-	InvalShared *shared = inval_shared();
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
 	HASH_SEQ_STATUS status;
 	LauncherWorker *worker;
 	uint32		i;
@@ -345,9 +350,9 @@ launcher_note_targets(void)
 	while ((worker = hash_seq_search(&status)) != NULL)
 		if (worker->key.target != 0)
 			worker->exists = false;
-	for (i = 0; i < shared->targets; i++)
+	for (i = 0; i < count; i++)
 	{
-		InvalTargetHealth *target = &inval_shared_targets()[i];
+		InvalTargetHealth *target = &healths[i];
 		LauncherKey key = {target->database, inval_target_number(target->name)};
 
 		if (OidIsValid(key.database) && key.target != 0 && target->wanted)
@@ -406,15 +411,19 @@ launcher_take_stock(int *running)
 static bool
 launcher_wants_worker(LauncherWorker *db)
 {
-	InvalShared *shared = inval_shared();
+	slock_t    *mutex = inval_shared_mutex();
+	uint32		count;
+	InvalDatabase *slots = inval_databases(&count);
+	uint32		targets;
+	InvalTargetHealth *healths = inval_target_healths(&targets);
 	bool		has_one = false;
 	uint32		i;
 
 	db->asked = db->key.target != 0;
-	SpinLockAcquire(&shared->mutex);
-	for (i = 0; i < shared->databases; i++)
+	SpinLockAcquire(mutex);
+	for (i = 0; i < count; i++)
 	{
-		InvalDatabase *slot = &inval_shared_databases()[i];
+		InvalDatabase *slot = &slots[i];
 
 		if (slot->database != db->key.database)
 			continue;
@@ -422,15 +431,15 @@ launcher_wants_worker(LauncherWorker *db)
 		db->not_before = Max(db->not_before, slot->hold_until);
 	}
 	/* It may be one that a launcher before this one has started. */
-	for (i = 0; i < shared->targets; i++)
+	for (i = 0; i < targets; i++)
 	{
-		InvalTargetHealth *slot = &inval_shared_targets()[i];
+		InvalTargetHealth *slot = &healths[i];
 
 		if (slot->database == db->key.database && slot->worker_pid != 0 &&
 			inval_target_number(slot->name) == db->key.target)
 			has_one = true;
 	}
-	SpinLockRelease(&shared->mutex);
+	SpinLockRelease(mutex);
 	return (db->asked || !db->visited) && !has_one;
 }
 

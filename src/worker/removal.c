@@ -25,6 +25,8 @@
 
 #include "base/settings.h"
 #include "base/transaction.h"
+#include "outbox/read.h"
+#include "target/breaker.h"
 #include "target/delivery.h"
 #include "target/pace.h"
 #include "worker/refusal.h"

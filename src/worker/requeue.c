@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "outbox/ledger.h"
+#include "outbox/read.h"
 #include "outbox/replay.h"
 #include "worker/requeue.h"
 

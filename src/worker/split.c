@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "outbox/outbox.h"
 #include "worker/refusal.h"
 #include "worker/requeue.h"
 #include "worker/split.h"

@@ -15,7 +15,10 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/outbox.h"
-#include "target/target.h"
+#include "outbox/read.h"
+#include "outbox/rotate.h"
+#include "target/health.h"
+#include "target/targets.h"
 #include "worker/sweep.h"
 
 /* A table of the outbox that has grown beyond this is retired early. */
@@ -126,7 +129,7 @@ sweep_announce_moved(void)
 		if (other->dropped)
 			continue;
 		inval_outbox_announce(other->health);
-		inval_shared_wake_worker(other->health);
+		inval_target_wake_worker(other->health);
 	}
 }
 

@@ -28,16 +28,23 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "base/backoff.h"
 #include "base/catalog.h"
+#include "base/database.h"
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/ledger.h"
-#include "outbox/outbox.h"
 #include "outbox/replay.h"
 #include "target/address.h"
+#include "target/breaker.h"
+#include "target/connect.h"
 #include "target/delivery.h"
+#include "target/health.h"
+#include "target/target.h"
+#include "target/targets.h"
 #include "worker/backlog.h"
 #include "worker/drain.h"
+#include "worker/forget.h"
 #include "worker/removal.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
@@ -76,8 +83,8 @@ static InvalRemoval *removal;	/* of all keys that start alike, if one runs */
 static uint64 first_xid;		/* transactions from here on are younger than we */
 static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
-static InvalDrain drain;
-static bool in_pass;			/* the drain's last pass goes on */
+static InvalPass pass;
+static bool in_pass;			/* the last pass goes on */
 static uint32 stuck;			/* looks in a row that had to leave something
 								 * that a cluster does not take yet */
 
@@ -102,9 +109,9 @@ void
 inval_worker_main(Datum database_oid)
 {
 	worker_start(DatumGetObjectId(database_oid));
-	inval_drain_begin(&drain, target, true);
-	drain.note_from = first_xid;
-	drain.removal = removal;
+	inval_pass_begin(&pass, target, true);
+	pass.note_from = first_xid;
+	pass.removal = removal;
 
 	for (;;)
 	{
@@ -139,7 +146,7 @@ worker_wait(bool delivered)
 
 	if (!delivered)
 	{
-		/* See inval_shared_wake_worker. */
+		/* See inval_target_wake_worker. */
 		pg_atomic_write_u32(&target->health->watching,
 							inval_replay_next_look() != 0 ? 1 : 0);
 		pg_atomic_write_u32(&target->health->idle, 1);
@@ -181,7 +188,7 @@ worker_start(Oid database_oid)
 		worker_leave();
 	inval_ledger_attach();
 	first_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
-	(void) inval_shared_database();
+	(void) inval_database();
 	worker_find_target();
 	health = target->health;
 	SpinLockAcquire(&health->mutex);
@@ -201,7 +208,7 @@ worker_start(Oid database_oid)
 	 * somebody does.
 	 */
 	pg_memory_barrier();
-	if (GetCurrentTimestamp() < inval_shared_database()->hold_until)
+	if (GetCurrentTimestamp() < inval_database()->hold_until)
 		proc_exit(0);
 	inval_target_adopt(target);
 	removal = inval_removal_create(target, true);
@@ -243,7 +250,7 @@ worker_look_at_targets(void)
 	{
 		other->health->wanted = !other->dropped;
 		if (other->health->wanted && other->health->worker_pid == 0)
-			inval_shared_wake_launcher();
+			inval_database_wake_launcher();
 	}
 }
 
@@ -290,9 +297,9 @@ worker_leave(void)
 	if (target == NULL || target->number == 0)
 	{
 		worker_end_others();
-		inval_shared_forget_database(MyDatabaseId);
+		inval_forget_database(MyDatabaseId);
 		if (worker_has_extension())
-			(void) inval_shared_database();
+			(void) inval_database();
 	}
 	proc_exit(0);
 }
@@ -305,12 +312,13 @@ worker_leave(void)
 static void
 worker_end_others(void)
 {
-	InvalShared *shared = inval_shared();
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
 	uint32		i;
 
-	for (i = 0; i < shared->targets; i++)
+	for (i = 0; i < count; i++)
 	{
-		InvalTargetHealth *other = &inval_shared_targets()[i];
+		InvalTargetHealth *other = &healths[i];
 		pid_t		pid = other->worker_pid;
 
 		if (other->database == MyDatabaseId && pid != 0 && pid != MyProcPid)
@@ -338,7 +346,7 @@ worker_deliver(void)
 {
 	InvalDrainResult result = INVAL_DRAIN_MORE;
 	uint64		turn_ends;
-	uint64		confirmed = drain.confirmed;
+	uint64		confirmed = pass.confirmed;
 	static uint64 batches = 0;
 	bool		probing = false;
 	bool		standbys;
@@ -351,7 +359,7 @@ worker_deliver(void)
 	}
 	standbys = worker_look_at_standbys();
 	if (in_pass && standbys)
-		drain.look_again = 0;
+		pass.look_again = 0;
 	if (!in_pass || probing)
 	{
 		bool		whole = standbys || probing || GetCurrentTimestamp() >= next_look;
@@ -359,17 +367,17 @@ worker_deliver(void)
 		if (whole)
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													inval_sweep_interval);
-		inval_drain_rewind(&drain, whole);
+		inval_pass_rewind(&pass, whole);
 	}
 	turn_ends = inval_clock_us() + TURN_US;
 	while (result == INVAL_DRAIN_MORE && inval_clock_us() < turn_ends &&
 		   pg_atomic_read_u32(&target->health->paused) == 0)
 	{
 		CHECK_FOR_INTERRUPTS();
-		result = inval_drain_batch(&drain);
+		result = inval_drain_batch(&pass);
 		if ((result == INVAL_DRAIN_PASSED ||
 			 (result == INVAL_DRAIN_MORE && ++batches % BATCHES_PER_STEP == 0)) &&
-			worker_remove(probing && drain.found == 0) == INVAL_REMOVAL_FAILED)
+			worker_remove(probing && pass.found == 0) == INVAL_REMOVAL_FAILED)
 			result = INVAL_DRAIN_FAILED;
 	}
 	in_pass = result == INVAL_DRAIN_MORE;
@@ -378,18 +386,18 @@ worker_deliver(void)
 		next_look = 0;
 	else if (result == INVAL_DRAIN_PASSED)
 	{
-		worker_note_stuck(drain.open, drain.whole_pass);
-		if (drain.next_due != 0)
-			next_look = Min(next_look, drain.next_due);
+		worker_note_stuck(pass.open, pass.whole_pass);
+		if (pass.next_due != 0)
+			next_look = Min(next_look, pass.next_due);
 	}
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
 		pg_atomic_write_u32(&target->health->work, 1);
 
 	/* An answered PING is all there is to go by when nothing is owed. */
-	if (probing && result == INVAL_DRAIN_PASSED && drain.found == 0)
+	if (probing && result == INVAL_DRAIN_PASSED && pass.found == 0)
 		inval_target_succeeded(target, 0, 0);
-	return in_pass || drain.confirmed > confirmed;
+	return in_pass || pass.confirmed > confirmed;
 }
 
 /*
@@ -410,7 +418,7 @@ worker_note_stuck(uint64 open, bool whole)
 	}
 	next = GetCurrentTimestamp() +
 		Max((int64) inval_backoff_us(stuck, FIRST_STUCK_PAUSE, LONGEST_STUCK_PAUSE),
-			STUCK_PAUSE_FACTOR * (int64) (inval_clock_us() - drain.pass_started));
+			STUCK_PAUSE_FACTOR * (int64) (inval_clock_us() - pass.pass_started));
 	/* Looks at what is new come more often, and say nothing of the rest. */
 	if (whole || stuck == 0)
 		stuck++;

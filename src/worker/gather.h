@@ -1,13 +1,13 @@
 /*
- * batch.h
+ * gather.h
  *		What is read from the outbox at a time, and sent.
  */
-#ifndef INVAL_DRAIN_BATCH_H
-#define INVAL_DRAIN_BATCH_H
+#ifndef INVAL_GATHER_H
+#define INVAL_GATHER_H
 
 #include "base/entry.h"
 #include "outbox/outbox.h"
-#include "worker/drain.h"
+#include "worker/pass.h"
 
 /* A row, or a part of it */
 typedef struct InvalBatchRow
@@ -33,8 +33,6 @@ typedef struct InvalBatch
 	Size		bytes;
 } InvalBatch;
 
-extern void inval_batch_gather(InvalBatch *batch, InvalDrain *drain);
-extern void inval_drain_start_transaction(InvalDrain *drain);
-extern void inval_drain_commit_transaction(InvalDrain *drain);
+extern void inval_batch_gather(InvalBatch *batch, InvalPass *pass);
 
-#endif							/* INVAL_DRAIN_BATCH_H */
+#endif							/* INVAL_GATHER_H */

@@ -1,0 +1,318 @@
+/*
+ * read.c
+ *		Reading the outbox, and removing what is done with.
+ *
+ * Reading sees what is committed now, not what the caller's snapshot saw: the
+ * question is always what is still owed.  Locks for reading are given back at
+ * once, so that a session that looked at inval_queue and then idles in its
+ * transaction keeps nobody from emptying a table.
+ */
+#include "postgres.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "miscadmin.h"
+#include "storage/bufmgr.h"
+#include "utils/inval.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/xid8.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#include "base/catalog.h"
+#include "base/settings.h"
+#include "outbox/columns.h"
+#include "outbox/ledger.h"
+#include "outbox/read.h"
+#include "target/targets.h"
+
+/*
+ * A transaction of the commit lane that became visible less than this ago may
+ * be about to note that its keys are confirmed; added to the commit timeout.
+ */
+#define RIPENING_MS		1000
+
+static struct varlena *read_row(HeapTuple tuple, TupleDesc desc, int table,
+								InvalOutboxRow *row);
+static void read_letter(char letter, InvalOutboxRow *row);
+
+/*
+ * Opens an outbox table, or returns NULL if the extension is gone.
+ */
+Relation
+inval_outbox_open(int table, int lockmode)
+{
+	const InvalCatalog *catalog = inval_catalog(true);
+
+	if (catalog == NULL)
+		return NULL;
+	return try_relation_open(catalog->outbox[table], lockmode);
+}
+
+/*
+ * Visits the committed rows of a table from a block on.  What the row points
+ * to lives until the visitor returns.  Returns false if the extension is gone.
+ */
+bool
+inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
+{
+	Relation	relation = inval_outbox_open(table, AccessShareLock);
+	Snapshot	snapshot;
+
+	if (relation == NULL)
+		return false;
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	inval_outbox_scan_relation(relation, snapshot, table, start, visit, arg);
+	UnregisterSnapshot(snapshot);
+	relation_close(relation, AccessShareLock);
+	return true;
+}
+
+/*
+ * Visits the committed rows of all tables, each once, although the worker moves
+ * rows from one table to another: it needs a table for itself to empty it, and
+ * what it moves is in one place or the other for a snapshot.
+ */
+void
+inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg)
+{
+	Relation	relations[INVAL_OUTBOX_TABLES];
+	Snapshot	snapshot;
+	int			table;
+
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		relations[table] = inval_outbox_open(table, AccessShareLock);
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	{
+		if (relations[table] == NULL)
+			continue;
+		inval_outbox_scan_relation(relations[table], snapshot, table, 0, visit, arg);
+		relation_close(relations[table], AccessShareLock);
+	}
+	UnregisterSnapshot(snapshot);
+}
+
+/*
+ * Visits the rows of a table that the caller has opened, as a snapshot shows them.
+ */
+void
+inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
+					 BlockNumber start, InvalOutboxVisitor visit, void *arg)
+{
+	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
+	TableScanDesc scan;
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+	HeapTuple	tuple;
+	InvalOutboxRow row;
+
+	if (blocks <= start)
+		return;
+	scan = table_beginscan_strat(relation, snapshot, 0, NULL, true, false);
+	if (start > 0)
+		heap_setscanlimits(scan, start, blocks - start);
+	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
+	{
+		struct varlena *detoasted;
+		bool		go_on = true;
+
+		CHECK_FOR_INTERRUPTS();
+		detoasted = read_row(tuple, RelationGetDescr(relation), table, &row);
+
+		/* What this transaction wrote early is visible to it, not committed. */
+		if (!FullTransactionIdIsValid(own) || !FullTransactionIdEquals(row.xid, own))
+			go_on = visit(&row, arg);
+		if (detoasted != NULL)
+			pfree(detoasted);
+		if (!go_on)
+			break;
+	}
+	table_endscan(scan);
+}
+
+/*
+ * Reads a row.  Returns what had to be allocated for it, or NULL.
+ */
+static struct varlena *
+read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
+{
+	Datum		values[OUTBOX_COLUMNS];
+	bool		nulls[OUTBOX_COLUMNS];
+	Datum		stored;
+	struct varlena *pack;
+
+	heap_deform_tuple(tuple, desc, values, nulls);
+	row->table = table;
+	row->tid = tuple->t_self;
+	row->xid = DatumGetFullTransactionId(values[OUTBOX_XID]);
+	row->first = nulls[OUTBOX_FIRST] ? OUTBOX_USUAL_FIRST :
+		DatumGetInt64(values[OUTBOX_FIRST]);
+	row->target = nulls[OUTBOX_TARGET] ? OUTBOX_USUAL_TARGET :
+		DatumGetInt32(values[OUTBOX_TARGET]);
+	read_letter(DatumGetChar(values[OUTBOX_LANE]), row);
+	row->entries = nulls[OUTBOX_ENTRIES] ? OUTBOX_USUAL_ENTRIES :
+		DatumGetInt32(values[OUTBOX_ENTRIES]);
+	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
+	stored = nulls[OUTBOX_PACK] ? values[OUTBOX_BIG] : values[OUTBOX_PACK];
+	pack = PG_DETOAST_DATUM_PACKED(stored);
+	row->pack = VARDATA_ANY(pack);
+	row->pack_length = VARSIZE_ANY_EXHDR(pack);
+	return (Pointer) pack != DatumGetPointer(stored) ? pack : NULL;
+}
+
+/*
+ * What the column "lane" says.
+ */
+static void
+read_letter(char letter, InvalOutboxRow *row)
+{
+	row->lane = INVAL_LANE_WORKER;
+	row->sole = row->again = false;
+	switch (letter)
+	{
+		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
+		case OUTBOX_LETTER_COMMIT_AGAIN:
+			row->again = true;
+			/* FALLTHROUGH */
+		case OUTBOX_LETTER_COMMIT_ALL:
+		case OUTBOX_LETTER_COMMIT:
+			row->lane = INVAL_LANE_COMMIT;
+			break;
+		case OUTBOX_LETTER_WORKER_ALL_AGAIN:
+		case OUTBOX_LETTER_WORKER_AGAIN:
+			row->again = true;
+			break;
+		case OUTBOX_LETTER_REPEAT:
+			row->lane = INVAL_LANE_REPEAT;
+			break;
+		case OUTBOX_LETTER_REPLAY:
+			row->lane = INVAL_LANE_REPLAY;
+			break;
+	}
+	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
+		letter == OUTBOX_LETTER_COMMIT_ALL_AGAIN ||
+		letter == OUTBOX_LETTER_WORKER_ALL ||
+		letter == OUTBOX_LETTER_WORKER_ALL_AGAIN;
+}
+
+/*
+ * Whether a committed row is not yet confirmed, or not yet as often as it is to
+ * be.  What the ledger says is of a transaction's commit lane, or of the one row
+ * that it has queued.
+ */
+bool
+inval_outbox_is_owed(const InvalOutboxRow *row)
+{
+	if (row->lane == INVAL_LANE_COMMIT || row->sole)
+	{
+		InvalLedgerState state = inval_ledger_look(row->xid);
+
+		if (state == INVAL_LEDGER_REPEATED ||
+			(state == INVAL_LEDGER_CONFIRMED && !row->again))
+			return false;
+	}
+	if (likely(inval_target_by_number(row->target) != NULL))
+		return true;
+
+	/* Nobody is owed what was queued for a target that was dropped. */
+	AcceptInvalidationMessages();
+	inval_targets_refresh();
+	return inval_target_by_number(row->target) != NULL;
+}
+
+/*
+ * Whether an owed row was delivered, and is owed only once more when standbys
+ * have replayed it.
+ */
+bool
+inval_outbox_is_waiting(const InvalOutboxRow *row)
+{
+	return row->lane == INVAL_LANE_REPLAY ||
+		(row->again && (row->lane == INVAL_LANE_COMMIT || row->sole) &&
+		 inval_ledger_look(row->xid) == INVAL_LEDGER_CONFIRMED);
+}
+
+/*
+ * Whether nobody is just about to deliver the row: a visible row of the commit
+ * lane belongs to a transaction that is in its commit callback, unless it said
+ * that it leaves the keys to us, or is from before the server started, or has
+ * been silent for longer than its callback can take.
+ */
+bool
+inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
+{
+	if (row->lane != INVAL_LANE_COMMIT ||
+		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
+		inval_ledger_predates(row->xid) ||
+		inval_outbox_is_waiting(row))
+		return true;
+	return TimestampDifferenceExceeds(row->queued_at, now,
+									  inval_commit_timeout + RIPENING_MS);
+}
+
+/*
+ * Whether a row's entries are what this version of inval can read.
+ */
+bool
+inval_outbox_is_readable(const InvalOutboxRow *row)
+{
+	const char *place = row->pack;
+	InvalEntry	entry;
+	int			i;
+
+	for (i = 0; i < row->entries && place != NULL; i++)
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+	return place != NULL;
+}
+
+/*
+ * Removes a row whose entries are confirmed, in a table that the caller holds
+ * a RowExclusiveLock on.  Returns false if the row is gone: somebody else has
+ * removed it, and its place may by now be another row's.
+ */
+bool
+inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	HeapTupleData tuple;
+	Buffer		buffer = InvalidBuffer;
+	InvalOutboxRow found;
+	bool		same = false;
+	TM_FailureData failure;
+
+	tuple.t_self = row->tid;
+	if (BlockNumberIsValid(ItemPointerGetBlockNumber(&row->tid)) &&
+		ItemPointerGetBlockNumber(&row->tid) < RelationGetNumberOfBlocks(relation) &&
+		heap_fetch(relation, snapshot, &tuple, &buffer, false))
+	{
+		(void) read_row(&tuple, RelationGetDescr(relation), row->table, &found);
+		same = FullTransactionIdEquals(found.xid, row->xid) &&
+			found.first == row->first && found.entries == row->entries;
+		ReleaseBuffer(buffer);
+	}
+
+	/* The row's place cannot change hands while our snapshot sees it. */
+	if (same)
+		same = heap_delete(relation, &tuple.t_self, GetCurrentCommandId(true),
+						   InvalidSnapshot, false, &failure, false) == TM_Ok;
+	UnregisterSnapshot(snapshot);
+	return same;
+}
+
+BlockNumber
+inval_outbox_blocks(int table)
+{
+	Relation	relation = inval_outbox_open(table, AccessShareLock);
+	BlockNumber blocks;
+
+	if (relation == NULL)
+		return 0;
+	blocks = RelationGetNumberOfBlocks(relation);
+	relation_close(relation, AccessShareLock);
+	return blocks;
+}

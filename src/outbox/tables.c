@@ -1,0 +1,75 @@
+/*
+ * tables.c
+ *		What the processes of a server know of a database's outbox tables.
+ *
+ * A database has the same place here as its slot has among the databases.
+ */
+#include "postgres.h"
+
+#include "base/catalog.h"
+#include "base/database.h"
+#include "base/shared.h"
+#include "outbox/tables.h"
+
+static void tables_initialize(void *element);
+
+static InvalSharedArea tables_area = {
+	.element_size = sizeof(InvalOutboxTables),
+	.layout = 1,
+	.preloaded = INVAL_DATABASES_PRELOADED,
+	.reserve = INVAL_DATABASES_RESERVE,
+	.initialize = tables_initialize
+};
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_outbox_tables_init(void)
+{
+	inval_shared_add(&tables_area);
+}
+
+static void
+tables_initialize(void *element)
+{
+	InvalOutboxTables *tables = element;
+
+	pg_atomic_init_u32(&tables->current_fast, 0);
+	pg_atomic_init_u32(&tables->current_slow, INVAL_OUTBOX_GROUP);
+	pg_atomic_init_u32(&tables->unswept, 0);
+	pg_atomic_init_u64(&tables->swept_xid, 0);
+}
+
+/*
+ * Those of this database, whose slot is claimed on first use.  Cannot fail once
+ * inval_shared_attach was called.
+ */
+InvalOutboxTables *
+inval_outbox_tables(void)
+{
+	InvalOutboxTables *tables = inval_shared_elements(&tables_area);
+	uint32		count;
+
+	return &tables[inval_database() - inval_databases(&count)];
+}
+
+/*
+ * Forgets which tables a database writes to, whose slot is about to be given
+ * back.  Under the shared mutex.
+ */
+void
+inval_outbox_free_database(Oid database)
+{
+	InvalOutboxTables *tables = inval_shared_elements(&tables_area);
+	uint32		count;
+	InvalDatabase *databases = inval_databases(&count);
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+		if (databases[i].database == database)
+		{
+			pg_atomic_write_u32(&tables[i].current_fast, 0);
+			pg_atomic_write_u32(&tables[i].current_slow, INVAL_OUTBOX_GROUP);
+		}
+}

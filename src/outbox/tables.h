@@ -1,0 +1,23 @@
+/*
+ * tables.h
+ *		What the processes of a server know of a database's outbox tables.
+ */
+#ifndef INVAL_OUTBOX_TABLES_H
+#define INVAL_OUTBOX_TABLES_H
+
+#include "port/atomics.h"
+
+/* With every change the layout of its area is to be raised (tables.c). */
+typedef struct InvalOutboxTables
+{
+	pg_atomic_uint32 current_fast;	/* outbox table that commits write to */
+	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
+	pg_atomic_uint32 unswept;	/* commits since the outbox was swept, and */
+	pg_atomic_uint64 swept_xid; /* the next xid then; without a worker only */
+} InvalOutboxTables;
+
+extern void inval_outbox_tables_init(void);
+extern InvalOutboxTables *inval_outbox_tables(void);
+extern void inval_outbox_free_database(Oid database);
+
+#endif							/* INVAL_OUTBOX_TABLES_H */

@@ -1,0 +1,186 @@
+/*
+ * health.c
+ *		What the processes of a server know of a target together.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+
+#include "base/database.h"
+#include "base/shared.h"
+#include "target/health.h"
+
+static void health_initialize(void *element);
+
+static InvalSharedArea health_area = {
+	.element_size = sizeof(InvalTargetHealth),
+	.layout = 1,
+	.preloaded = 256,
+	.reserve = 8,
+	.initialize = health_initialize
+};
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_target_health_init(void)
+{
+	inval_shared_add(&health_area);
+}
+
+static void
+health_initialize(void *element)
+{
+	InvalTargetHealth *health = element;
+	int			i;
+
+	pg_atomic_init_u32(&health->down, 0);
+	pg_atomic_init_u32(&health->logged_down, 0);
+	pg_atomic_init_u32(&health->slow_answers, 0);
+	pg_atomic_init_u32(&health->slow, 0);
+	pg_atomic_init_u32(&health->paused, 0);
+	pg_atomic_init_u32(&health->map_version, 0);
+	pg_atomic_init_u32(&health->lost_nodes, 0);
+	pg_atomic_init_u32(&health->lost_news, 0);
+	pg_atomic_init_u32(&health->resolved_mark, 0);
+	pg_atomic_init_u32(&health->work, 0);
+	pg_atomic_init_u32(&health->idle, 0);
+	pg_atomic_init_u32(&health->watching, 0);
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		pg_atomic_init_u32(&health->low_block[i], InvalidBlockNumber);
+	SpinLockInit(&health->mutex);
+}
+
+/*
+ * The health of all targets of all databases, and how many places there are.
+ */
+InvalTargetHealth *
+inval_target_healths(uint32 *count)
+{
+	InvalTargetHealth *healths = inval_shared_elements(&health_area);
+
+	*count = health_area.count;
+	return healths;
+}
+
+/*
+ * The shared health of a target in this database, claimed on first use.
+ */
+InvalTargetHealth *
+inval_target_health(const char *name)
+{
+	slock_t    *mutex = inval_shared_mutex();
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
+	InvalTargetHealth *free_slot = NULL;
+	InvalTargetHealth *found = NULL;
+	uint32		i;
+
+	/* Whoever looks at a target wants the database to have a worker. */
+	(void) inval_database();
+	SpinLockAcquire(mutex);
+	for (i = 0; i < count; i++)
+	{
+		InvalTargetHealth *health = &healths[i];
+
+		if (health->database == MyDatabaseId && strcmp(health->name, name) == 0)
+		{
+			found = health;
+			break;
+		}
+		if (free_slot == NULL && !OidIsValid(health->database))
+			free_slot = health;
+	}
+	if (found == NULL)
+	{
+		/* With none free, the last one's owners share their breaker. */
+		found = free_slot ? free_slot : &healths[count - 1];
+		if (free_slot != NULL)
+		{
+			free_slot->database = MyDatabaseId;
+			strlcpy(free_slot->name, name, sizeof(free_slot->name));
+			free_slot->url_hash = 0;
+			free_slot->address[0] = '\0';
+			pg_atomic_write_u32(&free_slot->resolved_mark, 0);
+			inval_target_forget_place(free_slot);
+			free_slot->progress[0] = '\0';
+			free_slot->collapsed_at = 0;
+			free_slot->collapsed_keys = 0;
+			pg_atomic_write_u32(&free_slot->paused, 0);
+			free_slot->pause_known = false;
+		}
+	}
+	SpinLockRelease(mutex);
+	return found;
+}
+
+/*
+ * Forgets what is known of the servers that a target was at.  Down or up, it
+ * stays so until the new place was tried, which is due now.  Under a mutex.
+ */
+void
+inval_target_forget_place(InvalTargetHealth *health)
+{
+	health->attempts = 0;
+	health->next_try = 0;
+	health->last_error[0] = '\0';
+	health->resolved[0] = '\0';
+	memset(health->lost, 0, sizeof(health->lost));
+	pg_atomic_write_u32(&health->lost_nodes, 0);
+	pg_atomic_write_u32(&health->lost_news, 0);
+	pg_atomic_write_u32(&health->slow_answers, 0);
+	pg_atomic_write_u32(&health->slow, 0);
+}
+
+/*
+ * Gives back the places of a database's targets.  Under the shared mutex.
+ */
+void
+inval_target_free_database(Oid database)
+{
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+		if (healths[i].database == database)
+		{
+			InvalTargetHealth *health = &healths[i];
+
+			health->database = InvalidOid;
+			health->wanted = false;
+			health->worker_pid = 0;
+			health->worker_latch = NULL;
+			pg_atomic_write_u32(&health->down, 0);
+			pg_atomic_write_u32(&health->logged_down, 0);
+			pg_atomic_write_u32(&health->paused, 0);
+		}
+}
+
+/*
+ * Tells the worker of a target that something waits for it.  Cannot fail;
+ * may be called after the commit record.  A latch that is no longer the
+ * worker's is set in vain, which every latch owner must expect.
+ *
+ * Waking costs a system call, so a worker that is about to look anyway is not
+ * woken.  It says that it is idle before its last look at "work", and we look
+ * at "idle" after setting "work": one of us sees the other.
+ */
+void
+inval_target_wake_worker(InvalTargetHealth *health)
+{
+	Latch	   *latch;
+
+	pg_atomic_write_u32(&health->work, 1);
+	pg_memory_barrier();
+	if (health->worker_pid != 0 && pg_atomic_read_u32(&health->idle) == 0)
+		return;
+	SpinLockAcquire(&health->mutex);
+	latch = health->worker_latch;
+	SpinLockRelease(&health->mutex);
+	if (latch != NULL)
+		SetLatch(latch);
+	else
+		inval_database_wake_launcher();
+}

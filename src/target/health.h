@@ -1,0 +1,100 @@
+/*
+ * health.h
+ *		What the processes of a server know of a target together.
+ */
+#ifndef INVAL_TARGET_HEALTH_H
+#define INVAL_TARGET_HEALTH_H
+
+#include "port/atomics.h"
+#include "storage/block.h"
+#include "storage/latch.h"
+#include "storage/spin.h"
+#include "utils/timestamp.h"
+
+#include "base/catalog.h"
+#include "target/resolve.h"
+
+#define INVAL_TARGET_NAME_LEN	64
+#define INVAL_ERROR_LEN			160
+#define INVAL_ADDRESS_LEN		320
+#define INVAL_PROGRESS_LEN		128
+
+/* A node of a cluster that does not serve at present; see target/lost_node.c */
+#define INVAL_LOST_NODES	16
+
+typedef struct InvalLostNode
+{
+	char		host[INVAL_RESOLVED_LEN];
+	int			port;			/* 0: no node has this place */
+	bool		lost;			/* false: it serves again, to be logged */
+	bool		logged;			/* the server log says so */
+	bool		replaced;		/* others have its slots */
+	bool		logged_replaced;	/* the server log says that */
+	uint32		attempts;		/* failed tries since it last served */
+	TimestampTz next_try;
+	char		error[96];
+} InvalLostNode;
+
+/*
+ * One target as seen from one database: its health and its worker.  Zero means:
+ * up, never tried.  With every change the layout of its area is to be raised
+ * (health.c).
+ */
+typedef struct InvalTargetHealth
+{
+	Oid			database;		/* InvalidOid: free; protected by shared mutex */
+	char		name[INVAL_TARGET_NAME_LEN];	/* written once, with the slot */
+	pg_atomic_uint32 down;		/* 1: breaker open, commits do not try */
+	pg_atomic_uint32 logged_down;	/* what the server log says it is */
+	pg_atomic_uint32 slow_answers;	/* in a row, see inval_target_measured */
+	pg_atomic_uint32 slow;		/* 1: that is why it is down */
+	pg_atomic_uint32 paused;	/* 1: nobody sends */
+	pg_atomic_uint32 map_version;	/* of a cluster's slots: changes when
+									 * somebody finds that they moved */
+	pg_atomic_uint32 lost_nodes;	/* places taken in "lost" */
+	pg_atomic_uint32 lost_news; /* 1: a change of it is yet to be logged */
+	pg_atomic_uint32 resolved_mark; /* a hash of the last known such place; 0:
+									 * none yet */
+	bool		pause_known;	/* "paused" is what was stored, or later news */
+	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
+	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
+	pg_atomic_uint32 watching;	/* 1: it looks at the standbys within moments */
+	pg_atomic_uint32 low_block[INVAL_OUTBOX_TABLES];	/* first block with rows
+														 * committed since the
+														 * worker's last look;
+														 * InvalidBlockNumber:
+														 * none */
+	slock_t		mutex;			/* protects the fields below */
+	bool		wanted;			/* a worker of its own; "default" always */
+	pid_t		worker_pid;		/* 0: no worker */
+	Latch	   *worker_latch;	/* NULL: no worker */
+	uint32		url_hash;		/* whose health this is; 0: not known yet */
+	uint32		attempts;		/* failed tries since it was last up */
+	TimestampTz next_try;		/* when the next probe is due */
+	TimestampTz state_since;	/* last change between up and down */
+	TimestampTz last_delivery;
+	uint32		round_trip_us;
+	int64		window_second;	/* epoch second that window_keys counts */
+	uint64		window_keys;
+	uint64		rate;			/* keys in the last full second that had any */
+	char		address[INVAL_ADDRESS_LEN]; /* without credentials */
+	char		resolved[INVAL_RESOLVED_LEN];	/* where the target is now, if the
+												 * URL has no address; empty:
+												 * not known.  Of a cluster,
+												 * one of its nodes */
+	int			resolved_port;
+	char		last_error[INVAL_ERROR_LEN];
+	InvalLostNode lost[INVAL_LOST_NODES];
+	char		progress[INVAL_PROGRESS_LEN];	/* of a removal that runs; "": none */
+	TimestampTz collapsed_at;	/* when the backlog last was; 0: never */
+	int64		collapsed_keys; /* how many entries that were */
+} InvalTargetHealth;
+
+extern void inval_target_health_init(void);
+extern InvalTargetHealth *inval_target_health(const char *name);
+extern InvalTargetHealth *inval_target_healths(uint32 *count);
+extern void inval_target_free_database(Oid database);
+extern void inval_target_forget_place(InvalTargetHealth *health);
+extern void inval_target_wake_worker(InvalTargetHealth *health);	/* cannot fail */
+
+#endif							/* INVAL_TARGET_HEALTH_H */
