@@ -12,7 +12,7 @@
 #include "base/database.h"
 #include "base/settings.h"
 #include "base/shared.h"
-#include "capture/deferred.h"
+#include "capture/looks.h"
 #include "commit/commit.h"
 #include "ddl/command_guard.h"
 #include "ddl/drop.h"
@@ -40,7 +40,7 @@ _PG_init(void)
 	inval_refusal_init();
 	inval_shared_init();
 	inval_commit_init();
-	inval_deferred_init();
+	inval_looks_init();
 	inval_launcher_init();
 	inval_command_guard_init();
 	inval_ddl_frame_init();

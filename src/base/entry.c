@@ -187,6 +187,8 @@ inval_action_name(InvalAction action)
 			return "delete";
 		case INVAL_ACTION_PREFIX:
 			return "prefix";
+		case INVAL_ACTION_LOOK:
+			return "look";
 	}
 	return NULL;
 }

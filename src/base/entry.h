@@ -15,7 +15,9 @@
 typedef enum InvalAction
 {
 	INVAL_ACTION_DELETE = 0,
-	INVAL_ACTION_PREFIX = 3		/* every key that starts with this one */
+	INVAL_ACTION_PREFIX = 3,	/* every key that starts with this one */
+	INVAL_ACTION_LOOK = 15		/* no invalidation yet: what a row's look-ups
+								 * need; see capture/looks.c */
 } InvalAction;
 
 /* How an invalidation travels */
@@ -25,8 +27,13 @@ typedef enum InvalLane
 	INVAL_LANE_WORKER,			/* sent by the worker */
 	INVAL_LANE_REPEAT,			/* sent by the worker once more, later */
 	INVAL_LANE_REPLAY,			/* the same, when standbys have replayed it */
+	INVAL_LANE_LOOK,			/* looked up again by the worker, see
+								 * INVAL_ACTION_LOOK */
 	INVAL_LANE_SHADOW			/* counted only, neither stored nor sent */
 } InvalLane;
+
+/* What lane "look" has for a target: it is none's. */
+#define INVAL_LOOK_TARGET	(-1)
 
 /* The pointers point into somebody else's bytes and are not terminated. */
 typedef struct InvalEntry

@@ -10,19 +10,21 @@
 #include "utils/rel.h"
 
 #include "capture/capture.h"
-#include "capture/deferred.h"
 #include "capture/derive.h"
+#include "capture/looks.h"
 #include "capture/owed.h"
 #include "commit/commit.h"
 #include "stats/stats.h"
 
-static bool capture_changes(InvalRule *rule, TupleDesc desc,
-							TupleTableSlot *old_row, TupleTableSlot *new_row);
+static bool capture_counts(const InvalRule *rule, TupleTableSlot *old_row,
+						   TupleTableSlot *new_row);
 static void capture_rule(InvalRule *rule, Relation relation,
 						 TupleTableSlot *row, InvalRowAge age);
 static void capture_update(InvalRule *rule, Relation relation,
 						   TupleTableSlot *old_row, TupleTableSlot *new_row);
-static bool capture_is_own(TupleTableSlot *row);
+static bool capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b);
+static bool capture_is_own(Relation relation, TupleTableSlot *row);
+static void capture_entry(const InvalEntry *entry, void *arg);
 
 /*
  * Queues what a row owes under all the rules.  Leaks into the current memory
@@ -37,8 +39,13 @@ inval_capture_apply(InvalRelationRules *rules, Relation relation,
 	inval_commit_begin();
 	for (i = 0; i < rules->nrules; i++)
 	{
-		inval_owed_count_row(&rules->rules[i]);
-		capture_rule(&rules->rules[i], relation, row, age);
+		if (unlikely(rules->rules[i].broken != NULL))
+			inval_owed_broken(&rules->rules[i]);
+		else
+		{
+			inval_owed_count_row(&rules->rules[i]);
+			capture_rule(&rules->rules[i], relation, row, age);
+		}
 	}
 }
 
@@ -56,66 +63,86 @@ inval_capture_update(InvalRelationRules *rules, Relation relation,
 	{
 		InvalRule  *rule = &rules->rules[i];
 
+		if (unlikely(rule->broken != NULL))
+		{
+			inval_owed_broken(rule);
+			continue;
+		}
 		inval_owed_count_row(rule);
-		if (capture_changes(rule, RelationGetDescr(relation), old_row, new_row))
+		if (capture_counts(rule, old_row, new_row))
 			capture_update(rule, relation, old_row, new_row);
 	}
 }
 
 /*
- * Whether an UPDATE counts for a rule: values are compared byte for byte, so
- * that what looks equal to an operator and reads differently still counts.
+ * Whether an UPDATE counts for a rule: one of the columns that it names for
+ * that has changed, or one that its keys are made of.
  */
 static bool
-capture_changes(InvalRule *rule, TupleDesc desc,
-				TupleTableSlot *old_row, TupleTableSlot *new_row)
+capture_counts(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *new_row)
 {
 	int			i;
 
 	if (rule->nchanges == 0)
 		return true;
 	for (i = 0; i < rule->nchanges; i++)
-	{
-		Form_pg_attribute attribute = TupleDescAttr(desc, rule->changes[i] - 1);
-		bool		old_null;
-		bool		new_null;
-		Datum		old_value = slot_getattr(old_row, rule->changes[i], &old_null);
-		Datum		new_value = slot_getattr(new_row, rule->changes[i], &new_null);
-
-		if (old_null != new_null)
+		if (capture_differs(rule->changes[i], old_row, new_row))
 			return true;
-		if (!old_null && !datum_image_eq(old_value, new_value,
-										 attribute->attbyval, attribute->attlen))
+	for (i = 0; i < rule->ninputs; i++)
+		if (capture_differs(rule->inputs[i].attnum, old_row, new_row))
 			return true;
-	}
 	return false;
 }
 
 /*
- * Queues what a row owes under a rule.
+ * Values are compared byte for byte, so that what looks equal to an operator
+ * and reads differently still counts.
+ */
+static bool
+capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b)
+{
+	Form_pg_attribute attribute = TupleDescAttr(a->tts_tupleDescriptor, attnum - 1);
+	bool		a_null;
+	bool		b_null;
+	Datum		a_value = slot_getattr(a, attnum, &a_null);
+	Datum		b_value = slot_getattr(b, attnum, &b_null);
+
+	if (a_null || b_null)
+		return a_null != b_null;
+	return !datum_image_eq(a_value, b_value, attribute->attbyval, attribute->attlen);
+}
+
+/*
+ * Queues what a row owes under a rule, or notes that it has to be looked up.
  */
 static void
-capture_rule(InvalRule *rule, Relation relation,
-			 TupleTableSlot *row, InvalRowAge age)
+capture_rule(InvalRule *rule, Relation relation, TupleTableSlot *row, InvalRowAge age)
 {
-	InvalRowOwed owed = {.rule = rule};
 	InvalEntry	entry;
 
 	if (likely(rule->plain))
 	{
 		if (inval_derive_plain(rule, row, &entry))
-			inval_owed_entry(&entry, &owed);
+			inval_owed_queue(rule, &entry);
 		else
 			inval_owed_count_skipped(rule);
-		return;
 	}
-	inval_owed_look_up(&owed, row);
-	if (owed.missing_now && age == INVAL_ROW_NEW)
-		inval_deferred_add(RelationGetRelid(relation), rule->id, row);
-	else if (owed.missing && !capture_is_own(row))
-		inval_owed_missing(&owed);
-	else if (!owed.found)
+	else if (!rule->looks)
+	{
+		if (inval_derive_each(rule, row, INVAL_STATE_NOW, capture_entry, rule) !=
+			INVAL_RENDER_DONE)
+			inval_owed_count_skipped(rule);
+	}
+	else if (!inval_rule_has_inputs(rule, row))
 		inval_owed_count_skipped(rule);
+	else if (age == INVAL_ROW_NEW || !capture_is_own(relation, row))
+		inval_looks_add(rule, RelationGetRelid(relation), row);
+}
+
+static void
+capture_entry(const InvalEntry *entry, void *arg)
+{
+	inval_owed_queue(arg, entry);
 }
 
 /*
@@ -149,16 +176,24 @@ capture_update(InvalRule *rule, Relation relation,
 }
 
 /*
- * Whether this transaction has made a row: then nobody else has ever seen it,
- * or what it pointed to.
+ * Whether this transaction has made a row, as far as the row tells: then it was
+ * noted when it came, and nobody else has seen it.  A table that was rewritten
+ * in this transaction says so of all its rows.
  */
 static bool
-capture_is_own(TupleTableSlot *row)
+capture_is_own(Relation relation, TupleTableSlot *row)
 {
 	HeapTuple	tuple;
 
 	if (!TTS_IS_HEAPTUPLE(row) && !TTS_IS_BUFFERTUPLE(row))
 		return false;
+#if PG_VERSION_NUM >= 160000
+	if (relation->rd_newRelfilelocatorSubid != InvalidSubTransactionId)
+		return false;
+#else
+	if (relation->rd_newRelfilenodeSubid != InvalidSubTransactionId)
+		return false;
+#endif
 	tuple = ExecFetchSlotHeapTuple(row, false, NULL);
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 }

@@ -6,66 +6,11 @@
 
 #include "access/xact.h"
 
-#include "capture/derive.h"
 #include "capture/owed.h"
 #include "commit/commit.h"
 #include "stats/stats.h"
 
 static void owed_outside(InvalRule *rule, InvalTarget *target);
-static void owed_error_context(void *arg);
-
-/*
- * Queues what a row owes under a rule, at the end of the transaction: what
- * its foreign keys point to is there now, or will not be.
- */
-void
-inval_owed_late(InvalRule *rule, TupleTableSlot *row)
-{
-	InvalRowOwed owed = {.rule = rule};
-
-	inval_owed_look_up(&owed, row);
-	if (owed.missing)
-		inval_owed_missing(&owed);
-}
-
-/*
- * Queues what a row owes under a rule that looks something up: as things are
- * now, and, if this transaction has written to where it looks, as they were
- * before.  What it has deleted by a cascade is found only so; and a row that
- * moved to another parent leaves both parents' keys stale.
- *
- * Where a foreign key leads nowhere now, the constraint may be deferred and
- * the row come yet.
- */
-void
-inval_owed_look_up(InvalRowOwed *owed, TupleTableSlot *row)
-{
-	InvalRule  *rule = owed->rule;
-	ErrorContextCallback callback;
-
-	callback.callback = owed_error_context;
-	callback.arg = rule;
-	callback.previous = error_context_stack;
-	error_context_stack = &callback;
-
-	owed->missing_now = inval_derive_each(rule, row, INVAL_STATE_NOW,
-											 inval_owed_entry, owed) == INVAL_RENDER_MISSING;
-	owed->missing = owed->missing_now;
-	if (inval_rule_is_touched(rule))
-		owed->missing &= inval_derive_each(rule, row, INVAL_STATE_BEFORE,
-											  inval_owed_entry, owed) == INVAL_RENDER_MISSING;
-
-	error_context_stack = callback.previous;
-}
-
-void
-inval_owed_entry(const InvalEntry *entry, void *arg)
-{
-	InvalRowOwed *owed = arg;
-
-	owed->found = true;
-	inval_owed_queue(owed->rule, entry);
-}
 
 /*
  * Queues what a rule owes to its targets, as far as it lies within their
@@ -140,21 +85,24 @@ inval_owed_count_skipped(const InvalRule *rule)
  * Said once in a transaction, counted each time.
  */
 void
-inval_owed_missing(InvalRowOwed *owed)
+inval_owed_missing(InvalRule *rule)
 {
-	inval_owed_count_skipped(owed->rule);
-	if (owed->rule->warned == GetCurrentTransactionStartTimestamp())
+	inval_owed_count_skipped(rule);
+	if (rule->warned == GetCurrentTransactionStartTimestamp())
 		return;
-	owed->rule->warned = GetCurrentTransactionStartTimestamp();
+	rule->warned = GetCurrentTransactionStartTimestamp();
 	ereport(WARNING,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("inval rule %u skips rows whose foreign key points to no row",
-					owed->rule->id),
+					rule->id),
 			 errhint("inval_stats.skipped counts them.")));
 }
 
-static void
-owed_error_context(void *arg)
+/*
+ * Counts a row that a rule was not applied to because it is broken.
+ */
+void
+inval_owed_broken(const InvalRule *rule)
 {
-	errcontext("inval rule %u", ((InvalRule *) arg)->id);
+	inval_stats_tally(rule->id, 0)->counts.skipped++;
 }

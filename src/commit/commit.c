@@ -22,7 +22,6 @@
 #include "commit/commit.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
-#include "key/lookup.h"
 #include "stats/stats.h"
 #include "target/targets.h"
 
@@ -165,7 +164,6 @@ commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 			break;
 		case SUBXACT_EVENT_ABORT_SUB:
 			inval_pending_subabort();
-			inval_lookup_subabort();
 			inval_stats_subabort();
 			break;
 		case SUBXACT_EVENT_START_SUB:

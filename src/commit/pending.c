@@ -156,6 +156,50 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 }
 
 /*
+ * Whether there is no more memory for an entry, so that adding it would move
+ * others to the outbox.
+ */
+bool
+inval_pending_is_full(InvalLane lane, int32 target, const InvalEntry *entry)
+{
+	PendingSet *set = pending_find(lane, target, 0);
+	Size		growth = set->positions == NULL ? 0 :
+		pending_growth(set, inval_entry_size(entry));
+
+	return growth > 0 && !flushed &&
+		(pending_memory() + growth > (Size) inval_pending_memory * 1024 ||
+		 !pending_is_worth_it(set));
+}
+
+/*
+ * The set of a lane and a target, which may be empty.  Valid until it changes.
+ */
+InvalOwed
+inval_pending_find_set(InvalLane lane, int32 target)
+{
+	InvalOwed	none = {lane, target, 0, NULL, 0};
+	int			i;
+
+	for (i = 0; i < nsets; i++)
+		if (sets[i]->lane == lane && sets[i]->target == target)
+			return inval_pending_set(i);
+	return none;
+}
+
+/*
+ * Forgets what a lane owes to a target, because it is in the outbox.
+ */
+void
+inval_pending_forget(InvalLane lane, int32 target)
+{
+	PendingSet *set = pending_find(lane, target, 0);
+
+	set->nmarks = 0;
+	pending_truncate(set, 0);
+	spilled = true;
+}
+
+/*
  * How many sets there are; some may be empty.
  */
 int
@@ -285,7 +329,7 @@ inval_pending_reset(void)
 static InvalLane
 pending_early_lane(InvalLane lane)
 {
-	return lane == INVAL_LANE_REPEAT ? lane : INVAL_LANE_WORKER;
+	return lane == INVAL_LANE_REPEAT || lane == INVAL_LANE_LOOK ? lane : INVAL_LANE_WORKER;
 }
 
 /*
@@ -449,7 +493,7 @@ pending_spill(PendingSet *set)
 	if (set->length - start < SPILL_MINIMUM)
 		return;
 
-	if (set->lane != INVAL_LANE_REPEAT)
+	if (set->lane != INVAL_LANE_REPEAT && set->lane != INVAL_LANE_LOOK)
 		inval_stats_count_queued(set->target, set->log + start, set->length - start, false);
 	if (set->lane != INVAL_LANE_SHADOW)
 		inval_outbox_write(set->log + start, set->length - start,

@@ -19,6 +19,9 @@ typedef struct InvalOwed
 
 extern bool inval_pending_add(InvalLane lane, int32 target, int after_ms,
 							  const InvalEntry *entry);
+extern bool inval_pending_is_full(InvalLane lane, int32 target, const InvalEntry *entry);
+extern InvalOwed inval_pending_find_set(InvalLane lane, int32 target);
+extern void inval_pending_forget(InvalLane lane, int32 target);
 extern int	inval_pending_sets(void);
 extern InvalOwed inval_pending_set(int i);
 extern bool inval_pending_did_spill(void);

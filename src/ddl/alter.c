@@ -22,7 +22,7 @@
 
 #include "base/catalog.h"
 #include "base/rights.h"
-#include "capture/deferred.h"
+#include "capture/looks.h"
 #include "capture/scan.h"
 #include "ddl/alter.h"
 #include "ddl/equip.h"
@@ -66,7 +66,7 @@ inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 	if (!OidIsValid(relid) || !alter_may_rewrite(statement) ||
 		get_rel_relkind(relid) == RELKIND_VIEW || !inval_rights_is_owner(relid))
 		return;
-	inval_deferred_run_early();
+	inval_looks_run();
 	family = alter_lock_family(relid, statement);
 	foreach(lc, family)
 	{

@@ -29,6 +29,7 @@
 #include "capture/owed.h"
 #include "commit/commit.h"
 #include "ddl/refresh.h"
+#include "key/lookup.h"
 #include "rule/carrier.h"
 #include "stats/stats.h"
 
@@ -131,6 +132,7 @@ refresh_read(InvalRefresh *refresh)
 	row = table_slot_create(relation, NULL);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan(relation, snapshot, 0, NULL);
+	inval_lookup_begin(InvalidOid);
 	old = MemoryContextSwitchTo(row_context);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{
@@ -139,6 +141,7 @@ refresh_read(InvalRefresh *refresh)
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(old);
+	inval_lookup_end();
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(row);
@@ -155,6 +158,8 @@ refresh_row(InvalRefresh *refresh, InvalRelationRules *rules, TupleTableSlot *ro
 	for (i = 0; i < rules->nrules; i++)
 	{
 		refresh->rule = &rules->rules[i];
+		if (refresh->rule->broken != NULL)
+			continue;
 		inval_commit_begin();
 		inval_owed_count_row(refresh->rule);
 		if (inval_derive_each(&rules->rules[i], row, INVAL_STATE_NOW,

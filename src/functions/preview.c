@@ -8,6 +8,7 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -18,6 +19,7 @@
 #include "capture/derive.h"
 #include "capture/scan.h"
 #include "functions/track.h"
+#include "key/lookup.h"
 
 #define PREVIEW_COLUMNS	4
 
@@ -72,8 +74,10 @@ inval_preview(PG_FUNCTION_ARGS)
 
 	preview.result = result;
 	preview.rules = rules;
+	inval_lookup_begin(GetUserId());
 	inval_scan_query(relation, psprintf("SELECT * FROM %s", inval_catalog_relation_name(relid)),
 					 (uint64) max_rows, preview_row, &preview);
+	inval_lookup_end();
 	relation_close(relation, AccessShareLock);
 	return (Datum) 0;
 }
@@ -85,7 +89,8 @@ preview_row(TupleTableSlot *row, void *arg)
 	int			i;
 
 	for (i = 0; i < preview->rules->nrules; i++)
-		(void) inval_derive_each(&preview->rules->rules[i], row, INVAL_STATE_NOW,
+		if (preview->rules->rules[i].broken == NULL)
+			(void) inval_derive_each(&preview->rules->rules[i], row, INVAL_STATE_NOW,
 								 preview_entry, preview->result);
 }
 

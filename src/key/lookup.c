@@ -1,6 +1,6 @@
 /*
  * lookup.c
- *		Queries with parameters that ask about other tables, with a cache.
+ *		Queries with parameters that ask about other tables.
  *
  * Whoever changes a row of a tracked table need not be allowed to read the
  * tables from which its keys come, and cannot be trusted with the rights of
@@ -12,8 +12,9 @@
  * statement that is under way sees of itself.  Its own changes are seen
  * because the snapshot pretends to be one command later.
  *
- * An answer is kept until the end of the transaction, those of state NOW as
- * long as this transaction has not changed what the query reads meanwhile.
+ * All that is looked up between inval_lookup_begin and inval_lookup_end is of
+ * one snapshot, so an answer can be kept until then: the rows of many children
+ * ask for few parents.
  */
 #include "postgres.h"
 
@@ -24,6 +25,7 @@
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -37,32 +39,37 @@
 struct InvalLookupPlan
 {
 	SPIPlanPtr	plan;
-	uint64		id;				/* in the cache; changes with what it reads */
+	uint64		id;				/* in the cache */
 	InvalLookupMode mode;
 	Oid			relid;			/* it runs as the owner of this one */
 	int			nparams;
 	int16	   *lengths;		/* of the parameters' types */
 	bool	   *by_value;
-	InvalReads	reads;
 	MemoryContext context;
 	MemoryContextCallback callback;
 };
 
+/* What is looked up now */
+typedef struct LookupMoment
+{
+	Snapshot	snapshot;		/* NULL: nothing is */
+	ResourceOwner owner;		/* of the snapshot */
+	Oid			role;			/* InvalidOid: as whom each says */
+} LookupMoment;
+
 uint64		inval_lookup_count = 0;
 
 static uint64 lookup_last_id = 0;
+static LookupMoment moment;
 
 static void lookup_free(void *arg);
-static uint64 lookup_version(InvalLookup *lookup);
 static CachedPlanSource *lookup_source(SPIPlanPtr plan);
-static void lookup_refresh(InvalLookup *lookup);
 static InvalCacheAnswer *lookup_answer(InvalLookup *lookup, const Datum *params,
 									   const bool *nulls, InvalState state,
 									   long limit);
 static InvalCacheAnswer *lookup_execute(InvalLookup *lookup, const Datum *params,
 										const bool *nulls, InvalState state,
-										long limit, uint64 version,
-										const InvalCacheKey *key);
+										long limit, const InvalCacheKey *key);
 static void lookup_push_snapshot(InvalState state);
 static void lookup_check_result(InvalLookup *lookup, TupleDesc descriptor);
 static void lookup_make_key(InvalCacheKey *key, const struct InvalLookupPlan *plan,
@@ -91,6 +98,7 @@ inval_lookup_create(const char *query, int nparams, const Oid *types,
 	int			i;
 
 	lookup->plan = plan;
+	plan->id = ++lookup_last_id;
 	plan->mode = mode;
 	plan->relid = relid;
 	plan->nparams = nparams;
@@ -125,8 +133,9 @@ inval_lookup_create(const char *query, int nparams, const Oid *types,
 		elog(ERROR, "query gives no rows: %s", query);
 	old = MemoryContextSwitchTo(cxt);
 	lookup->descriptor = CreateTupleDescCopy(lookup_source(prepared)->resultDesc);
+	lookup->relations = list_copy(lookup_source(prepared)->relationOids);
+	lookup->opaque = inval_reads_check_queries(lookup_source(prepared)->query_list);
 	MemoryContextSwitchTo(old);
-	lookup_refresh(lookup);
 	inval_role_leave(&role);
 	return lookup;
 }
@@ -151,50 +160,34 @@ lookup_source(SPIPlanPtr plan)
 }
 
 /*
- * Finds out what the query reads, as it has been analysed last.  What was
- * cached for it is forgotten: it may have been something else.
+ * Begins to look up at this moment, by "role" or (InvalidOid) as whom each
+ * look-up says.  inval_lookup_end must follow, unless there is an error.
  */
-static void
-lookup_refresh(InvalLookup *lookup)
+void
+inval_lookup_begin(Oid role)
 {
-	struct InvalLookupPlan *plan = lookup->plan;
-	CachedPlanSource *source = lookup_source(plan->plan);
-	MemoryContext old = MemoryContextSwitchTo(plan->context);
+	inval_cache_empty();
+	moment.snapshot = RegisterSnapshot(GetLatestSnapshot());
+	moment.owner = CurrentResourceOwner;
+	moment.role = role;
+}
 
-	plan->id = ++lookup_last_id;
-	list_free(lookup->relations);
-	lookup->relations = list_copy(source->relationOids);
-	lookup->opaque = inval_reads_check_queries(source->query_list);
-	inval_reads_refresh(&plan->reads, lookup->relations, lookup->opaque);
-	MemoryContextSwitchTo(old);
+void
+inval_lookup_end(void)
+{
+	UnregisterSnapshotFromOwner(moment.snapshot, moment.owner);
+	moment.snapshot = NULL;
+	inval_cache_empty();
 }
 
 /*
  * Whether this transaction, its subtransactions included, may have changed
- * what the query reads.  False is certain: then both states are the same, but
- * for what others have committed meanwhile.
+ * what the query reads.  False is certain: then both states are the same.
  */
 bool
-inval_lookup_is_touched(InvalLookup *lookup)
+inval_lookup_is_touched(const InvalLookup *lookup)
 {
-	return lookup_version(lookup) != INVAL_READS_UNTOUCHED;
-}
-
-/*
- * A number that is the same as long as this transaction has changed nothing
- * that the query reads.
- */
-static uint64
-lookup_version(InvalLookup *lookup)
-{
-	struct InvalLookupPlan *plan = lookup->plan;
-
-	/* What it reads is not known before it is analysed again, when it runs. */
-	if (unlikely(!SPI_plan_is_valid(plan->plan)))
-		return INVAL_READS_UNKNOWN;
-	if (unlikely(inval_reads_are_stale(&plan->reads)))
-		lookup_refresh(lookup);
-	return inval_reads_version(&plan->reads, inval_cache_epoch());
+	return lookup->opaque || inval_reads_are_touched(lookup->relations);
 }
 
 /*
@@ -241,46 +234,28 @@ inval_lookup_first(InvalLookup *lookup, const Datum *params, const bool *nulls,
 }
 
 /*
- * A subtransaction was rolled back: what it has seen of itself is not so.
- */
-void
-inval_lookup_subabort(void)
-{
-	inval_cache_empty();
-}
-
-/*
  * The answer, to be copied at once.
  */
 static InvalCacheAnswer *
 lookup_answer(InvalLookup *lookup, const Datum *params, const bool *nulls,
 			  InvalState state, long limit)
 {
-	uint64		version = lookup_version(lookup);
 	InvalCacheAnswer *answer;
 	InvalCacheKey key;
 
-	if (version == INVAL_READS_UNTOUCHED)
-		state = INVAL_STATE_NOW;
 	lookup_make_key(&key, lookup->plan, params, nulls, state);
-	if (likely(version != INVAL_READS_UNKNOWN))
-	{
-		answer = inval_cache_find(&key);
-		if (answer != NULL &&
-			(state == INVAL_STATE_BEFORE || version == INVAL_READS_UNTOUCHED ||
-			 answer->version == version))
-			return answer;
-	}
-	return lookup_execute(lookup, params, nulls, state, limit, version, &key);
+	answer = inval_cache_find(&key);
+	if (answer == NULL)
+		answer = lookup_execute(lookup, params, nulls, state, limit, &key);
+	return answer;
 }
 
 static InvalCacheAnswer *
 lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
-			   InvalState state, long limit, uint64 version, const InvalCacheKey *key)
+			   InvalState state, long limit, const InvalCacheKey *key)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	struct InvalLookupPlan *plan = lookup->plan;
-	bool		valid = SPI_plan_is_valid(plan->plan);
 	char	   *null_flags = NULL;
 	InvalCacheAnswer *answer;
 	InvalRole role;
@@ -290,7 +265,7 @@ lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
 	int			i;
 
 	inval_lookup_count++;
-	inval_role_enter(&role, plan->mode, plan->relid);
+	inval_role_enter_as(&role, plan->mode, plan->relid, moment.role);
 	lookup_push_snapshot(state);
 	SPI_connect();
 	if (nulls != NULL)
@@ -318,15 +293,11 @@ lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
 			rows[i] = toast_flatten_tuple(rows[i], SPI_tuptable->tupdesc);
 
 	MemoryContextSwitchTo(caller);
-	answer = inval_cache_store(key, version, rows, count);
+	answer = inval_cache_store(key, rows, count);
 	SPI_finish();
 	MemoryContextSwitchTo(caller);
 	PopActiveSnapshot();
 	inval_role_leave(&role);
-
-	/* It was analysed again: this answer is under the number of before. */
-	if (!valid && SPI_plan_is_valid(plan->plan))
-		lookup_refresh(lookup);
 	return answer;
 }
 
@@ -336,7 +307,7 @@ lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
 static void
 lookup_push_snapshot(InvalState state)
 {
-	PushCopiedSnapshot(GetLatestSnapshot());
+	PushCopiedSnapshot(moment.snapshot);
 
 	/*
 	 * A snapshot sees what commands before curcid have changed.  NOW includes

@@ -1,6 +1,6 @@
 /*
  * lookup.h
- *		Queries with parameters that ask about other tables, with a cache.
+ *		Queries with parameters that ask about other tables.
  */
 #ifndef INVAL_LOOKUP_H
 #define INVAL_LOOKUP_H
@@ -17,12 +17,9 @@
  *
  * NOW is the newest committed state (of others, also under REPEATABLE READ)
  * and all that this transaction has changed, the command that is under way
- * included.  BEFORE is the newest committed state without anything that this
+ * included.  BEFORE is the same committed state without anything that this
  * transaction has changed: own rows are not there, rows that it updated or
  * deleted are there as they were.
- *
- * What others commit while this transaction runs is seen by the first look-up
- * only; later ones with the same parameters are answered from the cache.
  */
 typedef enum InvalState
 {
@@ -46,13 +43,17 @@ extern uint64 inval_lookup_count;
 extern InvalLookup *inval_lookup_create(const char *query, int nparams,
 										const Oid *types, InvalLookupMode mode,
 										Oid relid, MemoryContext cxt);
+
+/* All that is looked up in between is of one moment */
+extern void inval_lookup_begin(Oid role);
+extern void inval_lookup_end(void);
+
 extern int	inval_lookup_run(InvalLookup *lookup, const Datum *params,
 							 const bool *nulls, InvalState state,
 							 HeapTuple **rows);
 extern bool inval_lookup_first(InvalLookup *lookup, const Datum *params,
 							   const bool *nulls, InvalState state,
 							   Datum *values, bool *isnull);
-extern bool inval_lookup_is_touched(InvalLookup *lookup);
-extern void inval_lookup_subabort(void);
+extern bool inval_lookup_is_touched(const InvalLookup *lookup);
 
 #endif							/* INVAL_LOOKUP_H */

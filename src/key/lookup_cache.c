@@ -1,11 +1,8 @@
 /*
  * lookup_cache.c
- *		What look-ups have found in this transaction.
+ *		What look-ups have found.
  *
- * A hash table from the bytes of (look-up, state, parameters) to rows.  It
- * knows nothing of what makes an answer wrong: lookup.c asks for the version
- * of what was read, and changes the look-up's number when its query
- * has to be planned anew.
+ * A hash table from the bytes of (look-up, state, parameters) to rows.
  *
  * Table and rows are in one context below the transaction's, so they go with
  * the transaction however it ends.  What is handed out is only good until the
@@ -61,26 +58,12 @@ typedef struct CacheEntry
 
 static MemoryContext cache_context = NULL;	/* NULL: nothing in it */
 static answers_hash *cache_answers = NULL;
-static uint64 cache_epoch = 1;
 
 static CacheBytes cache_bytes_of(const InvalCacheKey *key);
 static void cache_begin(void);
 static void cache_forget(void *arg);
 static Size cache_answer_size(HeapTuple *rows, int count);
-static InvalCacheAnswer *cache_answer_write(char *place, uint64 version,
-											HeapTuple *rows, int count);
-
-/*
- * A number that is another one in the next transaction, and whenever the cache
- * was emptied.  Never 0.
- */
-uint64
-inval_cache_epoch(void)
-{
-	if (unlikely(cache_context == NULL))
-		cache_begin();
-	return cache_epoch;
-}
+static InvalCacheAnswer *cache_answer_write(char *place, HeapTuple *rows, int count);
 
 /*
  * Starts a key.
@@ -134,8 +117,7 @@ inval_cache_find(const InvalCacheKey *key)
  * is too large is only copied to the current memory context.
  */
 InvalCacheAnswer *
-inval_cache_store(const InvalCacheKey *key, uint64 version,
-				  HeapTuple *rows, int count)
+inval_cache_store(const InvalCacheKey *key, HeapTuple *rows, int count)
 {
 	Size		size = cache_answer_size(rows, count);
 	Size		needed = MAXALIGN(key->length) + size;
@@ -145,8 +127,7 @@ inval_cache_store(const InvalCacheKey *key, uint64 version,
 	bool		found;
 
 	if (needed > CACHE_MAX_ANSWER)
-		return cache_answer_write(MemoryContextAllocHuge(CurrentMemoryContext, size),
-								  version, rows, count);
+		return cache_answer_write(MemoryContextAllocHuge(CurrentMemoryContext, size), rows, count);
 
 	if (cache_context != NULL &&
 		MemoryContextMemAllocated(cache_context, false) + needed > CACHE_MAX_BYTES)
@@ -160,8 +141,7 @@ inval_cache_store(const InvalCacheKey *key, uint64 version,
 
 	/* One that is replaced stays where it is until the cache is emptied. */
 	entry->key.bytes = place;
-	entry->answer = cache_answer_write(place + MAXALIGN(key->length),
-									   version, rows, count);
+	entry->answer = cache_answer_write(place + MAXALIGN(key->length), rows, count);
 	return entry->answer;
 }
 
@@ -210,7 +190,6 @@ cache_forget(void *arg)
 	(void) arg;
 	cache_context = NULL;
 	cache_answers = NULL;
-	cache_epoch++;
 }
 
 static Size
@@ -226,13 +205,12 @@ cache_answer_size(HeapTuple *rows, int count)
 }
 
 static InvalCacheAnswer *
-cache_answer_write(char *place, uint64 version, HeapTuple *rows, int count)
+cache_answer_write(char *place, HeapTuple *rows, int count)
 {
 	InvalCacheAnswer *answer = (InvalCacheAnswer *) place;
 	int			i;
 
 	place += MAXALIGN(sizeof(InvalCacheAnswer));
-	answer->version = version;
 	answer->count = count;
 	answer->rows = (HeapTuple *) place;
 	place += MAXALIGN(count * sizeof(HeapTuple));

@@ -1,6 +1,6 @@
 /*
  * lookup_cache.h
- *		What look-ups have found in this transaction.
+ *		What look-ups have found.
  */
 #ifndef INVAL_LOOKUP_CACHE_H
 #define INVAL_LOOKUP_CACHE_H
@@ -18,18 +18,15 @@ typedef struct InvalCacheKey
 
 typedef struct InvalCacheAnswer
 {
-	uint64		version;		/* of what was read */
 	int			count;
 	HeapTuple  *rows;
 } InvalCacheAnswer;
 
-extern uint64 inval_cache_epoch(void);
 extern void inval_cache_key_begin(InvalCacheKey *key);
 extern void inval_cache_key_append(InvalCacheKey *key, const void *bytes,
 								   Size length);
 extern InvalCacheAnswer *inval_cache_find(const InvalCacheKey *key);
 extern InvalCacheAnswer *inval_cache_store(const InvalCacheKey *key,
-										   uint64 version,
 										   HeapTuple *rows, int count);
 extern void inval_cache_empty(void);
 

@@ -5,8 +5,7 @@
  * Whoever writes to a table holds a lock on it, of mode ROW EXCLUSIVE or
  * stronger, until its transaction ends; and a rolled back subtransaction
  * loses both.  So our own lock table tells, without a hook in anybody's way.
- * Partitions and children are locked themselves.  How much it has written the
- * server's statistics tell.
+ * Partitions and children are locked themselves.
  *
  * "Yes" may be wrong, "no" is not: a function in the query that might read
  * tables makes it "yes".
@@ -14,38 +13,21 @@
 #include "postgres.h"
 
 #include "access/transam.h"
-#include "access/xact.h"
-#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/parsenodes.h"
-#include "pgstat.h"
 #include "storage/lmgr.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/relcache.h"
-#include "utils/snapmgr.h"
 
 #include "key/lookup_reads.h"
 
-/* With more tables than that, looking costs more than looking up twice. */
-#define READS_MAX_RELATIONS	64
-
-/* Set in versions that are moments */
-#define READS_MOMENT		(UINT64CONST(1) << 63)
-
-/* Counts the changes of any relation: children may have come. */
-static uint64 reads_generation = 0;
-
 static bool reads_walker(Node *node, void *context);
 static bool reads_function_is_opaque(Oid function, void *context);
-static void reads_relcache_callback(Datum arg, Oid relid);
-static uint64 reads_moment(void);
-static uint64 reads_look(const InvalReads *reads, uint64 moment);
-static bool reads_count_writes(Relation relation, uint64 *writes);
+static bool reads_is_written(Oid relid);
 
 /*
  * Whether one of these queries, which are analysed and rewritten, calls
@@ -97,158 +79,51 @@ reads_function_is_opaque(Oid function, void *context)
 }
 
 /*
- * Notes what is read; lists are made in the current memory context.
+ * Whether this transaction may have written to one of these relations, given
+ * by their OIDs, or to what belongs to them.
  */
-void
-inval_reads_refresh(InvalReads *reads, List *relations, bool opaque)
+bool
+inval_reads_are_touched(List *relations)
 {
-	static bool registered = false;
 	ListCell   *lc;
 
-	if (!registered)
-		CacheRegisterRelcacheCallback(reads_relcache_callback, (Datum) 0);
-	registered = true;
-
-	list_free(reads->relids);
-	reads->relids = NIL;
-	reads->epoch = 0;			/* no answer yet */
-	reads->unknown = opaque;
-	reads->has_children = false;
-	reads->generation = reads_generation;
 	foreach(lc, relations)
 	{
 		Oid			relid = lfirst_oid(lc);
+		List	   *family;
+		ListCell   *member;
 
 		if (!has_subclass(relid) && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
 		{
-			reads->relids = lappend_oid(reads->relids, relid);
+			if (reads_is_written(relid))
+				return true;
 			continue;
 		}
-		reads->has_children = true;
-		reads->relids = list_concat(reads->relids,
-									find_all_inheritors(relid, NoLock, NULL));
-	}
-	if (list_length(reads->relids) > READS_MAX_RELATIONS)
-		reads->unknown = true;
-}
-
-static void
-reads_relcache_callback(Datum arg, Oid relid)
-{
-	(void) arg;
-	(void) relid;
-	reads_generation++;
-}
-
-/*
- * Whether there may be other children than those that were noted.
- */
-bool
-inval_reads_are_stale(const InvalReads *reads)
-{
-	return reads->has_children && reads->generation != reads_generation;
-}
-
-/*
- * INVAL_READS_UNTOUCHED if this transaction, whose epoch is given, has written
- * to nothing that is read; else a number that is another one after it has
- * written to it again.  Never INVAL_READS_UNKNOWN.
- */
-uint64
-inval_reads_version(InvalReads *reads, uint64 epoch)
-{
-	uint64		moment = reads_moment();
-
-	if (unlikely(reads->epoch != epoch || reads->moment != moment))
-	{
-		reads->version = reads_look(reads, moment);
-		reads->epoch = epoch;
-		reads->moment = moment;
-	}
-	return reads->version;
-}
-
-/*
- * A number that is another one whenever this transaction may have written
- * something, and often else: the current command, and the one from which on
- * changes are hidden from the statement that is under way.
- *
- * The command counter alone would not do.  Of a statement's triggers, those of
- * foreign keys move it when the statement has used it, and nothing moves it at
- * the end then, so the next statement writes under the number that the rows
- * before have been looked up under.  But it has another snapshot.
- *
- * Where nothing has moved the counter since the statement began, the number
- * counts as used, as it does already if the statement writes; so what comes
- * after one that does not (inval_preview) has another number.
- */
-static uint64
-reads_moment(void)
-{
-	CommandId	command = GetCurrentCommandId(false);
-	CommandId	hidden = ActiveSnapshotSet() ? GetActiveSnapshot()->curcid : command;
-
-	if (hidden == command)
-		(void) GetCurrentCommandId(true);
-	return (uint64) hidden << 32 | command;
-}
-
-static uint64
-reads_look(const InvalReads *reads, uint64 moment)
-{
-	uint64		writes = 1;
-	bool		touched = false;
-	bool		counted = true;
-	ListCell   *lc;
-
-	/* Not to be taken for one that is counted */
-	moment |= READS_MOMENT;
-	if (reads->unknown)
-		return moment;
-	foreach(lc, reads->relids)
-	{
-		Relation	relation = RelationIdGetRelation(lfirst_oid(lc));
-
-		if (!RelationIsValid(relation))
-			return moment;		/* dropped, perhaps by us */
-
-		/*
-		 * LockHeldByMe would do without the relation, but has other
-		 * parameters in other versions of the server.
-		 */
-		if (CheckRelationLockedByMe(relation, RowExclusiveLock, true))
+		family = find_all_inheritors(relid, NoLock, NULL);
+		foreach(member, family)
 		{
-			touched = true;
-			counted = counted && reads_count_writes(relation, &writes);
+			if (reads_is_written(lfirst_oid(member)))
+				return true;
 		}
-		RelationClose(relation);
+		list_free(family);
 	}
-	if (!touched)
-		return INVAL_READS_UNTOUCHED;
-	return counted ? writes : moment;
+	return false;
 }
 
-/*
- * Adds the rows that this transaction has written to a relation: the server
- * counts them for its statistics, but for those that were rolled back.
- * Returns false where it does not.
- */
 static bool
-reads_count_writes(Relation relation, uint64 *writes)
+reads_is_written(Oid relid)
 {
-	PgStat_TableXactStatus *level;
+	Relation	relation = RelationIdGetRelation(relid);
+	bool		written;
 
-	if (relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE ||
-		relation->rd_rel->relkind == RELKIND_VIEW)
-		return true;			/* no rows of its own */
-	if (relation->rd_rel->relam != HEAP_TABLE_AM_OID ||
-		!pgstat_track_counts || !pgstat_should_count_relation(relation))
-		return false;
-	for (level = relation->pgstat_info->trans; level != NULL; level = level->upper)
-	{
-		if (level->truncdropped)
-			return false;		/* they start from zero again */
-		*writes += level->tuples_inserted + level->tuples_updated + level->tuples_deleted;
-	}
-	return true;
+	if (!RelationIsValid(relation))
+		return true;			/* dropped, perhaps by us */
+
+	/*
+	 * LockHeldByMe would do without the relation, but has other parameters in
+	 * other versions of the server.
+	 */
+	written = CheckRelationLockedByMe(relation, RowExclusiveLock, true);
+	RelationClose(relation);
+	return written;
 }

@@ -27,7 +27,7 @@ static const struct
 {
 	{"standard_conforming_strings", "on"},
 	{"transform_null_equals", "off"},
-	{"row_security", "on"},
+	{"row_security", "off"},	/* an error instead of rows that are left out */
 };
 
 static void role_pin_settings(Oid relid);
@@ -41,12 +41,22 @@ static void role_set(const char *name, const char *value);
 void
 inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid)
 {
+	inval_role_enter_as(role, mode, relid, InvalidOid);
+}
+
+/*
+ * The same, with the rights of "owner" instead of the relation's, if it is not
+ * InvalidOid.
+ */
+void
+inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
+{
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-	Oid			owner;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	if (!OidIsValid(owner))
+		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 
 	/*

@@ -33,6 +33,8 @@ typedef struct InvalRole
 } InvalRole;
 
 extern void inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid);
+extern void inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid,
+									Oid owner);
 extern void inval_role_leave(const InvalRole *role);
 
 #endif							/* INVAL_LOOKUP_ROLE_H */

@@ -372,6 +372,16 @@ inval_path_value(InvalPath *path, TupleTableSlot *row, InvalState state, Datum *
 }
 
 /*
+ * The columns of the row that a path starts from, and how many there are.
+ */
+int
+inval_path_inputs(const InvalPath *path, const AttrNumber **attnums)
+{
+	*attnums = path->steps[0].attnums;
+	return path->steps[0].nkeys;
+}
+
+/*
  * Whether this transaction may have changed one of the tables on the way.
  */
 bool
@@ -383,4 +393,26 @@ inval_path_is_touched(InvalPath *path)
 		if (inval_lookup_is_touched(path->steps[i].lookup))
 			return true;
 	return false;
+}
+
+/*
+ * Whether a foreign key on the way may lead nowhere: one that was not
+ * validated, or is not enforced.
+ */
+bool
+inval_path_may_miss(const InvalPath *path)
+{
+	ListCell   *lc;
+	bool		valid = true;
+
+	foreach(lc, path->constraints)
+	{
+		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+
+		if (!HeapTupleIsValid(tuple))
+			return true;
+		valid &= ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
+		ReleaseSysCache(tuple);
+	}
+	return !valid;
 }

@@ -50,6 +50,8 @@ extern InvalPath *inval_path_bind(List *names, Relation tracked,
 								  Relation relation, MemoryContext cxt);
 extern InvalPathResult inval_path_value(InvalPath *path, TupleTableSlot *row,
 										InvalState state, Datum *value);
+extern int	inval_path_inputs(const InvalPath *path, const AttrNumber **attnums);
 extern bool inval_path_is_touched(InvalPath *path);
+extern bool inval_path_may_miss(const InvalPath *path);
 
 #endif							/* INVAL_PATH_H */

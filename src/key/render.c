@@ -449,6 +449,21 @@ inval_render_is_touched(InvalBoundTemplate *template)
 	return false;
 }
 
+/*
+ * Whether a foreign key that a template follows may lead nowhere.
+ */
+bool
+inval_render_may_miss(const InvalBoundTemplate *template)
+{
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].path != NULL &&
+			inval_path_may_miss(template->segments[i].path))
+			return true;
+	return false;
+}
+
 static void
 render_filters(StringInfo out, int start, const InvalBoundSegment *segment)
 {

@@ -72,5 +72,6 @@ extern InvalRenderResult inval_render_each(StringInfo out, InvalBoundTemplate *t
 										   InvalRenderCallback callback, void *arg);
 extern List *inval_render_reads(const InvalBoundTemplate *template);
 extern bool inval_render_is_touched(InvalBoundTemplate *template);
+extern bool inval_render_may_miss(const InvalBoundTemplate *template);
 
 #endif							/* INVAL_RENDER_H */

@@ -39,5 +39,6 @@ enum
 #define OUTBOX_LETTER_WORKER_ALL_AGAIN	'X'
 #define OUTBOX_LETTER_REPEAT		'r'
 #define OUTBOX_LETTER_REPLAY		's'
+#define OUTBOX_LETTER_LOOK			'l'
 
 #endif							/* INVAL_OUTBOX_COLUMNS_H */

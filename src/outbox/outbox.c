@@ -84,7 +84,8 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 
 	row.xid = GetTopFullTransactionId();
 	row.lane = lane;
-	row.again = lane != INVAL_LANE_REPEAT && inval_replay_is_wanted();
+	row.again = lane != INVAL_LANE_REPEAT && lane != INVAL_LANE_LOOK &&
+		inval_replay_is_wanted();
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
 	outbox_enter_transaction(row.xid);
@@ -243,6 +244,8 @@ outbox_letter(const InvalOutboxRow *row)
 		return OUTBOX_LETTER_REPEAT;
 	if (row->lane == INVAL_LANE_REPLAY)
 		return OUTBOX_LETTER_REPLAY;
+	if (row->lane == INVAL_LANE_LOOK)
+		return OUTBOX_LETTER_LOOK;
 	if (row->again && row->lane == INVAL_LANE_COMMIT)
 		return row->sole ? OUTBOX_LETTER_COMMIT_ALL_AGAIN : OUTBOX_LETTER_COMMIT_AGAIN;
 	if (row->again)

@@ -193,6 +193,9 @@ read_letter(char letter, InvalOutboxRow *row)
 		case OUTBOX_LETTER_REPLAY:
 			row->lane = INVAL_LANE_REPLAY;
 			break;
+		case OUTBOX_LETTER_LOOK:
+			row->lane = INVAL_LANE_LOOK;
+			break;
 	}
 	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
 		letter == OUTBOX_LETTER_COMMIT_ALL_AGAIN ||
@@ -216,7 +219,8 @@ inval_outbox_is_owed(const InvalOutboxRow *row)
 			(state == INVAL_LEDGER_CONFIRMED && !row->again))
 			return false;
 	}
-	if (likely(inval_target_by_number(row->target) != NULL))
+	if (row->lane == INVAL_LANE_LOOK ||
+		likely(inval_target_by_number(row->target) != NULL))
 		return true;
 
 	/* Nobody is owed what was queued for a target that was dropped. */

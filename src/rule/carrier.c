@@ -106,6 +106,15 @@ inval_carriers_readable(Relation relation)
 	return carriers_list(relation, INVAL_CARRIER_SILENT);
 }
 
+/*
+ * The same with a WARNING instead, for who must not be kept from writing.
+ */
+List *
+inval_carriers_usable(Relation relation)
+{
+	return carriers_list(relation, INVAL_CARRIER_WARN);
+}
+
 static List *
 carriers_list(Relation relation, InvalCarrierUnread unread)
 {

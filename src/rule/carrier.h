@@ -12,6 +12,7 @@
 extern bool inval_carriers_exist(Relation relation);
 extern List *inval_carriers_of(Relation relation);
 extern List *inval_carriers_readable(Relation relation);
+extern List *inval_carriers_usable(Relation relation);
 extern List *inval_carriers_all(void);
 extern InvalDefinition *inval_carrier_find(int32 id);
 extern InvalDefinition *inval_carrier_of_trigger(Oid trigger);

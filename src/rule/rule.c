@@ -14,13 +14,16 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "commands/trigger.h"
+#include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "base/catalog.h"
+#include "base/attempt.h"
+#include "rule/broken.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/rule.h"
@@ -36,6 +39,14 @@ static void rules_server_callback(Datum arg, int cacheid, uint32 hash);
 static void rules_depend_on(Oid relid);
 static void rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 					   InvalRuleFilter filter, void *arg);
+static void rules_compile(InvalRelationRules *entry, const InvalDefinition *definition,
+						  Relation relation, Relation tracked);
+static void rules_compile_in(void *arg);
+static void rule_bind_inputs(InvalRule *rule, Relation relation, MemoryContext context);
+static void rule_bind_template_inputs(InvalRule *rule, const InvalBoundTemplate *template,
+									  Relation relation);
+static void rule_add_input(InvalRule *rule, AttrNumber attnum, bool required,
+						   Relation relation);
 static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
 							  MemoryContext context);
 static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
@@ -189,9 +200,7 @@ rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 		tracked = self ? relation : try_relation_open(relid, AccessShareLock);
 		if (tracked == NULL)
 			continue;
-		/* One that cannot be read is in the way of writers, not of DROP. */
-		foreach(carrier, filter != NULL ? inval_carriers_readable(tracked) :
-				inval_carriers_of(tracked))
+		foreach(carrier, inval_carriers_usable(tracked))
 		{
 			const InvalDefinition *definition = lfirst(carrier);
 
@@ -207,13 +216,54 @@ rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 					repalloc(entry->rules, room * sizeof(InvalRule));
 				MemoryContextSwitchTo(old);
 			}
-			inval_rule_compile(&entry->rules[entry->nrules], definition, relation,
-							   tracked, entry->context);
-			entry->nrules++;
+			rules_compile(entry, definition, relation, tracked);
 		}
 		if (!self)
 			relation_close(tracked, AccessShareLock);
 	}
+}
+
+/* A rule being compiled */
+typedef struct Compilation
+{
+	InvalRelationRules *entry;
+	const InvalDefinition *definition;
+	Relation	relation;
+	Relation	tracked;
+} Compilation;
+
+/*
+ * Adds a rule to those of a relation; one that cannot be applied as a broken
+ * one, because what its maker has to mend must not keep others from writing.
+ */
+static void
+rules_compile(InvalRelationRules *entry, const InvalDefinition *definition,
+			  Relation relation, Relation tracked)
+{
+	Compilation compilation = {entry, definition, relation, tracked};
+	ErrorData  *error = inval_attempt(rules_compile_in, &compilation);
+
+	if (error != NULL)
+	{
+		InvalRule  *rule = &entry->rules[entry->nrules];
+
+		memset(rule, 0, sizeof(*rule));
+		rule->id = (uint32) inval_definition_id(definition);
+		rule->broken = MemoryContextStrdup(entry->context, error->message);
+		inval_rule_warn_broken(rule->id, error->message);
+		FreeErrorData(error);
+	}
+	entry->nrules++;
+}
+
+static void
+rules_compile_in(void *arg)
+{
+	Compilation *compilation = arg;
+	InvalRelationRules *entry = compilation->entry;
+
+	inval_rule_compile(&entry->rules[entry->nrules], compilation->definition,
+					   compilation->relation, compilation->tracked, entry->context);
 }
 
 /*
@@ -269,12 +319,103 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 										&source, context);
 	rule->plain = rule->via == NULL && !rule->key->manifold &&
 		(rule->field == NULL || !rule->field->manifold);
+	rule->looks = inval_rule_reads(rule) != NIL || rule->via != NULL;
+	rule_bind_inputs(rule, relation, context);
 	rule_bind_changes(rule, definition, relation, context);
 	foreach(lc, inval_rule_reads(rule))
 	{
 		rules_depend_on(lfirst_oid(lc));
 	}
 	error_context_stack = callback.previous;
+}
+
+/*
+ * Finds out which columns of the row the keys are made of, or looked up by.
+ */
+static void
+rule_bind_inputs(InvalRule *rule, Relation relation, MemoryContext context)
+{
+	int			room = RelationGetDescr(relation)->natts;
+	int			i;
+
+	rule->inputs = MemoryContextAlloc(context, Max(room, 1) * sizeof(InvalInput));
+	if (rule->via != NULL)
+	{
+		for (i = 0; i < rule->via->nparams; i++)
+			rule_add_input(rule, rule->via->attnums[i], false, relation);
+		return;
+	}
+	rule_bind_template_inputs(rule, rule->key, relation);
+	if (rule->field != NULL)
+		rule_bind_template_inputs(rule, rule->field, relation);
+}
+
+static void
+rule_bind_template_inputs(InvalRule *rule, const InvalBoundTemplate *template,
+						  Relation relation)
+{
+	int			i;
+	int			k;
+
+	for (i = 0; i < template->nsegments; i++)
+	{
+		const InvalBoundSegment *segment = &template->segments[i];
+
+		if (segment->attnum != 0)
+			rule_add_input(rule, segment->attnum, true, relation);
+		if (segment->path != NULL)
+		{
+			const AttrNumber *attnums;
+			int			count = inval_path_inputs(segment->path, &attnums);
+
+			for (k = 0; k < count; k++)
+				rule_add_input(rule, attnums[k], true, relation);
+		}
+	}
+}
+
+static void
+rule_add_input(InvalRule *rule, AttrNumber attnum, bool required, Relation relation)
+{
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+	InvalInput *input;
+	int			i;
+
+	for (i = 0; i < rule->ninputs; i++)
+		if (rule->inputs[i].attnum == attnum)
+			return;
+	input = &rule->inputs[rule->ninputs++];
+	input->attnum = attnum;
+	input->length = attribute->attlen;
+	input->by_value = attribute->attbyval;
+	input->required = required;
+	rule->shape = hash_combine(rule->shape, hash_uint32(attribute->atttypid));
+}
+
+/*
+ * Whether a row has all that its keys need: without, it feeds none.
+ */
+bool
+inval_rule_has_inputs(const InvalRule *rule, TupleTableSlot *row)
+{
+	int			i;
+
+	for (i = 0; i < rule->ninputs; i++)
+		if (rule->inputs[i].required && slot_attisnull(row, rule->inputs[i].attnum))
+			return false;
+	return true;
+}
+
+/*
+ * Whether a foreign key on the rule's way may lead nowhere although the row
+ * stays: it was not validated, or its triggers do not fire.
+ */
+bool
+inval_rule_may_miss(const InvalRule *rule)
+{
+	return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
+		inval_render_may_miss(rule->key) ||
+		(rule->field != NULL && inval_render_may_miss(rule->field));
 }
 
 /*

@@ -13,6 +13,15 @@
 #include "rule/definition.h"
 #include "target/target.h"
 
+/* A column of the row that a rule's keys are made of, or looked up by */
+typedef struct InvalInput
+{
+	AttrNumber	attnum;
+	int16		length;			/* of its type */
+	bool		by_value;
+	bool		required;		/* a NULL there means that there is no key */
+} InvalInput;
+
 typedef struct InvalRule
 {
 	uint32		id;
@@ -24,7 +33,12 @@ typedef struct InvalRule
 	int			ntargets;
 	InvalTarget **targets;
 	int			repeat_ms;		/* once more after that; 0: no */
+	char	   *broken;			/* why it cannot be applied; NULL: it can */
 	bool		plain;			/* one row, one entry, no look-up */
+	bool		looks;			/* its keys are looked up in other tables */
+	int			ninputs;
+	InvalInput *inputs;
+	uint32		shape;			/* a hash of their types */
 	int			nchanges;		/* 0: any UPDATE counts */
 	AttrNumber *changes;
 	TimestampTz warned;			/* the transaction, by its start, that was
@@ -53,5 +67,7 @@ extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definitio
 							   MemoryContext context);
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);
+extern bool inval_rule_may_miss(const InvalRule *rule);
+extern bool inval_rule_has_inputs(const InvalRule *rule, TupleTableSlot *row);
 
 #endif							/* INVAL_RULE_H */

@@ -155,7 +155,7 @@ sweep_move_owed(InvalOutboxRow *row, void *arg)
 			moved.lane = INVAL_LANE_REPLAY;
 			moved.again = false;
 		}
-		else if (moved.lane != INVAL_LANE_REPEAT)
+		else if (moved.lane != INVAL_LANE_REPEAT && moved.lane != INVAL_LANE_LOOK)
 			moved.lane = INVAL_LANE_WORKER;
 		moved.sole = false;
 		inval_outbox_write_row(&moved);

@@ -1,0 +1,386 @@
+/*
+ * looks.c
+ *		Rows whose keys have to be looked up, until the transaction ends.
+ *
+ * Others see a transaction as one step: what rows fed before it, and what they
+ * feed after it.  So keys that have to be looked up in other tables are looked
+ * up when all has been done, before the commit record: in the state without
+ * anything of this transaction, where it has written to what is read, and in
+ * the state with all of it, both as of the newest that others have committed.
+ * Until then what the look-ups need of the rows (look.c) is in the pending set,
+ * each once; it follows savepoints, and a foreign key may be deferred.
+ *
+ * What others commit between that and the moment in which we become visible is
+ * not seen yet: somebody may have cached the old value under a key that
+ * leads to our row only since.  So the same look-ups go to the outbox, and the
+ * worker makes them once more (inval_looks_again), with a digest of what was
+ * found, so that nothing is invalidated twice for it.
+ *
+ * The first state cannot be asked for any more when what is read was truncated
+ * or rewritten; before that, whoever does it calls inval_looks_run.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#include "base/attempt.h"
+#include "base/catalog.h"
+#include "capture/derive.h"
+#include "capture/look.h"
+#include "capture/looks.h"
+#include "capture/owed.h"
+#include "commit/commit.h"
+#include "commit/pending.h"
+#include "key/lookup.h"
+#include "outbox/outbox.h"
+#include "rule/broken.h"
+
+/* Look-ups being made, of one relation after the other */
+typedef struct Looks
+{
+	bool		last;			/* it is the last time in this transaction */
+	bool		only_now;		/* the other state is none of these look-ups' */
+	bool		counting;		/* nothing is queued, only the digest made */
+	Relation	relation;		/* NULL: none is open */
+	TupleTableSlot *row;
+	MemoryContext context;		/* of one look-up */
+	InvalRule  *rule;
+	InvalState	state;
+	uint64		digest;			/* of what was found in the state NOW */
+	StringInfoData again;		/* for the worker */
+} Looks;
+
+static StringInfoData buffer;
+
+static void looks_xact_callback(XactEvent event, void *arg);
+static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
+								 uint64 *digest);
+static void looks_begin(Looks *looks);
+static void looks_end(Looks *looks);
+static void looks_run_all(bool last, InvalOutboxUse use);
+static bool looks_open(Looks *looks, const InvalEntry *look);
+static void looks_close(Looks *looks);
+static void looks_make(Looks *looks);
+static void looks_make_in(void *arg);
+static bool looks_is_for_worker(const Looks *looks);
+static void looks_found(const InvalEntry *entry, void *arg);
+static void looks_error_context(void *arg);
+
+/*
+ * Called by _PG_init, after inval_commit_init: what is registered later is
+ * called first, so that what we queue before the commit is delivered with it.
+ */
+void
+inval_looks_init(void)
+{
+	RegisterXactCallback(looks_xact_callback, NULL);
+}
+
+static void
+looks_xact_callback(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_PRE_COMMIT)
+		looks_run_all(true, INVAL_OUTBOX_MORE);
+	else if (event == XACT_EVENT_PRE_PREPARE)
+		looks_run_all(true, INVAL_OUTBOX_LASTING);
+}
+
+/*
+ * Notes a row of a relation, whose keys under this rule have to be looked up.
+ * Leaks into the current memory context.
+ */
+void
+inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row)
+{
+	uint64		digest = 0;
+	InvalEntry	look;
+
+	if (unlikely(buffer.data == NULL))
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		initStringInfo(&buffer);
+		MemoryContextSwitchTo(old);
+	}
+	resetStringInfo(&buffer);
+	inval_look_write(&buffer, rule, relid, row);
+	look = looks_entry_of(&buffer, rule, &digest);
+
+	/*
+	 * What there is no more memory for goes to the outbox, for the worker;
+	 * which cannot see what was before.
+	 */
+	if (inval_pending_is_full(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, &look))
+		inval_looks_run();
+	(void) inval_pending_add(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, 0, &look);
+	if (unlikely(inval_pending_is_flushed()))
+	{
+		Looks		looks = {.rule = rule,.row = row};
+
+		looks_begin(&looks);
+		looks_make(&looks);
+		looks_end(&looks);
+	}
+}
+
+static InvalEntry
+looks_entry_of(const StringInfo bytes, const InvalRule *rule, uint64 *digest)
+{
+	InvalEntry	look = {
+		.action = INVAL_ACTION_LOOK,
+		.rule = rule->id,
+		.key = bytes->data,
+		.key_length = (uint32) bytes->len,
+		.field = (const char *) digest,
+		.field_length = INVAL_LOOK_DIGEST
+	};
+
+	return look;
+}
+
+/*
+ * Looks up all that is noted, as far as things are now, because it is about to
+ * become impossible; it stays noted.  May raise any error.
+ */
+void
+inval_looks_run(void)
+{
+	looks_run_all(false, INVAL_OUTBOX_MORE);
+}
+
+/*
+ * Makes a look-up again that the outbox has kept, after its transaction has
+ * committed, and queues what it finds, if it is something else.  May raise any
+ * error.
+ */
+void
+inval_looks_again(const InvalEntry *look)
+{
+	Looks		looks = {.only_now = true,.counting = true};
+	uint64		digest = 0;
+
+	if (look->field_length == INVAL_LOOK_DIGEST)
+		memcpy(&digest, look->field, INVAL_LOOK_DIGEST);
+	inval_commit_begin();
+	looks_begin(&looks);
+	if (looks_open(&looks, look))
+	{
+		looks_make(&looks);
+		looks.counting = false;
+		if (looks.digest != digest)
+			looks_make(&looks);
+	}
+	looks_close(&looks);
+	looks_end(&looks);
+}
+
+static void
+looks_begin(Looks *looks)
+{
+	looks->context = AllocSetContextCreate(CurrentMemoryContext, "inval look-up",
+										   ALLOCSET_DEFAULT_SIZES);
+	inval_lookup_begin(InvalidOid);
+}
+
+static void
+looks_end(Looks *looks)
+{
+	inval_lookup_end();
+	MemoryContextDelete(looks->context);
+}
+
+static void
+looks_run_all(bool last, InvalOutboxUse use)
+{
+	InvalOwed	set = inval_pending_find_set(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
+	Size		position = 0;
+	Looks		looks = {.last = last};
+
+	/* Without the extension there is nowhere to put what they owe. */
+	if (set.length == 0 || inval_catalog(true) == NULL)
+		return;
+	initStringInfo(&looks.again);
+	looks_begin(&looks);
+	while (position < set.length)
+	{
+		const char *place = set.entries + position;
+		InvalEntry	look;
+
+		CHECK_FOR_INTERRUPTS();
+		position += inval_entry_read(place, set.entries + set.length, &look) - place;
+		if (!looks_open(&looks, &look))
+			continue;			/* its rule is gone, and was applied before */
+		looks.digest = 0;
+		looks_make(&looks);
+		if (last && looks.rule->lane != INVAL_LANE_SHADOW &&
+			look.key_length <= INVAL_LOOK_MAX)
+		{
+			Size		size = inval_entry_size(&look);
+
+			look.field = (const char *) &looks.digest;
+			enlargeStringInfo(&looks.again, (int) size);
+			(void) inval_entry_write(looks.again.data + looks.again.len, &look);
+			looks.again.len += (int) size;
+		}
+	}
+	looks_close(&looks);
+	looks_end(&looks);
+	if (last)
+	{
+		inval_outbox_write(looks.again.data, (Size) looks.again.len, INVAL_LANE_LOOK,
+						   INVAL_LOOK_TARGET, 0, use);
+		inval_pending_forget(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
+	}
+	pfree(looks.again.data);
+}
+
+/*
+ * Opens the relation that a look-up is for, finds its rule and reads the row.
+ * Returns false if there is no such rule any more.
+ */
+static bool
+looks_open(Looks *looks, const InvalEntry *look)
+{
+	Oid			relid = inval_look_relation(look);
+	InvalRelationRules *rules;
+	MemoryContext old;
+	bool		fits;
+	int			i;
+
+	MemoryContextReset(looks->context);
+	if (looks->relation == NULL || RelationGetRelid(looks->relation) != relid)
+	{
+		looks_close(looks);
+		looks->relation = try_relation_open(relid, AccessShareLock);
+		if (looks->relation == NULL)
+			return false;
+		looks->row = MakeSingleTupleTableSlot(RelationGetDescr(looks->relation),
+											  &TTSOpsVirtual);
+	}
+	rules = inval_rules_of(looks->relation);
+	for (i = 0; i < rules->nrules && rules->rules[i].id != look->rule; i++)
+		 /* look on */ ;
+	if (i == rules->nrules || rules->rules[i].broken != NULL)
+		return false;
+	looks->rule = &rules->rules[i];
+	old = MemoryContextSwitchTo(looks->context);
+	fits = inval_look_read(look, looks->rule, looks->row);
+	MemoryContextSwitchTo(old);
+	return fits;
+}
+
+static void
+looks_close(Looks *looks)
+{
+	if (looks->relation == NULL)
+		return;
+	ExecDropSingleTupleTableSlot(looks->row);
+	relation_close(looks->relation, AccessShareLock);
+	looks->relation = NULL;
+}
+
+/*
+ * Makes one look-up.  A query is somebody's code: if it may not be run any
+ * more, that must not keep others from writing.  Whatever else it raises is
+ * the statement's, as if a trigger had raised it.
+ */
+static void
+looks_make(Looks *looks)
+{
+	MemoryContext old;
+	ErrorData  *error;
+
+	if (looks_is_for_worker(looks))
+		return;
+	old = MemoryContextSwitchTo(looks->context);
+	if (looks->rule->via == NULL)
+		looks_make_in(looks);
+	else
+	{
+		error = inval_attempt(looks_make_in, looks);
+		if (error != NULL && !inval_rule_is_broken_by(error))
+			ReThrowError(error);
+		if (error != NULL)
+		{
+			inval_rule_warn_broken(looks->rule->id, error->message);
+			inval_owed_count_skipped(looks->rule);
+		}
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+looks_make_in(void *arg)
+{
+	Looks	   *looks = arg;
+	InvalRule  *rule = looks->rule;
+	bool		touched = !looks->only_now && inval_rule_is_touched(rule);
+	ErrorContextCallback callback;
+	InvalRenderResult now;
+	InvalRenderResult before = INVAL_RENDER_MISSING;
+
+	callback.callback = looks_error_context;
+	callback.arg = rule;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	looks->state = INVAL_STATE_NOW;
+	now = inval_derive_each(rule, looks->row, INVAL_STATE_NOW, looks_found, looks);
+	looks->state = INVAL_STATE_BEFORE;
+	if (touched)
+		before = inval_derive_each(rule, looks->row, INVAL_STATE_BEFORE, looks_found, looks);
+	error_context_stack = callback.previous;
+
+	if (!looks->last || now == INVAL_RENDER_DONE || before == INVAL_RENDER_DONE)
+		return;
+	if (now != INVAL_RENDER_MISSING)
+		inval_owed_count_skipped(rule);
+	else if (inval_rule_may_miss(rule))
+		inval_owed_missing(rule);
+
+	/* Else the row is gone again, or what it pointed to was deleted with it. */
+}
+
+/*
+ * A query reads what a serializable transaction would be checked for.  Unless
+ * it has written there itself, the worker can make the look-up as well.
+ */
+static bool
+looks_is_for_worker(const Looks *looks)
+{
+	return IsolationIsSerializable() && looks->last && looks->rule->via != NULL &&
+		!inval_rule_is_touched(looks->rule);
+}
+
+static void
+looks_found(const InvalEntry *entry, void *arg)
+{
+	Looks	   *looks = arg;
+
+	if (looks->state == INVAL_STATE_NOW)
+	{
+		uint64		hash = hash_bytes_extended((const unsigned char *) entry->key,
+											   (int) entry->key_length, entry->action);
+
+		if (entry->field != NULL)
+			hash = hash_combine64(hash,
+								  hash_bytes_extended((const unsigned char *) entry->field,
+													  (int) entry->field_length, 0));
+		looks->digest += hash;
+	}
+	if (!looks->counting)
+		inval_owed_queue(looks->rule, entry);
+}
+
+static void
+looks_error_context(void *arg)
+{
+	errcontext("inval rule %u", ((InvalRule *) arg)->id);
+}

@@ -1,0 +1,15 @@
+/*
+ * looks.h
+ *		Rows whose keys have to be looked up, until the transaction ends.
+ */
+#ifndef INVAL_LOOKS_H
+#define INVAL_LOOKS_H
+
+#include "rule/rule.h"
+
+extern void inval_looks_init(void);
+extern void inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row);
+extern void inval_looks_run(void);
+extern void inval_looks_again(const InvalEntry *look);
+
+#endif							/* INVAL_LOOKS_H */
