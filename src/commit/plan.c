@@ -477,6 +477,7 @@ plan_tell_workers(bool all_confirmed)
 	}
 	if (!plan.tell_all)
 		return;
+	inval_outbox_announce_looks();
 	for (target = inval_targets(); target != NULL; target = target->next)
 		if (!target->dropped)
 		{

@@ -25,6 +25,7 @@
 #include "target/targets.h"
 #include "worker/drain.h"
 #include "worker/launcher.h"
+#include "worker/relook.h"
 
 /* How long inval_drain waits before it looks again, in ms. */
 #define DRAIN_PAUSE_MS		20
@@ -64,6 +65,7 @@ inval_drain(PG_FUNCTION_ARGS)
 	target = inval_target_default();
 	if (target->health->worker_pid == 0)
 		inval_outbox_sweep(false);
+	(void) inval_relook_in_transaction();
 	for (; target != NULL; target = target->next)
 		if (!target->dropped)
 			confirmed += operate_drain_target(target, deadline, &in_time);

@@ -169,6 +169,18 @@ inval_outbox_announce(InvalTargetHealth *target)
 }
 
 /*
+ * The same for look-ups that are to be made again.  Cannot fail.
+ */
+void
+inval_outbox_announce_looks(void)
+{
+	int			i;
+
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		inval_outbox_leave_looks(i, written[i]);
+}
+
+/*
  * Queues a row that was queued before, under its old identity: what remains of
  * a row when some of its entries are done, or a row that is moved.
  */

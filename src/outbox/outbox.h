@@ -42,6 +42,7 @@ extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
 extern void inval_outbox_write_row(const InvalOutboxRow *row);
 extern bool inval_outbox_is_mine(int table);
 extern void inval_outbox_announce(InvalTargetHealth *target);	/* cannot fail */
+extern void inval_outbox_announce_looks(void);	/* cannot fail */
 
 extern int64 inval_outbox_entry_id(FullTransactionId xid, int64 number);
 

@@ -15,7 +15,7 @@ static void tables_initialize(void *element);
 
 static InvalSharedArea tables_area = {
 	.element_size = sizeof(InvalOutboxTables),
-	.layout = 1,
+	.layout = 2,
 	.preloaded = INVAL_DATABASES_PRELOADED,
 	.reserve = INVAL_DATABASES_RESERVE,
 	.initialize = tables_initialize
@@ -34,11 +34,14 @@ static void
 tables_initialize(void *element)
 {
 	InvalOutboxTables *tables = element;
+	int			i;
 
 	pg_atomic_init_u32(&tables->current_fast, 0);
 	pg_atomic_init_u32(&tables->current_slow, INVAL_OUTBOX_GROUP);
 	pg_atomic_init_u32(&tables->unswept, 0);
 	pg_atomic_init_u64(&tables->swept_xid, 0);
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		pg_atomic_init_u32(&tables->look_block[i], InvalidBlockNumber);
 }
 
 /*
@@ -72,4 +75,28 @@ inval_outbox_free_database(Oid database)
 			pg_atomic_write_u32(&tables[i].current_fast, 0);
 			pg_atomic_write_u32(&tables[i].current_slow, INVAL_OUTBOX_GROUP);
 		}
+}
+
+/*
+ * From which block of a table on there are look-ups to be made again; whoever
+ * asks makes them.  InvalidBlockNumber: none that were announced.
+ */
+BlockNumber
+inval_outbox_take_looks(int table)
+{
+	return pg_atomic_exchange_u32(&inval_outbox_tables()->look_block[table],
+								  InvalidBlockNumber);
+}
+
+/*
+ * Says that there are some from a block on.
+ */
+void
+inval_outbox_leave_looks(int table, BlockNumber block)
+{
+	pg_atomic_uint32 *place = &inval_outbox_tables()->look_block[table];
+	uint32		low = pg_atomic_read_u32(place);
+
+	while (block < low && !pg_atomic_compare_exchange_u32(place, &low, block))
+		;
 }

@@ -6,6 +6,9 @@
 #define INVAL_OUTBOX_TABLES_H
 
 #include "port/atomics.h"
+#include "storage/block.h"
+
+#include "base/catalog.h"
 
 /* With every change the layout of its area is to be raised (tables.c). */
 typedef struct InvalOutboxTables
@@ -14,10 +17,17 @@ typedef struct InvalOutboxTables
 	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
 	pg_atomic_uint32 unswept;	/* commits since the outbox was swept, and */
 	pg_atomic_uint64 swept_xid; /* the next xid then; without a worker only */
+	pg_atomic_uint32 look_block[INVAL_OUTBOX_TABLES];	/* first block with rows of
+														 * the lane "look" that the
+														 * worker has not taken;
+														 * InvalidBlockNumber:
+														 * none */
 } InvalOutboxTables;
 
 extern void inval_outbox_tables_init(void);
 extern InvalOutboxTables *inval_outbox_tables(void);
 extern void inval_outbox_free_database(Oid database);
+extern BlockNumber inval_outbox_take_looks(int table);
+extern void inval_outbox_leave_looks(int table, BlockNumber block);	/* cannot fail */
 
 #endif							/* INVAL_OUTBOX_TABLES_H */

@@ -45,6 +45,7 @@
 #include "worker/backlog.h"
 #include "worker/drain.h"
 #include "worker/forget.h"
+#include "worker/relook.h"
 #include "worker/removal.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
@@ -126,7 +127,8 @@ inval_worker_main(Datum database_oid)
 
 		pg_atomic_write_u32(&target->health->work, 0);
 		inval_target_log_change(target);
-		delivered = worker_deliver();
+		delivered = target->number == 0 && inval_relook();
+		delivered |= worker_deliver();
 		inval_target_log_change(target);
 		worker_watch_backlog();
 		if (target->number == 0)
