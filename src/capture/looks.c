@@ -25,6 +25,7 @@
 #include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -45,6 +46,7 @@
 typedef struct Looks
 {
 	bool		last;			/* it is the last time in this transaction */
+	bool		spilling;		/* they may go to the outbox as they are */
 	bool		only_now;		/* the other state is none of these look-ups' */
 	bool		counting;		/* nothing is queued, only the digest made */
 	Relation	relation;		/* NULL: none is open */
@@ -63,7 +65,8 @@ static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
 								 uint64 *digest);
 static void looks_begin(Looks *looks);
 static void looks_end(Looks *looks);
-static void looks_run_all(bool last, InvalOutboxUse use);
+static void looks_run_all(bool last, bool spilling, InvalOutboxUse use);
+static void looks_write(Looks *looks, InvalEntry *look);
 static bool looks_open(Looks *looks, const InvalEntry *look);
 static void looks_close(Looks *looks);
 static void looks_make(Looks *looks);
@@ -87,9 +90,9 @@ looks_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
 	if (event == XACT_EVENT_PRE_COMMIT)
-		looks_run_all(true, INVAL_OUTBOX_MORE);
+		looks_run_all(true, false, INVAL_OUTBOX_MORE);
 	else if (event == XACT_EVENT_PRE_PREPARE)
-		looks_run_all(true, INVAL_OUTBOX_LASTING);
+		looks_run_all(true, false, INVAL_OUTBOX_LASTING);
 }
 
 /*
@@ -118,7 +121,7 @@ inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row)
 	 * which cannot see what was before.
 	 */
 	if (inval_pending_is_full(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, &look))
-		inval_looks_run();
+		looks_run_all(false, true, INVAL_OUTBOX_MORE);
 	(void) inval_pending_add(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, 0, &look);
 	if (unlikely(inval_pending_is_flushed()))
 	{
@@ -152,7 +155,7 @@ looks_entry_of(const StringInfo bytes, const InvalRule *rule, uint64 *digest)
 void
 inval_looks_run(void)
 {
-	looks_run_all(false, INVAL_OUTBOX_MORE);
+	looks_run_all(false, false, INVAL_OUTBOX_MORE);
 }
 
 /*
@@ -197,11 +200,11 @@ looks_end(Looks *looks)
 }
 
 static void
-looks_run_all(bool last, InvalOutboxUse use)
+looks_run_all(bool last, bool spilling, InvalOutboxUse use)
 {
 	InvalOwed	set = inval_pending_find_set(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
 	Size		position = 0;
-	Looks		looks = {.last = last};
+	Looks		looks = {.last = last,.spilling = spilling};
 
 	/* Without the extension there is nowhere to put what they owe. */
 	if (set.length == 0 || inval_catalog(true) == NULL)
@@ -219,16 +222,11 @@ looks_run_all(bool last, InvalOutboxUse use)
 			continue;			/* its rule is gone, and was applied before */
 		looks.digest = 0;
 		looks_make(&looks);
-		if (last && looks.rule->lane != INVAL_LANE_SHADOW &&
-			look.key_length <= INVAL_LOOK_MAX)
-		{
-			Size		size = inval_entry_size(&look);
-
-			look.field = (const char *) &looks.digest;
-			enlargeStringInfo(&looks.again, (int) size);
-			(void) inval_entry_write(looks.again.data + looks.again.len, &look);
-			looks.again.len += (int) size;
-		}
+		if (spilling)
+			memcpy(unconstify(char *, look.field), &looks.digest, INVAL_LOOK_DIGEST);
+		else if (last && looks.rule->lane != INVAL_LANE_SHADOW &&
+				 look.key_length <= INVAL_LOOK_MAX)
+			looks_write(&looks, &look);
 	}
 	looks_close(&looks);
 	looks_end(&looks);
@@ -239,6 +237,20 @@ looks_run_all(bool last, InvalOutboxUse use)
 		inval_pending_forget(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
 	}
 	pfree(looks.again.data);
+}
+
+/*
+ * Adds a look-up to what goes to the outbox, with what it has found.
+ */
+static void
+looks_write(Looks *looks, InvalEntry *look)
+{
+	Size		size = inval_entry_size(look);
+
+	look->field = (const char *) &looks->digest;
+	enlargeStringInfo(&looks->again, (int) size);
+	(void) inval_entry_write(looks->again.data + looks->again.len, look);
+	looks->again.len += (int) size;
 }
 
 /*
@@ -297,9 +309,12 @@ looks_make(Looks *looks)
 	MemoryContext old;
 	ErrorData  *error;
 
-	if (looks_is_for_worker(looks))
-		return;
 	old = MemoryContextSwitchTo(looks->context);
+	if (looks_is_for_worker(looks))
+	{
+		MemoryContextSwitchTo(old);
+		return;
+	}
 	if (looks->rule->via == NULL)
 		looks_make_in(looks);
 	else
@@ -349,14 +364,27 @@ looks_make_in(void *arg)
 }
 
 /*
- * A query reads what a serializable transaction would be checked for.  Unless
- * it has written there itself, the worker can make the look-up as well.
+ * Whether a look-up is better made by the worker, after the commit: nobody has
+ * to wait, with all the locks of a transaction, for whoever has locked a table
+ * that is read; and a serializable transaction must not be checked for what a
+ * query of ours has read.  Where it has written itself, it has both anyway,
+ * and only it can see what was there before.
  */
 static bool
 looks_is_for_worker(const Looks *looks)
 {
-	return IsolationIsSerializable() && looks->last && looks->rule->via != NULL &&
-		!inval_rule_is_touched(looks->rule);
+	ListCell   *lc;
+
+	if (!looks->last || inval_rule_is_touched(looks->rule))
+		return false;
+	if (IsolationIsSerializable() && looks->rule->via != NULL)
+		return true;
+	foreach(lc, inval_rule_reads(looks->rule))
+	{
+		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+			return true;
+	}
+	return false;
 }
 
 static void

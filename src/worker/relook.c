@@ -37,9 +37,14 @@
 #define RELOOK_ENTRIES	1000
 #define RELOOK_BYTES	(1024 * 1024)
 
-/* How long the look-ups of one row may take, in ms, and wait for a lock */
+/* How long the look-ups of one row may take, in ms */
 #define RELOOK_TIMEOUT_MS	5000
-#define RELOOK_LOCK_TIMEOUT	"1s"
+
+/*
+ * We hold locks, weak ones, while we wait for others: so briefly that nobody
+ * else looks for a deadlock meanwhile.
+ */
+#define RELOOK_LOCK_TIMEOUT	"5ms"
 
 /* A row whose look-ups have failed so often is given up. */
 #define RELOOK_TRIES	5
@@ -63,7 +68,7 @@ static bool relook_visit(InvalOutboxRow *row, void *arg);
 static void relook_row_alone(InvalOutboxRow *row);
 static bool relook_row(InvalOutboxRow *row);
 static void relook_entries(void *arg);
-static void relook_failed(InvalOutboxRow *row, const char *reason);
+static void relook_failed(InvalOutboxRow *row, const ErrorData *error);
 
 /*
  * Makes the look-ups that were announced, and at intervals all that there are,
@@ -204,7 +209,7 @@ relook_row_alone(InvalOutboxRow *row)
 		FlushErrorState();
 		AbortCurrentTransaction();
 		QueryCancelPending = false;
-		relook_failed(row, error->message);
+		relook_failed(row, error);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -254,17 +259,19 @@ relook_entries(void *arg)
 
 /*
  * Something that is no rule's fault, as far as one can tell, kept a row from
- * being looked up: it is tried again after a pause, but not for ever.
+ * being looked up: it is tried again after a pause, but not for ever, unless it
+ * is a lock, which somebody will give back.
  */
 static void
-relook_failed(InvalOutboxRow *row, const char *reason)
+relook_failed(InvalOutboxRow *row, const ErrorData *error)
 {
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 	InvalRefusal refusal;
 	Relation	relation;
 
-	inval_refusal_note(id, reason);
-	if (inval_refusal_find(id, &refusal) && refusal.attempts < RELOOK_TRIES)
+	inval_refusal_note(id, error->message);
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		(inval_refusal_find(id, &refusal) && refusal.attempts < RELOOK_TRIES))
 		return;
 	inval_transaction_begin();
 	relation = inval_outbox_open(row->table, RowExclusiveLock);
@@ -276,6 +283,7 @@ relook_failed(InvalOutboxRow *row, const char *reason)
 	inval_transaction_commit();
 	inval_refusal_forget(id);
 	ereport(LOG,
-			(errmsg("a look-up of inval is given up after %d tries: %s", RELOOK_TRIES, reason),
+			(errmsg("a look-up of inval is given up after %d tries: %s", RELOOK_TRIES,
+					error->message),
 			 errdetail("What it would have found beyond what was found before is not removed.")));
 }
