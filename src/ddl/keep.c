@@ -15,7 +15,6 @@
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
@@ -29,8 +28,8 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
+#include "base/attempt.h"
 #include "base/catalog.h"
 #include "ddl/keep.h"
 #include "rule/carrier.h"
@@ -45,15 +44,30 @@ typedef struct KeepTargets
 	List	   *names;			/* their names, and those of views on them */
 } KeepTargets;
 
-static bool keep_is_accident(void);
+/* A rule to be understood */
+typedef struct KeepAttempt
+{
+	InvalOldRule *old;
+	const InvalDefinition *definition;
+	MemoryContext context;
+} KeepAttempt;
+
+/* What is to be applied to a relation */
+typedef struct KeepApply
+{
+	void		(*apply) (void *arg, Relation relation);
+	void	   *arg;
+	Relation	relation;
+} KeepApply;
+
+static void keep_apply(void *arg);
 static void keep_find_targets(KeepTargets *targets, Node *statement);
 static void keep_add_target(KeepTargets *targets, Oid relid);
 static void keep_add_name(KeepTargets *targets, Oid relid);
 static bool keep_concerns(const KeepTargets *targets, const InvalDefinition *definition);
 static bool keep_reaches(const KeepTargets *targets, Oid relid);
 static bool keep_mentions(const KeepTargets *targets, const char *query);
-static void keep_compile(InvalOldRule *old, InvalDefinition *definition,
-						 MemoryContext context);
+static void keep_compile(void *arg);
 static void keep_paths(InvalOldRule *old, const InvalBoundTemplate *template);
 static bool keep_functions(Node *node, void *arg);
 static bool keep_function(Oid function, void *arg);
@@ -103,31 +117,10 @@ inval_ddl_keep_rules(InvalDdlFrame *frame, Node *statement)
 bool
 inval_ddl_rule_works(const InvalDefinition *definition, InvalOldRule *old)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
 	InvalOldRule scratch;
-	volatile bool works = true;
+	KeepAttempt attempt = {old ? old : &scratch, definition, CurrentMemoryContext};
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		keep_compile(old ? old : &scratch, unconstify(InvalDefinition *, definition), context);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		if (keep_is_accident())
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		works = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return works;
+	return inval_attempt(keep_compile, &attempt) == NULL;
 }
 
 /*
@@ -137,50 +130,22 @@ inval_ddl_rule_works(const InvalDefinition *definition, InvalOldRule *old)
 void
 inval_ddl_try(void (*apply) (void *arg, Relation relation), void *arg, Relation relation)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
+	KeepApply	attempt = {apply, arg, relation};
+	ErrorData  *error = inval_attempt(keep_apply, &attempt);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		apply(arg, relation);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		if (keep_is_accident())
-			PG_RE_THROW();
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
+	if (error != NULL)
 		ereport(WARNING,
 				(errcode(error->sqlerrcode),
 				 errmsg("keys of the rows of \"%s\" are not removed: %s",
 						RelationGetRelationName(relation), error->message)));
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 }
 
-/*
- * Whether the error that is being handled says nothing of a rule: somebody
- * cancelled, or there was no memory or no lock.
- */
-static bool
-keep_is_accident(void)
+static void
+keep_apply(void *arg)
 {
-	int			category = ERRCODE_TO_CATEGORY(geterrcode());
+	KeepApply  *attempt = arg;
 
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_SYSTEM_ERROR) ||
-		geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE;
+	attempt->apply(attempt->arg, attempt->relation);
 }
 
 static void
@@ -384,15 +349,18 @@ keep_mentions(const KeepTargets *targets, const char *query)
 }
 
 static void
-keep_compile(InvalOldRule *old, InvalDefinition *definition, MemoryContext context)
+keep_compile(void *arg)
 {
+	KeepAttempt *attempt = arg;
+	InvalOldRule *old = attempt->old;
+	InvalDefinition *definition = unconstify(InvalDefinition *, attempt->definition);
 	Relation	relation = relation_open(definition->relation, AccessShareLock);
 	const char *via = inval_definition_get(definition, RULE_VIA);
 
 	memset(old, 0, sizeof(*old));
 	old->definition = definition;
 	old->schema = RelationGetNamespace(relation);
-	inval_rule_compile(&old->rule, definition, relation, relation, context);
+	inval_rule_compile(&old->rule, definition, relation, relation, attempt->context);
 	old->reads = inval_rule_reads(&old->rule);
 	keep_paths(old, old->rule.key);
 	if (old->rule.field != NULL)
