@@ -136,7 +136,7 @@ INSERT INTO fragile VALUES (6, 0);
 SELECT inval_untrack('fragile');
 -- A function that writes, or that locks
 CREATE TABLE written (id integer);
-CREATE FUNCTION write_it() RETURNS integer LANGUAGE sql VOLATILE AS 'INSERT INTO written VALUES (1) RETURNING id';
+CREATE FUNCTION write_it() RETURNS integer LANGUAGE sql VOLATILE AS 'INSERT INTO public.written VALUES (1) RETURNING id';
 SELECT inval_track('fragile', key => 'w:{n}', via => 'SELECT write_it() AS n') IS NOT NULL AS tracked;
 INSERT INTO fragile VALUES (7, 0);
 SELECT * FROM queued();

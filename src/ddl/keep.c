@@ -367,7 +367,7 @@ keep_compile(void *arg)
 		keep_paths(old, old->rule.field);
 	if (via != NULL)
 	{
-		old->via = inval_via_analyze(via, relation);
+		old->via = inval_via_analyze(via, relation, INVAL_LOOKUP_VIA);
 		old->via_text = inval_via_deparse(old->via, relation);
 		(void) keep_functions((Node *) old->via->query, old);
 	}

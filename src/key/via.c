@@ -34,7 +34,7 @@ InvalVia *
 inval_via_bind(const char *query, Relation tracked, Relation relation,
 			   MemoryContext cxt)
 {
-	InvalViaQuery *analyzed = inval_via_analyze(query, tracked);
+	InvalViaQuery *analyzed = inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA);
 	InvalVia   *via = MemoryContextAllocZero(cxt, sizeof(InvalVia));
 	int			i;
 
@@ -56,7 +56,7 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 void
 inval_via_check_rights(const char *query, Relation tracked)
 {
-	InvalViaQuery *analyzed = inval_via_analyze(query, tracked);
+	InvalViaQuery *analyzed = inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA);
 	Datum	   *values = palloc0(Max(analyzed->nparams, 1) * sizeof(Datum));
 	char	   *nulls = palloc(analyzed->nparams + 1);
 	InvalRole	role;
