@@ -2,6 +2,7 @@
 -- What fails, or is cancelled, while a command looks at rules: it must leave no
 -- subtransaction behind, which whoever catches the error would take for his own.
 --
+ALTER SEQUENCE inval_rule_id_seq RESTART 100;	-- for messages that have a rule's number
 CREATE SCHEMA attempts;
 SET search_path = attempts, public;
 CREATE TABLE journal (x integer);

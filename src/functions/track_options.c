@@ -176,7 +176,7 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	inval_rule_compile(&rule, definition, relation, relation, context);
 	MemoryContextDelete(context);
 	if (definition->options[RULE_VIA] != NULL)
-		inval_via_check_rights(definition->options[RULE_VIA], relation);
+		inval_via_check_plan(definition->options[RULE_VIA], relation);
 	options_check_variables(inval_definition_get(definition, RULE_KEY), "key");
 	if (field != NULL)
 		options_check_variables(field, "field");

@@ -32,7 +32,8 @@ typedef struct InvalPath
 	List	   *relations;		/* OIDs of the tables on the way, without the
 								 * tracked one: whenever the relation cache
 								 * forgets one of them, bind again */
-	List	   *constraints;	/* OIDs of the foreign keys on the way */
+	List	   *needs;			/* ObjectAddress *: the foreign keys on the way,
+								 * and all columns that are read or compared */
 
 	/*
 	 * The column that each name stands for: names[i] is column attnums[i] of
@@ -51,5 +52,6 @@ extern InvalPath *inval_path_bind(List *names, Relation tracked,
 extern InvalPathResult inval_path_value(InvalPath *path, TupleTableSlot *row,
 										InvalState state, Datum *value);
 extern bool inval_path_is_touched(InvalPath *path);
+extern void inval_path_check_rights(const InvalPath *path, Oid role);
 
 #endif							/* INVAL_PATH_H */
