@@ -515,6 +515,17 @@ CREATE TABLE login (id integer PRIMARY KEY, account_id integer REFERENCES hidden
 ALTER TABLE login OWNER TO regress_inval_owner;
 INSERT INTO hidden.account VALUES (1, 'basic'), (2, 'pro');
 GRANT ALL ON login TO regress_inval_app;
+-- To refer to a table is not to read it: the owner of the tracked table must be
+-- allowed to read what the path does.
+GRANT USAGE ON SCHEMA hidden TO regress_inval_owner;
+GRANT REFERENCES (id) ON hidden.account TO regress_inval_owner;
+SET ROLE regress_inval_owner;
+SELECT inval_track('login', key => 'plan:{account_id.plan}') IS NOT NULL AS tracked;
+RESET ROLE;
+SELECT inval_track('login', key => 'plan:{account_id.plan}') IS NOT NULL AS tracked;
+GRANT SELECT (plan) ON hidden.account TO regress_inval_owner;
+SELECT inval_track('login', key => 'plan:{account_id.plan}') IS NOT NULL AS tracked;
+GRANT SELECT (id) ON hidden.account TO regress_inval_owner;
 SET ROLE regress_inval_owner;
 SELECT inval_track('login', key => 'plan:{account_id.plan}') IS NOT NULL AS tracked;
 SET ROLE regress_inval_app;
@@ -529,8 +540,10 @@ INSERT INTO login VALUES (2, 1);
 SELECT * FROM inval_preview('login');
 RESET ROLE;
 SELECT * FROM queued();
--- Row security of the parent hides nothing from the rule.
+-- Row security of the parent must not apply to the owner of the tracked table.
 ALTER TABLE hidden.account ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+SELECT inval_track('login', key => 'also:{account_id.plan}') IS NOT NULL AS tracked;
+ALTER ROLE regress_inval_owner BYPASSRLS;
 SET ROLE regress_inval_app;
 UPDATE login SET account_id = 2;
 SET row_security = off;

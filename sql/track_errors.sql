@@ -22,7 +22,7 @@ CREATE TABLE note (id integer PRIMARY KEY, team_id integer REFERENCES team,
 	FOREIGN KEY (org_id, region) REFERENCES team (org_id, region),
 	"a.b" integer, "c[]" integer[]);
 CREATE FUNCTION write_team() RETURNS integer LANGUAGE sql AS
-	'INSERT INTO team VALUES (1) RETURNING id';
+	'INSERT INTO public.team VALUES (1) RETURNING id';
 \pset format unaligned
 \pset tuples_only on
 \set VERBOSITY terse

@@ -1,6 +1,10 @@
 /*
  * attempt.c
- *		Code whose error is not to be its caller's.
+ *		Runs something that may fail without harm.
+ *
+ * An error is caught in a subtransaction, and that is rolled back whatever the
+ * error is, before anything else: who catches an error further up rolls back the
+ * subtransaction that he finds, and takes it for his own.
  */
 #include "postgres.h"
 
@@ -10,18 +14,29 @@
 
 #include "base/attempt.h"
 
+/* Errors of the server itself; those of procedural languages have others. */
+#define ATTEMPT_SERVER_DOMAIN	PG_TEXTDOMAIN("postgres")
+
+static bool attempt_is_accident(const ErrorData *error);
+
+/*
+ * Calls a function in a subtransaction.  Returns NULL if all went well;
+ * otherwise nothing of it has happened, and the error is returned, in the
+ * current memory context.  One that says nothing of what was tried is raised
+ * again.
+ */
 ErrorData *
-inval_attempt(void (*run) (void *arg), void *arg)
+inval_attempt(void (*apply) (void *arg), void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData *volatile error = NULL;
+	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		run(arg);
+		apply(arg);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -34,5 +49,26 @@ inval_attempt(void (*run) (void *arg), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (error != NULL && attempt_is_accident(error))
+		ReThrowError(error);
 	return error;
+}
+
+/*
+ * Whether an error says nothing of what was tried: somebody cancelled, or there
+ * was no memory or no lock.  A function that raises such an error by hand, as
+ * RAISE ... USING errcode does, is just a function that fails.
+ */
+static bool
+attempt_is_accident(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	if (error->domain == NULL || strcmp(error->domain, ATTEMPT_SERVER_DOMAIN) != 0)
+		return false;
+	return category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
+		error->sqlerrcode == ERRCODE_IO_ERROR ||
+		error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
 }

@@ -1,10 +1,12 @@
 /*
  * attempt.h
- *		Code whose error is not to be its caller's.
+ *		Runs something that may fail without harm.
  */
 #ifndef INVAL_ATTEMPT_H
 #define INVAL_ATTEMPT_H
 
-extern ErrorData *inval_attempt(void (*run) (void *arg), void *arg);
+#include "utils/elog.h"
+
+extern ErrorData *inval_attempt(void (*apply) (void *arg), void *arg);
 
 #endif							/* INVAL_ATTEMPT_H */

@@ -1,6 +1,6 @@
 /*
  * rights.c
- *		What the current user may do with a relation.
+ *		What roles may do with a relation.
  */
 #include "postgres.h"
 
@@ -8,6 +8,7 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 #include "base/rights.h"
 
@@ -48,4 +49,35 @@ inval_rights_check_owner(Oid relid)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("must be owner of relation %s", get_rel_name(relid)),
 				 errhint("Call the function as the owner of the table.")));
+}
+
+/*
+ * An error for a role that may not read a column of a relation in all rows.
+ */
+void
+inval_rights_check_read(Oid relid, AttrNumber column, Oid role)
+{
+	if (pg_class_aclcheck(relid, role, ACL_SELECT) != ACLCHECK_OK &&
+		pg_attribute_aclcheck(relid, column, role, ACL_SELECT) != ACLCHECK_OK)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for column \"%s\" of table \"%s\"",
+						get_attname(relid, column, false), get_rel_name(relid)),
+				 errhint("Grant SELECT on it to \"%s\".", GetUserNameFromId(role, false))));
+	inval_rights_check_all_rows(relid, role);
+}
+
+/*
+ * An error for a role from which row security hides rows of a relation.
+ */
+void
+inval_rights_check_all_rows(Oid relid, Oid role)
+{
+	if (check_enable_rls(relid, role, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row security of table \"%s\" applies to \"%s\"",
+						get_rel_name(relid), GetUserNameFromId(role, false)),
+				 errdetail("What a rule finds there would depend on the policies, and keys would be missed."),
+				 errhint("Give the role BYPASSRLS, or let a role that sees all rows own the tracked table or a view that is read instead.")));
 }

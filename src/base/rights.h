@@ -5,8 +5,12 @@
 #ifndef INVAL_RIGHTS_H
 #define INVAL_RIGHTS_H
 
+#include "access/attnum.h"
+
 extern bool inval_rights_is_owner(Oid relid);
 extern bool inval_rights_may_refresh(Oid relid);
 extern void inval_rights_check_owner(Oid relid);
+extern void inval_rights_check_read(Oid relid, AttrNumber column, Oid role);
+extern void inval_rights_check_all_rows(Oid relid, Oid role);
 
 #endif							/* INVAL_RIGHTS_H */

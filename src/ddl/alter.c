@@ -12,6 +12,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "commands/event_trigger.h"
+#include "commands/tablecmds.h"
 #include "miscadmin.h"
 #include "parser/parse_type.h"
 #include "storage/lmgr.h"
@@ -20,6 +22,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+#include "base/attempt.h"
 #include "base/catalog.h"
 #include "base/rights.h"
 #include "capture/looks.h"
@@ -27,18 +30,30 @@
 #include "ddl/alter.h"
 #include "ddl/equip.h"
 #include "ddl/guard.h"
-#include "ddl/keep.h"
+#include "ddl/retie.h"
+#include "ddl/rows.h"
+#include "ddl/type_rows.h"
 #include "rule/family.h"
 
-/* Rows that came to relations, or left them */
-typedef struct AlterScan
+/* A rule to be compiled for a relation */
+typedef struct AlterTry
 {
-	List	   *trackers;		/* OIDs of those relations */
-	InvalRowAge age;
-} AlterScan;
+	const InvalDefinition *definition;
+	Relation	relation;
+} AlterTry;
 
-static List *alter_lock_family(Oid relid, AlterTableStmt *statement);
-static void alter_detach_early(Oid parent, AlterTableStmt *statement);
+static void alter_before_rewrite(InvalDdlFrame *frame, AlterTableStmt *statement,
+								 Oid relid, LOCKMODE lockmode);
+static void alter_scan_old(InvalOldTable *table);
+static void alter_scan_new(InvalOldTable *table);
+static bool alter_reads_differently(const InvalOldTable *table, Relation relation);
+static bool alter_is_of_rows(AlterTableStmt *statement);
+static bool alter_detaches_concurrently(AlterTableStmt *statement);
+static bool alter_takes_rows(AlterTableStmt *statement);
+static void alter_take_rows(Oid relid, AlterTableStmt *statement);
+static void alter_try_rule(void *arg);
+static List *alter_lock_family(Oid relid, AlterTableStmt *statement, LOCKMODE lockmode);
+static void alter_detach_early(AlterTableStmt *statement);
 static bool alter_may_rewrite(AlterTableStmt *statement);
 static bool alter_gives_values(AlterTableStmt *statement);
 static bool alter_has_value(ColumnDef *column);
@@ -48,56 +63,102 @@ static void alter_look_up_early(InvalOldTable *table, List *family, bool now);
 static bool alter_reads(const InvalRule *rule, List *family);
 static void alter_family_changed(Oid child, Oid parent, InvalRowAge age);
 static void alter_scan_family(Oid relid, List *trackers, InvalRowAge age);
-static void alter_scan_leaf(void *arg, Relation relation);
 
 /*
- * Remembers how the rows of tables look that the command may rewrite.  Takes
- * the lock of the command itself, if the user may run it at all.
+ * Remembers how the rows of tables look that the command may rewrite, and queues
+ * what nobody can find out any more when it has run.  Takes the lock of the command
+ * itself, as the command does: what it reaches is known for certain then.
  */
 void
 inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 {
-	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
-	List	   *family;
+	LOCKMODE	lockmode;
+	Oid			relid;
+
+	if (!alter_is_of_rows(statement))
+		return;
+	if (alter_detaches_concurrently(statement))
+	{
+		alter_detach_early(statement);
+		return;
+	}
+	if (!alter_may_rewrite(statement) && !alter_takes_rows(statement))
+		return;
+	lockmode = AlterTableGetLockLevel(statement->cmds);
+	relid = AlterTableLookupRelation(statement, lockmode);
+	if (!OidIsValid(relid) || get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		return;
+	if (alter_takes_rows(statement) && !inval_ddl_is_last(T_AlterTableStmt))
+		alter_take_rows(relid, statement);
+	if (alter_may_rewrite(statement))
+		alter_before_rewrite(frame, statement, relid, lockmode);
+}
+
+static void
+alter_before_rewrite(InvalDdlFrame *frame, AlterTableStmt *statement, Oid relid,
+					 LOCKMODE lockmode)
+{
+	List	   *family = alter_lock_family(relid, statement, lockmode);
+	bool		now = alter_gives_values(statement);
 	ListCell   *lc;
 
-	if (OidIsValid(relid) && inval_rights_is_owner(relid))
-		alter_detach_early(relid, statement);
-	if (!OidIsValid(relid) || !alter_may_rewrite(statement) ||
-		get_rel_relkind(relid) == RELKIND_VIEW || !inval_rights_is_owner(relid))
-		return;
 	inval_looks_run();
-	family = alter_lock_family(relid, statement);
 	foreach(lc, family)
 	{
 		alter_keep_table(frame, lfirst_oid(lc));
+		if (now && !inval_ddl_is_last(T_AlterTableStmt))
+			inval_ddl_rows_of_readers(lfirst_oid(lc));
 	}
 	foreach(lc, frame->tables)
 	{
-		alter_look_up_early(lfirst(lc), family, alter_gives_values(statement));
+		alter_look_up_early(lfirst(lc), family, now);
 	}
+	if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
+	{
+		inval_ddl_type_rows(relid);
+		family = lappend_oid(family, relid);
+	}
+	inval_ddl_untie(frame, statement, family);
 }
 
 /*
- * Queues what the rows of a table owe that is about to be rewritten.
+ * Queues what the rows of a table owe that is about to be rewritten with other
+ * values.
  */
 void
-inval_ddl_before_rewrite(InvalDdlFrame *frame, Oid relid)
+inval_ddl_before_rewrite(InvalDdlFrame *frame, Oid relid, int reason)
 {
 	ListCell   *lc;
 
-	foreach(lc, frame->tables)
+	if ((reason & (AT_REWRITE_DEFAULT_VAL | AT_REWRITE_COLUMN_REWRITE)) == 0 ||
+		get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+		return;
+	foreach(lc, frame ? frame->tables : NIL)
 	{
 		InvalOldTable *table = lfirst(lc);
-		Relation	relation;
 
-		if (table->relid != relid || table->rewritten)
+		if (table->relid != relid)
 			continue;
-		relation = relation_open(relid, NoLock);
-		inval_scan_with_desc(relation, table->desc, table->rules, INVAL_ROW_OLD);
-		relation_close(relation, NoLock);
+		if (!table->rewritten)
+			alter_scan_old(table);
 		table->rewritten = true;
+		return;
 	}
+	if (inval_family_is_tracked(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("table \"%s\" has changed while the command began",
+						get_rel_name(relid)),
+				 errhint("Try again.")));
+}
+
+static void
+alter_scan_old(InvalOldTable *table)
+{
+	Relation	relation = relation_open(table->relid, NoLock);
+
+	inval_scan_with_desc(relation, table->desc, table->rules, INVAL_ROW_OLD);
+	relation_close(relation, NoLock);
 }
 
 /*
@@ -110,16 +171,11 @@ inval_ddl_after_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
 	ListCell   *lc;
 
+	if (frame != NULL)
+		inval_ddl_retie(frame);
 	foreach(lc, frame ? frame->tables : NIL)
 	{
-		InvalOldTable *table = lfirst(lc);
-		Relation	relation;
-
-		if (!table->rewritten)
-			continue;
-		relation = relation_open(table->relid, AccessShareLock);
-		inval_scan_relation(relation, inval_rules_of(relation), INVAL_ROW_NEW);
-		relation_close(relation, NoLock);
+		alter_scan_new(lfirst(lc));
 	}
 	if (!OidIsValid(relid))
 		return;
@@ -147,6 +203,10 @@ inval_ddl_after_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 									 command->subtype == AT_AddInherit ?
 									 INVAL_ROW_NEW : INVAL_ROW_OLD);
 				break;
+			case AT_AddConstraint:
+				if (((Constraint *) command->def)->contype == CONSTR_FOREIGN)
+					inval_ddl_after_foreign_key(relid);
+				break;
 			default:
 				break;
 		}
@@ -154,11 +214,63 @@ inval_ddl_after_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 }
 
 /*
+ * A table that was rewritten, or whose rows read differently although they are
+ * what they were: a column has another type.
+ */
+static void
+alter_scan_new(InvalOldTable *table)
+{
+	Relation	relation = relation_open(table->relid, AccessShareLock);
+
+	if (!table->rewritten && alter_reads_differently(table, relation))
+	{
+		alter_scan_old(table);
+		table->rewritten = true;
+	}
+	if (table->rewritten)
+		inval_scan_relation(relation, inval_rules_of(relation), INVAL_ROW_NEW);
+	relation_close(relation, NoLock);
+}
+
+/*
+ * Whether values may be written otherwise with the types that columns have now.
+ */
+static bool
+alter_reads_differently(const InvalOldTable *table, Relation relation)
+{
+	int			i;
+
+	for (i = 0; i < table->desc->natts; i++)
+	{
+		Oid			old_type;
+		Oid			new_type;
+		Oid			old_output;
+		Oid			new_output;
+		bool		is_varlena;
+
+		if (TupleDescAttr(table->desc, i)->attisdropped ||
+			TupleDescAttr(RelationGetDescr(relation), i)->attisdropped)
+			continue;
+		old_type = getBaseType(TupleDescAttr(table->desc, i)->atttypid);
+		new_type = getBaseType(TupleDescAttr(RelationGetDescr(relation), i)->atttypid);
+		if (old_type == new_type ||
+			((old_type == TEXTOID || old_type == VARCHAROID) &&
+			 (new_type == TEXTOID || new_type == VARCHAROID)))
+			continue;
+		getTypeOutputInfo(old_type, &old_output, &is_varlena);
+		getTypeOutputInfo(new_type, &new_output, &is_varlena);
+		if (old_output != new_output)
+			return true;
+	}
+	return false;
+}
+
+/*
  * The tables that a command reaches, under its lock: a relation with what
  * belongs to it, or the tables of a type.
  */
 static List *
-alter_lock_family(Oid relid, AlterTableStmt *statement)
+alter_lock_family(Oid relid, AlterTableStmt *statement, LOCKMODE lockmode)
 {
 	List	   *family = NIL;
 	ListCell   *lc;
@@ -167,37 +279,98 @@ alter_lock_family(Oid relid, AlterTableStmt *statement)
 	{
 		foreach(lc, inval_family_typed(relid))
 		{
-			LockRelationOid(lfirst_oid(lc), AccessExclusiveLock);
-			family = list_concat(family,
-								 find_all_inheritors(lfirst_oid(lc), AccessExclusiveLock, NULL));
+			LockRelationOid(lfirst_oid(lc), lockmode);
+			family = list_concat(family, find_all_inheritors(lfirst_oid(lc), lockmode, NULL));
 		}
 		return family;
 	}
-	LockRelationOid(relid, AccessExclusiveLock);
 	return statement->relation->inh ?
-		find_all_inheritors(relid, AccessExclusiveLock, NULL) : list_make1_oid(relid);
+		find_all_inheritors(relid, lockmode, NULL) : list_make1_oid(relid);
+}
+
+/*
+ * Whether a command is about something that has rows.
+ */
+static bool
+alter_is_of_rows(AlterTableStmt *statement)
+{
+#if PG_VERSION_NUM >= 140000
+	ObjectType	type = statement->objtype;
+#else
+	ObjectType	type = statement->relkind;
+#endif
+
+	return type == OBJECT_TABLE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_TYPE;
+}
+
+static bool
+alter_detaches_concurrently(AlterTableStmt *statement)
+{
+	AlterTableCmd *command = linitial(statement->cmds);
+
+	return command->subtype == AT_DetachPartition &&
+		((PartitionCmd *) command->def)->concurrent;
 }
 
 /*
  * DETACH CONCURRENTLY commits in its midst, and then the rows are gone: what
- * they owe is queued in that first half, and again in the other.
+ * they owe is queued in that first half, and again in the other.  Writers go on
+ * meanwhile, and queue what they change by themselves.
  */
 static void
-alter_detach_early(Oid parent, AlterTableStmt *statement)
+alter_detach_early(AlterTableStmt *statement)
+{
+	PartitionCmd *partition = (PartitionCmd *) ((AlterTableCmd *) linitial(statement->cmds))->def;
+	Oid			parent = RangeVarGetRelid(statement->relation, NoLock, true);
+	Oid			child = RangeVarGetRelid(partition->name, NoLock, true);
+
+	if (OidIsValid(parent) && OidIsValid(child) && inval_rights_is_owner(parent) &&
+		inval_family_is_tracked(parent))
+		alter_scan_family(child, inval_family_ancestors(parent), INVAL_ROW_OLD);
+}
+
+/*
+ * Whether a command takes rows away from what others look up.
+ */
+static bool
+alter_takes_rows(AlterTableStmt *statement)
+{
+	ListCell   *lc;
+
+	foreach(lc, statement->cmds)
+	{
+		switch (((AlterTableCmd *) lfirst(lc))->subtype)
+		{
+			case AT_DetachPartition:
+			case AT_DetachPartitionFinalize:
+			case AT_DropInherit:
+				return true;
+			default:
+				break;
+		}
+	}
+	return false;
+}
+
+/*
+ * Queues what rules owe that look up rows which leave a parent.
+ */
+static void
+alter_take_rows(Oid relid, AlterTableStmt *statement)
 {
 	ListCell   *lc;
 
 	foreach(lc, statement->cmds)
 	{
 		AlterTableCmd *command = lfirst(lc);
-		PartitionCmd *partition = (PartitionCmd *) command->def;
-		Oid			child;
+		Oid			child = relid;
 
-		if (command->subtype != AT_DetachPartition || !partition->concurrent)
-			continue;
-		child = RangeVarGetRelid(partition->name, NoLock, true);
-		if (OidIsValid(child) && inval_family_is_tracked(parent))
-			alter_scan_family(child, inval_family_ancestors(parent), INVAL_ROW_OLD);
+		if (command->subtype == AT_DetachPartition ||
+			command->subtype == AT_DetachPartitionFinalize)
+			child = RangeVarGetRelid(((PartitionCmd *) command->def)->name,
+									 AccessShareLock, true);
+		if (OidIsValid(child))
+			inval_ddl_rows_of_readers(child);
 	}
 }
 
@@ -289,7 +462,7 @@ alter_keep_table(InvalDdlFrame *frame, Oid relid)
 	table->relid = relid;
 	table->desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
 	table->rules = inval_rules_from(relation, inval_family_ancestors(relid),
-									alter_wants_rule, NULL, frame->context);
+									alter_wants_rule, relation, frame->context);
 	frame->tables = lappend(frame->tables, table);
 	MemoryContextSwitchTo(old);
 	relation_close(relation, NoLock);
@@ -301,8 +474,23 @@ alter_keep_table(InvalDdlFrame *frame, Oid relid)
 static bool
 alter_wants_rule(const InvalDefinition *definition, void *arg)
 {
-	(void) arg;
-	return inval_ddl_rule_works(definition, NULL);
+	AlterTry	try = {definition, arg};
+
+	return inval_attempt(alter_try_rule, &try) == NULL;
+}
+
+static void
+alter_try_rule(void *arg)
+{
+	AlterTry   *try = arg;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
+												  ALLOCSET_SMALL_SIZES);
+	Relation	tracked = relation_open(try->definition->relation, AccessShareLock);
+	InvalRule	rule;
+
+	inval_rule_compile(&rule, try->definition, try->relation, tracked, context);
+	relation_close(tracked, NoLock);
+	MemoryContextDelete(context);
 }
 
 /*
@@ -330,6 +518,7 @@ alter_look_up_early(InvalOldTable *table, List *family, bool now)
 	}
 	table->rules->nrules = kept;
 	relation_close(relation, NoLock);
+	inval_looks_run();
 }
 
 static bool
@@ -363,32 +552,15 @@ alter_family_changed(Oid child, Oid parent, InvalRowAge age)
 static void
 alter_scan_family(Oid relid, List *trackers, InvalRowAge age)
 {
-	AlterScan	scan = {trackers, age};
 	ListCell   *lc;
 
-	/* Writers that do not know the new parent yet must have ended. */
-	foreach(lc, inval_family_leaves(relid, ShareRowExclusiveLock))
+	/*
+	 * Of rows that come, writers that do not know the new parent yet must have
+	 * ended.  Those that leave were its own.
+	 */
+	foreach(lc, inval_family_leaves(relid, age == INVAL_ROW_NEW ?
+									ShareRowExclusiveLock : AccessShareLock))
 	{
-		Relation	relation = relation_open(lfirst_oid(lc), NoLock);
-
-		/* The server of one that leaves may be gone. */
-		if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE && age == INVAL_ROW_OLD)
-			inval_ddl_try(alter_scan_leaf, &scan, relation);
-		else
-			alter_scan_leaf(&scan, relation);
-		relation_close(relation, NoLock);
+		inval_ddl_rows(lfirst_oid(lc), trackers, age);
 	}
-}
-
-static void
-alter_scan_leaf(void *arg, Relation relation)
-{
-	AlterScan  *scan = arg;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "inval family",
-												  ALLOCSET_SMALL_SIZES);
-
-	inval_scan_relation(relation,
-						inval_rules_from(relation, scan->trackers, NULL, NULL, context),
-						scan->age);
-	MemoryContextDelete(context);
 }

@@ -8,7 +8,7 @@
 #include "ddl/frame.h"
 
 extern void inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement);
-extern void inval_ddl_before_rewrite(InvalDdlFrame *frame, Oid relid);
+extern void inval_ddl_before_rewrite(InvalDdlFrame *frame, Oid relid, int reason);
 extern void inval_ddl_after_alter(InvalDdlFrame *frame, AlterTableStmt *statement);
 
 #endif							/* INVAL_DDL_ALTER_H */

@@ -1,84 +1,68 @@
 /*
  * drop.c
- *		DROP: rows that vanish, and what rules cannot do without.
+ *		DROP: rows that vanish with their rules.
  *
  * Rows must be read before they are gone, whatever takes them: DROP TABLE,
  * DROP SCHEMA, DROP OWNED, a type or a parent that is dropped with CASCADE.  The
  * server says so through object_access_hook, object by object, when it has
- * locked all of them; dependent objects go first.  So the rows of a table are
+ * locked all of them; dependent objects go first, and the carrier of a rule
+ * depends on all that the rule needs (rule/ties.c).  So the rows of a table are
  * queued when the first thing goes that reading them takes:
  *
  *	- the carrier of a rule: all rows of its relation, under that rule;
  *	- a table, or before it its toast table: its rows, under the rules that
  *	  are left (those of its ancestors);
- *	- a table, view, foreign key, function or policy that a rule looks up by: all
- *	  rows of the rule's table, under that rule.
+ *	- parts of what a rule looks up by that may go before the carrier does: a
+ *	  toast table, what makes a view one.
  *
- * When all is gone, the rules that no longer work are dropped, or the command
- * is refused if it did not say CASCADE.
+ * TRUNCATE has no event trigger.  The same hook tells of it.
  */
 #include "postgres.h"
 
-#include "access/relation.h"
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/dependency.h"
 #include "catalog/index.h"
-#include "catalog/namespace.h"
+#include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_foreign_server.h"
-#include "catalog/pg_policy.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
-#include "executor/spi.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/catalog.h"
-#include "capture/scan.h"
 #include "ddl/drop.h"
 #include "ddl/equip.h"
-#include "ddl/keep.h"
-#include "ddl/rename.h"
+#include "ddl/rows.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
+#include "rule/ties.h"
 
-/* Which rules dropped rows are looked at for */
-typedef struct DropFilter
-{
-	InvalDdlFrame *frame;
-	int32		id;				/* 0: any */
-} DropFilter;
-
-typedef struct DroppedColumn
-{
-	Oid			relid;
-	const char *name;
-} DroppedColumn;
+/* The server tells of no more objects at once, either. */
+#define DROP_MAX_TOLD	100
 
 static object_access_hook_type prev_object_access = NULL;
 
 static void drop_object_access(ObjectAccessType access, Oid class, Oid object,
 							   int subid, void *arg);
-static void drop_server(InvalDdlFrame *frame, Oid server);
+static void drop_truncate(Oid relid);
+static void drop_object(InvalDdlFrame *frame, Oid class, Oid object);
+static void drop_column(InvalDdlFrame *frame, Oid relid, AttrNumber column);
+static void drop_trigger(InvalDdlFrame *frame, Oid trigger);
+static void drop_carrier(InvalDdlFrame *frame, Oid class, Oid carrier);
 static void drop_relation(InvalDdlFrame *frame, Oid relid);
 static void drop_toast(InvalDdlFrame *frame, Oid toast);
-static void drop_scan_leaf(InvalDdlFrame *frame, Oid relid);
-static void drop_scan_rule(InvalDdlFrame *frame, Oid relid, int32 id);
-static void drop_scan_lookups(InvalDdlFrame *frame, Oid class, Oid object);
-static bool drop_concerns(const InvalOldRule *old, Oid class, Oid object);
-static void drop_scan_relation(void *arg, Relation relation);
-static void drop_scan(InvalDdlFrame *frame, Oid relid, int32 id);
-static bool drop_wants_rule(const InvalDefinition *definition, void *arg);
-static List *drop_column_owners(List **columns, bool *triggers);
-static bool drop_names_column(InvalDdlFrame *frame, const InvalDefinition *definition,
-							  List *columns);
-static bool drop_is_cascade(Node *statement);
-static void drop_rule(const InvalDefinition *definition, bool cascade);
+static void drop_leaf(InvalDdlFrame *frame, Oid relid);
+static void drop_readers(InvalDdlFrame *frame, Oid relid);
+static void drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition);
+static bool drop_foreign_table(InvalDdlFrame *frame, Oid relid);
+static void drop_tell(List *gone);
 
 /*
  * Called by _PG_init.
@@ -91,113 +75,148 @@ inval_ddl_drop_init(void)
 }
 
 /*
- * Drops the rules that what was dropped leaves without a column, a foreign
- * key or a table that they need; or refuses, unless the command says CASCADE.
- * Sees to triggers that were dropped by hand.  Needs a connection to SPI.
+ * Sees to the triggers of tables that have lost some of ours, and tells of rules
+ * that went along.  Needs a connection to SPI.
  */
 void
 inval_ddl_after_drop(InvalDdlFrame *frame, Node *statement)
 {
-	bool		cascade = drop_is_cascade(statement);
-	bool		triggers = false;
-	List	   *columns = NIL;
-	List	   *owners;
-	List	   *candidates = NIL;
 	ListCell   *lc;
 
-	/* pg_restore --clean drops what a rule needs, and then the rule. */
-	if (inval_ddl_is_restoring())
-		return;
-	owners = drop_column_owners(&columns, &triggers);
-	foreach(lc, owners)
+	foreach(lc, frame->stripped)
 	{
-		if (triggers && get_rel_name(lfirst_oid(lc)) != NULL)
+		if (get_rel_name(lfirst_oid(lc)) != NULL)
 			inval_ddl_equip(lfirst_oid(lc));
 	}
-	foreach(lc, frame->rules)
-	{
-		candidates = lappend_int(candidates,
-								 inval_definition_id(((InvalOldRule *) lfirst(lc))->definition));
-	}
-	if (owners == NIL && candidates == NIL)
-		return;
-	foreach(lc, inval_carriers_all())
-	{
-		const InvalDefinition *definition = lfirst(lc);
-
-		if (get_rel_name(definition->relation) != NULL &&
-			(list_member_oid(owners, definition->relation) ||
-			 list_member_int(candidates, inval_definition_id(definition))) &&
-			(drop_names_column(frame, definition, columns) ||
-			 !inval_ddl_rule_works(definition, NULL)))
-			drop_rule(definition, cascade);
-	}
-}
-
-/*
- * Whether a rule names one of the columns that are gone; there may be another
- * of that name by now.
- */
-static bool
-drop_names_column(InvalDdlFrame *frame, const InvalDefinition *definition, List *columns)
-{
-	ListCell   *lc;
-
-	foreach(lc, columns)
-	{
-		const DroppedColumn *column = lfirst(lc);
-
-		if (inval_ddl_names_column(frame, definition, column->relid, column->name))
-			return true;
-	}
-	return false;
+	frame->stripped = NIL;
+	if (frame->gone != NIL &&
+		!(IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_TRIGGER))
+		drop_tell(frame->gone);
+	frame->gone = NIL;
 }
 
 static void
 drop_object_access(ObjectAccessType access, Oid class, Oid object, int subid, void *arg)
 {
-	InvalDdlFrame *frame = access == OAT_DROP ? inval_ddl_frame() : NULL;
+	InvalDdlFrame *frame = inval_ddl_frame();
 
 	if (prev_object_access)
 		prev_object_access(access, class, object, subid, arg);
-	if (frame == NULL || frame->drops_extension || subid != 0 ||
+	if (access == OAT_TRUNCATE && class == RelationRelationId)
+		drop_truncate(object);
+	if (access != OAT_DROP || frame == NULL || frame->drops_extension ||
 		(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL) ||
-		inval_carrier_is_dropping() || inval_catalog(true) == NULL)
+		inval_catalog_is_running() || inval_catalog(true) == NULL)
 		return;
+	if (subid == 0)
+		drop_object(frame, class, object);
+	else if (class == RelationRelationId)
+		drop_column(frame, object, (AttrNumber) subid);
+}
 
-	if (class == TriggerRelationId)
-	{
-		const InvalDefinition *definition = inval_carrier_of_trigger(object);
+/*
+ * What rules look up in a table can no longer be asked for once it is truncated,
+ * which matters if the transaction goes on.
+ */
+static void
+drop_truncate(Oid relid)
+{
+	if (inval_ddl_is_last(T_TruncateStmt) || inval_catalog(true) == NULL ||
+		pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK)
+		return;
+	inval_ddl_rows_of_readers(relid);
+}
 
-		if (definition != NULL)
-			drop_scan_rule(frame, definition->relation, inval_definition_id(definition));
-	}
-	else if (class == ForeignServerRelationId)
-		drop_server(frame, object);
-	else
+static void
+drop_object(InvalDdlFrame *frame, Oid class, Oid object)
+{
+	switch (class)
 	{
-		drop_scan_lookups(frame, class, object);
-		if (class == RelationRelationId)
+		case TriggerRelationId:
+			drop_trigger(frame, object);
+			break;
+		case ForeignServerRelationId:
+			drop_carrier(frame, class, object);
+			break;
+		case RewriteRelationId:
+			drop_readers(frame, inval_catalog_relation_of(class, object));
+			break;
+		case RelationRelationId:
 			drop_relation(frame, object);
+			break;
+		default:
+			break;
 	}
 }
 
 /*
- * A server may carry the rule of a materialized view.
+ * A column that was inherited goes before the one that it is from, to which the
+ * rules are tied.
  */
 static void
-drop_server(InvalDdlFrame *frame, Oid server)
+drop_column(InvalDdlFrame *frame, Oid relid, AttrNumber column)
 {
+	List	   *ancestors = inval_family_ancestors(relid);
+	char	   *name = get_attname(relid, column, true);
 	ListCell   *lc;
 
-	foreach(lc, inval_carriers_all())
+	for_each_from(lc, ancestors, 1)
 	{
-		const InvalDefinition *definition = lfirst(lc);
+		AttrNumber	above = name ? get_attnum(lfirst_oid(lc), name) : InvalidAttrNumber;
+		ListCell   *reader;
 
-		if (definition->carrier == server &&
-			get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
-			drop_scan(frame, definition->relation, inval_definition_id(definition));
+		if (above <= 0)
+			continue;
+		foreach(reader, inval_ties_readers(RelationRelationId, lfirst_oid(lc), above))
+		{
+			drop_rule(frame, lfirst(reader));
+		}
 	}
+}
+
+static void
+drop_trigger(InvalDdlFrame *frame, Oid trigger)
+{
+	const InvalCatalog *catalog = inval_catalog(false);
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	Oid			function = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+		function = form->tgfoid;
+		if (function == catalog->carrier_function || function == catalog->row_function ||
+			function == catalog->truncate_function)
+			frame->stripped = inval_ddl_note(frame, frame->stripped, form->tgrelid);
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	if (function == catalog->carrier_function)
+		drop_carrier(frame, TriggerRelationId, trigger);
+}
+
+static void
+drop_carrier(InvalDdlFrame *frame, Oid class, Oid carrier)
+{
+	MemoryContext old = MemoryContextSwitchTo(frame->context);
+	InvalDefinition *definition = inval_carrier_read(class, carrier);
+
+	if (definition != NULL)
+	{
+		definition->table = get_rel_name(definition->relation);
+		frame->gone = lappend(frame->gone, definition);
+	}
+	MemoryContextSwitchTo(old);
+	if (definition != NULL)
+		drop_rule(frame, definition);
 }
 
 static void
@@ -217,7 +236,7 @@ drop_relation(InvalDdlFrame *frame, Oid relid)
 		case RELKIND_RELATION:
 		case RELKIND_FOREIGN_TABLE:
 		case RELKIND_MATVIEW:
-			drop_scan_leaf(frame, relid);
+			drop_leaf(frame, relid);
 			break;
 		default:
 			break;
@@ -229,242 +248,108 @@ drop_toast(InvalDdlFrame *frame, Oid toast)
 {
 	Oid			owner = inval_catalog_depends_on(RelationRelationId, toast, DEPENDENCY_INTERNAL);
 
-	drop_scan_lookups(frame, RelationRelationId, owner);
-	drop_scan_leaf(frame, owner);
+	if (!OidIsValid(owner) || get_rel_persistence(owner) == RELPERSISTENCE_TEMP)
+		return;
+	drop_readers(frame, owner);
+	drop_leaf(frame, owner);
 }
 
 /*
  * Queues what the rows of a table owe under the rules that it has, once.
  */
 static void
-drop_scan_leaf(InvalDdlFrame *frame, Oid relid)
+drop_leaf(InvalDdlFrame *frame, Oid relid)
 {
-	MemoryContext old;
-
-	if (!OidIsValid(relid) || list_member_oid(frame->scanned, relid) ||
-		get_rel_persistence(relid) == RELPERSISTENCE_TEMP)
+	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP ||
+		list_member_oid(frame->scanned, relid))
 		return;
-	old = MemoryContextSwitchTo(frame->context);
-	frame->scanned = lappend_oid(frame->scanned, relid);
-	MemoryContextSwitchTo(old);
-	drop_scan(frame, relid, 0);
+	if (inval_family_is_tracked(relid) && !drop_foreign_table(frame, relid))
+		inval_ddl_rows(relid, inval_family_ancestors(relid), INVAL_ROW_OLD);
+	frame->scanned = inval_ddl_note(frame, frame->scanned, relid);
 }
 
 /*
- * Queues what all rows of a table, and of what belongs to it, owe under one
- * rule.
+ * What a rule looks up by goes in pieces.  All its carrier depends on goes, so
+ * the carrier goes too.
  */
 static void
-drop_scan_rule(InvalDdlFrame *frame, Oid relid, int32 id)
+drop_readers(InvalDdlFrame *frame, Oid relid)
 {
 	ListCell   *lc;
 
-	/* A leaf that was read under all its rules may have lost its toast table. */
-	foreach(lc, get_rel_relkind(relid) == RELKIND_MATVIEW ? list_make1_oid(relid) :
-			inval_family_leaves(relid, AccessShareLock))
+	foreach(lc, inval_ties_readers(RelationRelationId, relid, 0))
 	{
-		if (!list_member_oid(frame->scanned, lfirst_oid(lc)))
-			drop_scan(frame, lfirst_oid(lc), id);
+		drop_rule(frame, lfirst(lc));
 	}
 }
 
 /*
- * Something goes in which rules look up: applies them while they still can.
+ * Queues what all rows owe under a rule, once.
  */
 static void
-drop_scan_lookups(InvalDdlFrame *frame, Oid class, Oid object)
+drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition)
 {
 	ListCell   *lc;
 
-	foreach(lc, frame->rules)
+	if (list_member_oid(frame->scanned_rules, definition->carrier))
+		return;
+	frame->scanned_rules = inval_ddl_note(frame, frame->scanned_rules, definition->carrier);
+	if (get_rel_relkind(definition->relation) != RELKIND_MATVIEW)
 	{
-		InvalOldRule *old = lfirst(lc);
-
-		if (old->scanned || !drop_concerns(old, class, object))
-			continue;
-		if (get_rel_name(old->definition->relation) != NULL)
-			drop_scan_rule(frame, old->definition->relation, (int32) old->rule.id);
-		old->scanned = true;
+		foreach(lc, inval_family_leaves(definition->relation, AccessShareLock))
+		{
+			(void) drop_foreign_table(frame, lfirst_oid(lc));
+		}
 	}
+	inval_ddl_rows_of_rule(definition, frame->scanned);
 }
 
 /*
- * Whether a rule may need an object to look up what it does.  Parts of a view
- * and of row security go before the relation does.
- */
-static bool
-drop_concerns(const InvalOldRule *old, Oid class, Oid object)
-{
-	switch (class)
-	{
-		case RelationRelationId:
-			return list_member_oid(old->reads, object);
-		case ConstraintRelationId:
-			return list_member_oid(old->constraints, object);
-		case ProcedureRelationId:
-			return list_member_oid(old->functions, object);
-		case RewriteRelationId:
-		case PolicyRelationId:
-			return list_member_oid(old->reads, inval_catalog_relation_of(class, object));
-		default:
-			return false;
-	}
-}
-
-/*
- * Queues what the rows of a leaf owe, under one rule or (0) under all of them.
  * A foreign table is not read: it may be dropped because its server is gone.
  */
-static void
-drop_scan(InvalDdlFrame *frame, Oid relid, int32 id)
-{
-	DropFilter	filter = {frame, id};
-	Relation	relation;
-
-	if (!inval_family_is_tracked(relid))
-		return;
-	relation = relation_open(relid, AccessShareLock);
-	inval_ddl_try(drop_scan_relation, &filter, relation);
-	relation_close(relation, NoLock);
-}
-
-static void
-drop_scan_relation(void *arg, Relation relation)
-{
-	DropFilter *filter = arg;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
-												  "inval dropped rows",
-												  ALLOCSET_SMALL_SIZES);
-	InvalRelationRules *rules;
-
-	rules = inval_rules_from(relation, inval_family_ancestors(RelationGetRelid(relation)),
-							 drop_wants_rule, filter, context);
-	if (rules->nrules == 0)
-		 /* nothing to do */ ;
-	else if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
-		ereport(WARNING,
-				(errmsg("keys of the rows of foreign table \"%s\" are not removed",
-						RelationGetRelationName(relation)),
-				 errhint("TRUNCATE or DETACH it first to have them removed.")));
-	else
-		inval_scan_relation(relation, rules, INVAL_ROW_OLD);
-	MemoryContextDelete(context);
-}
-
-/*
- * A rule that has lost what it looks up was applied before that went; one that
- * did not work anyway must not keep its table from being dropped.
- */
 static bool
-drop_wants_rule(const InvalDefinition *definition, void *arg)
+drop_foreign_table(InvalDdlFrame *frame, Oid relid)
 {
-	DropFilter *filter = arg;
-	int32		id = inval_definition_id(definition);
-	ListCell   *lc;
-
-	if (filter->id != 0 && filter->id != id)
+	if (get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE)
 		return false;
-	foreach(lc, filter->frame->rules)
-	{
-		InvalOldRule *old = lfirst(lc);
-
-		if (old->scanned && (int32) old->rule.id == id)
-			return false;
-	}
-	return inval_ddl_rule_works(definition, NULL);
-}
-
-/*
- * The tables that have lost a column (DroppedColumn, for "columns"), or a
- * trigger of ours (then "triggers" is set), and are still there.
- */
-static List *
-drop_column_owners(List **columns, bool *triggers)
-{
-	List	   *owners = NIL;
-	SPITupleTable *dropped;
-	uint64		count;
-	uint64		i;
-
-	if (SPI_execute("SELECT objid, address_names[1], address_names[2], address_names[3],"
-					" object_type OPERATOR(pg_catalog.=) 'trigger'"
-					" FROM pg_catalog.pg_event_trigger_dropped_objects()"
-					" WHERE object_type OPERATOR(pg_catalog.=)"
-					" ANY ('{table column,foreign table column,trigger}')",
-					true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not get the objects that were dropped");
-	dropped = SPI_tuptable;
-	count = SPI_processed;
-	for (i = 0; i < count; i++)
-	{
-		bool		isnull;
-		HeapTuple	row = dropped->vals[i];
-		bool		is_trigger = DatumGetBool(SPI_getbinval(row, dropped->tupdesc, 5, &isnull));
-		Oid			relid = DatumGetObjectId(SPI_getbinval(row, dropped->tupdesc, 1, &isnull));
-
-		if (is_trigger)
-		{
-			char	   *schema = SPI_getvalue(row, dropped->tupdesc, 2);
-			char	   *table = SPI_getvalue(row, dropped->tupdesc, 3);
-			char	   *name = SPI_getvalue(row, dropped->tupdesc, 4);
-
-			if (strncmp(name, "00_inval_", strlen("00_inval_")) != 0)
-				continue;
-			relid = get_relname_relid(table, get_namespace_oid(schema, true));
-			*triggers = true;
-		}
-		else
-		{
-			DroppedColumn *column = palloc(sizeof(DroppedColumn));
-
-			column->relid = relid;
-			column->name = SPI_getvalue(row, dropped->tupdesc, 4);
-			*columns = lappend(*columns, column);
-		}
-		if (OidIsValid(relid))
-			owners = list_append_unique_oid(owners, relid);
-	}
-	return owners;
-}
-
-static bool
-drop_is_cascade(Node *statement)
-{
-	ListCell   *lc;
-
-	switch (nodeTag(statement))
-	{
-		case T_DropStmt:
-			return ((DropStmt *) statement)->behavior == DROP_CASCADE;
-		case T_DropOwnedStmt:
-			return ((DropOwnedStmt *) statement)->behavior == DROP_CASCADE;
-		case T_AlterTableStmt:
-			foreach(lc, ((AlterTableStmt *) statement)->cmds)
-			{
-				if (((AlterTableCmd *) lfirst(lc))->behavior == DROP_CASCADE)
-					return true;
-			}
-			return false;
-		default:
-			return false;
-	}
+	if (list_member_oid(frame->scanned, relid))
+		return true;
+	frame->scanned = inval_ddl_note(frame, frame->scanned, relid);
+	ereport(WARNING,
+			(errmsg("keys of the rows of foreign table \"%s\" are not removed",
+					get_rel_name(relid)),
+			 errhint("TRUNCATE or DETACH it first to have them removed.")));
+	return true;
 }
 
 static void
-drop_rule(const InvalDefinition *definition, bool cascade)
+drop_tell(List *gone)
 {
-	const char *table = get_rel_name(definition->relation);
-	int32		id = inval_definition_id(definition);
+	const InvalDefinition *first = linitial(gone);
+	StringInfoData detail;
+	ListCell   *lc;
 
-	if (!cascade)
-		ereport(ERROR,
-				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
-				 errmsg("cannot drop what an inval rule needs"),
-				 errdetail("Rule %d of table \"%s\" has the key \"%s\".", id, table,
-						   definition->options[RULE_KEY]),
-				 errhint("Use CASCADE to drop the rule too, or SELECT inval_untrack_rule(%d).", id)));
+	if (list_length(gone) == 1)
+	{
+		ereport(NOTICE,
+				(errmsg("drop cascades to the inval rule of table \"%s\" with the key \"%s\"",
+						first->table, first->options[RULE_KEY])));
+		return;
+	}
+	initStringInfo(&detail);
+	foreach(lc, gone)
+	{
+		const InvalDefinition *rule = lfirst(lc);
+
+		if (foreach_current_index(lc) == DROP_MAX_TOLD)
+		{
+			appendStringInfo(&detail, "\nand %d more", list_length(gone) - DROP_MAX_TOLD);
+			break;
+		}
+		appendStringInfo(&detail, "%srule of table \"%s\" with the key \"%s\"",
+						 detail.len > 0 ? "\n" : "", rule->table, rule->options[RULE_KEY]);
+	}
 	ereport(NOTICE,
-			(errmsg("drop cascades to inval rule %d of table \"%s\"", id, table)));
-	inval_carrier_drop(definition);
-	inval_ddl_equip(definition->relation);
+			(errmsg("drop cascades to %d inval rules", list_length(gone)),
+			 errdetail_internal("%s", detail.data)));
 }

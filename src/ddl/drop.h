@@ -1,6 +1,6 @@
 /*
  * drop.h
- *		DROP: rows that vanish, and what rules cannot do without.
+ *		DROP: rows that vanish with their rules.
  */
 #ifndef INVAL_DDL_DROP_H
 #define INVAL_DDL_DROP_H

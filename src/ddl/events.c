@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_trigger.h"
@@ -24,12 +25,12 @@
 #include "ddl/drop.h"
 #include "ddl/equip.h"
 #include "ddl/guard.h"
-#include "ddl/keep.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "rule/family.h"
+#include "rule/tie.h"
 #include "store/wrapper.h"
 
 /* What the names of all our triggers on tables start with */
@@ -37,13 +38,14 @@
 
 static EventTriggerData *ddl_event(FunctionCallInfo fcinfo, const char *function);
 static bool ddl_drops_extension(Node *statement);
-static bool ddl_drops_part(AlterTableStmt *statement);
+static List *ddl_altered(void);
 static void ddl_before_trigger(CreateTrigStmt *statement);
 static void ddl_before_rename(const RenameStmt *statement);
 static bool ddl_calls_ours(const CreateTrigStmt *statement);
 pg_noreturn static void ddl_refuse_name(const char *name);
 static void ddl_after_each(CommandTag tag);
 static void ddl_after_object(Oid class, Oid object, CommandTag tag);
+static void ddl_tie(Oid class, Oid carrier);
 
 PG_FUNCTION_INFO_V1(inval_on_ddl_start);
 PG_FUNCTION_INFO_V1(inval_on_ddl_end);
@@ -73,19 +75,13 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 	switch (nodeTag(event->parsetree))
 	{
 		case T_AlterTableStmt:
-			if (!inval_ddl_is_restoring() ||
-				ddl_drops_part((AlterTableStmt *) event->parsetree))
-				inval_ddl_keep_rules(frame, event->parsetree);
 			inval_ddl_before_alter(frame, (AlterTableStmt *) event->parsetree);
 			break;
 		case T_RenameStmt:
 			ddl_before_rename((RenameStmt *) event->parsetree);
 			/* FALLTHROUGH */
 		case T_AlterObjectSchemaStmt:
-		case T_DropStmt:
-		case T_DropOwnedStmt:
-			inval_carrier_adopt();
-			inval_ddl_keep_rules(frame, event->parsetree);
+			inval_ddl_before_rename(frame, event->parsetree);
 			break;
 		case T_CreateTrigStmt:
 			ddl_before_trigger((CreateTrigStmt *) event->parsetree);
@@ -119,7 +115,7 @@ inval_on_ddl_end(PG_FUNCTION_ARGS)
 			break;
 		case T_RenameStmt:
 		case T_AlterObjectSchemaStmt:
-			inval_ddl_after_rename(frame, event->parsetree);
+			inval_ddl_after_rename(frame, event->parsetree, ddl_altered());
 			break;
 		case T_RefreshMatViewStmt:
 			if (frame != NULL)
@@ -144,9 +140,10 @@ inval_on_rewrite(PG_FUNCTION_ARGS)
 	EventTriggerData *event = ddl_event(fcinfo, "inval_on_rewrite");
 	InvalDdlFrame *frame = inval_ddl_frame_of(event->parsetree);
 
-	if (frame != NULL && inval_catalog(true) != NULL)
+	if (inval_catalog(true) != NULL)
 		inval_ddl_before_rewrite(frame,
-								 DatumGetObjectId(OidFunctionCall0(F_PG_EVENT_TRIGGER_TABLE_REWRITE_OID)));
+								 DatumGetObjectId(OidFunctionCall0(F_PG_EVENT_TRIGGER_TABLE_REWRITE_OID)),
+								 DatumGetInt32(OidFunctionCall0(F_PG_EVENT_TRIGGER_TABLE_REWRITE_REASON)));
 	PG_RETURN_NULL();
 }
 
@@ -192,18 +189,6 @@ ddl_drops_extension(Node *statement)
 		if (strcmp(strVal(lfirst(lc)), "inval") == 0)
 			return true;
 	}
-	return false;
-}
-
-static bool
-ddl_drops_part(AlterTableStmt *statement)
-{
-	ListCell   *lc;
-
-	foreach(lc, statement->cmds)
-		if (((AlterTableCmd *) lfirst(lc))->subtype == AT_DropColumn ||
-			((AlterTableCmd *) lfirst(lc))->subtype == AT_DropConstraint)
-			return true;
 	return false;
 }
 
@@ -273,27 +258,45 @@ ddl_refuse_name(const char *name)
 static void
 ddl_after_each(CommandTag tag)
 {
-	SPITupleTable *objects;
-	uint64		count;
-	uint64		i;
+	ListCell   *lc;
 
 	if (creating_extension && CurrentExtensionObject == inval_catalog(false)->extension)
 		return;
+	foreach(lc, ddl_altered())
+	{
+		const ObjectAddress *object = lfirst(lc);
+
+		ddl_after_object(object->classId, object->objectId, tag);
+	}
+}
+
+/*
+ * The objects (ObjectAddress *) that the command has created or altered.
+ */
+static List *
+ddl_altered(void)
+{
+	List	   *altered = NIL;
+	SPITupleTable *objects;
+	uint64		i;
+
 	if (SPI_execute("SELECT classid, objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
 					" WHERE objid IS NOT NULL", true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not get the objects of a DDL command");
 	objects = SPI_tuptable;
-	count = SPI_processed;
-	for (i = 0; i < count; i++)
+	for (i = 0; i < SPI_processed; i++)
 	{
+		ObjectAddress *object = palloc(sizeof(ObjectAddress));
 		bool		isnull;
 
-		ddl_after_object(DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
+		ObjectAddressSet(*object,
+						 DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
 														1, &isnull)),
 						 DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
-														2, &isnull)),
-						 tag);
+														2, &isnull)));
+		altered = lappend(altered, object);
 	}
+	return altered;
 }
 
 static void
@@ -303,10 +306,12 @@ ddl_after_object(Oid class, Oid object, CommandTag tag)
 	{
 		inval_store_created(object);
 		inval_carrier_restored(object);
+		ddl_tie(class, object);
 	}
 	if (class == TriggerRelationId && tag == CMDTAG_CREATE_TRIGGER)
 	{
 		inval_carrier_renumber(object);
+		ddl_tie(class, object);
 		if (!inval_ddl_is_restoring())
 			inval_ddl_equip(inval_catalog_relation_of(class, object));
 	}
@@ -320,4 +325,17 @@ ddl_after_object(Oid class, Oid object, CommandTag tag)
 	inval_ddl_equip(object);
 	if (tag != CMDTAG_REFRESH_MATERIALIZED_VIEW)
 		inval_guard_check(object);
+}
+
+/*
+ * A carrier that was made by hand, as in a dump, is tied to what its rule needs as
+ * far as that is there.
+ */
+static void
+ddl_tie(Oid class, Oid carrier)
+{
+	const InvalDefinition *definition = inval_carrier_read(class, carrier);
+
+	if (definition != NULL)
+		(void) inval_tie_attempt(definition);
 }

@@ -9,6 +9,8 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "nodes/plannodes.h"
+#include "tcop/pquery.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
@@ -79,6 +81,35 @@ inval_ddl_pop(void)
 {
 	MemoryContextDelete(((InvalDdlFrame *) llast(frames))->context);
 	frames = list_delete_last(frames);
+}
+
+/*
+ * Appends an object to one of a frame's lists, unless it is there.
+ */
+List *
+inval_ddl_note(InvalDdlFrame *frame, List *list, Oid object)
+{
+	MemoryContext old = MemoryContextSwitchTo(frame->context);
+
+	list = list_append_unique_oid(list, object);
+	MemoryContextSwitchTo(old);
+	return list;
+}
+
+/*
+ * Whether the statement under way, of a certain kind, is all of its transaction:
+ * nothing can follow that would look at what is there now.  In doubt it is not.
+ */
+bool
+inval_ddl_is_last(NodeTag tag)
+{
+	PlannedStmt *statement;
+
+	if (IsTransactionBlock() || IsSubTransaction() || ActivePortal == NULL ||
+		list_length(frames) > 1 || list_length(ActivePortal->stmts) != 1)
+		return false;
+	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
+	return statement->utilityStmt != NULL && nodeTag(statement->utilityStmt) == tag;
 }
 
 /*

@@ -20,19 +20,12 @@ typedef struct InvalOldTable
 	bool		rewritten;
 } InvalOldTable;
 
-/* A rule that looks something up in other tables, as it was */
-typedef struct InvalOldRule
+/* A rule whose query may name what is about to be renamed */
+typedef struct InvalOldVia
 {
-	InvalDefinition *definition;
-	InvalRule	rule;
-	Oid			schema;			/* of its table */
-	List	   *reads;			/* OIDs of the tables */
-	List	   *constraints;	/* OIDs of the foreign keys */
-	List	   *functions;		/* OIDs of what its query calls */
-	InvalViaQuery *via;			/* NULL: none */
-	char	   *via_text;		/* how that reads */
-	bool		scanned;		/* its table's rows have been queued */
-} InvalOldRule;
+	Oid			carrier;
+	InvalViaQuery *query;		/* as it was understood; NULL: it was not */
+} InvalOldVia;
 
 typedef struct InvalDdlFrame
 {
@@ -41,8 +34,12 @@ typedef struct InvalDdlFrame
 	Node	   *statement;		/* whose frame it is; not to be looked into */
 	bool		drops_extension;
 	List	   *tables;			/* of InvalOldTable * */
-	List	   *rules;			/* of InvalOldRule * */
-	List	   *scanned;		/* OIDs of relations that were queued */
+	List	   *vias;			/* of InvalOldVia * */
+	List	   *untied;			/* ObjectAddress * of carriers to be tied again */
+	List	   *scanned;		/* OIDs of relations whose rows were queued, */
+	List	   *scanned_rules;	/* and of carriers, for whose rules they were */
+	List	   *stripped;		/* OIDs of relations that lost triggers of ours */
+	List	   *gone;			/* InvalDefinition * of rules that went */
 	struct InvalRefresh *refresh;
 } InvalDdlFrame;
 
@@ -51,6 +48,8 @@ extern InvalDdlFrame *inval_ddl_push(Node *statement);
 extern InvalDdlFrame *inval_ddl_frame(void);
 extern InvalDdlFrame *inval_ddl_frame_of(Node *statement);
 extern void inval_ddl_pop(void);
+extern List *inval_ddl_note(InvalDdlFrame *frame, List *list, Oid object);
+extern bool inval_ddl_is_last(NodeTag tag);
 extern bool inval_ddl_is_restoring(void);
 
 #endif							/* INVAL_DDL_FRAME_H */

@@ -81,8 +81,8 @@ inval_ddl_before_refresh(InvalDdlFrame *frame, RefreshMatViewStmt *statement)
 	relation = try_relation_open(relid, NoLock);
 	if (relation == NULL)
 		return;
-	/* A dump that is restored fills the view for the first time. */
-	carriers = !inval_ddl_is_restoring() || RelationIsPopulated(relation) ?
+	/* Nobody can have read what is filled for the first time, as by a dump. */
+	carriers = RelationIsPopulated(relation) || relation->rd_rel->relfilenode != relid ?
 		inval_carriers_of(relation) : NIL;
 	relation_close(relation, NoLock);
 	if (carriers == NIL)

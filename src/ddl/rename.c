@@ -3,126 +3,397 @@
  *		Rules follow renames of what they name.
  *
  * A rule's table, and that table's name and schema, are the server's own
- * business: its carrier is a trigger on it.  Columns are named in templates and
- * lists, which are rewritten; the query of via is analysed before the command
- * and written anew after it, where it then reads otherwise.
+ * business: its carrier is a trigger on it.  Which rules name something else that
+ * is renamed, their ties tell.  Columns are named in templates and lists, which
+ * are rewritten afterwards; the query of via is understood before the command,
+ * and written anew after it.
+ *
+ * What is renamed is known for certain only afterwards, when the command has got
+ * its lock.  If that is not what was meant to be before, and a query names it,
+ * the command fails, and can be tried again.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_extension.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
+#include "base/attempt.h"
 #include "base/catalog.h"
 #include "ddl/rename.h"
+#include "key/template.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "rule/family.h"
+#include "rule/ties.h"
 
 /* A column that has another name now: */
 typedef struct Renaming
 {
-	List	   *relids;			/* of what belongs to one of these */
+	List	   *relids;			/* of these relations */
 	const char *old_name;
 	const char *new_name;
 } Renaming;
 
-static Renaming rename_of(const RenameStmt *statement);
-static bool rename_columns(InvalDefinition *definition, const InvalOldRule *old,
-						   const Renaming *renaming);
+/* A query to be understood */
+typedef struct RenameVia
+{
+	const InvalDefinition *definition;
+	InvalViaQuery *query;
+} RenameVia;
+
+static ObjectAddress rename_target(Node *statement);
+static List *rename_readers(const ObjectAddress *target);
+static List *rename_readers_of_relation(Oid relid);
+static List *rename_readers_within(const ObjectAddress *target);
+static List *rename_family(Oid relid);
+static List *rename_add(List *readers, List *more);
+static void rename_keep_via(InvalDdlFrame *frame, const InvalDefinition *definition);
+static void rename_analyze(void *arg);
+static InvalOldVia *rename_find_via(InvalDdlFrame *frame, const InvalDefinition *definition);
+static bool rename_via(InvalDdlFrame *frame, InvalDefinition *definition);
+static bool rename_columns(InvalDefinition *definition, const Renaming *renaming);
 static bool rename_in_template(InvalDefinition *definition, InvalRuleOption option,
-							   const InvalBoundTemplate *bound,
 							   const Renaming *renaming);
+static bool rename_in_path(InvalDefinition *definition, List *names, List *ties,
+						   const Renaming *renaming);
+static Oid	rename_next(List *ties, Oid relid, AttrNumber column);
 static bool rename_in_list(InvalDefinition *definition, InvalRuleOption option,
 						   const Renaming *renaming);
-static bool rename_means(Oid relid, const char *name, const Renaming *renaming);
-static bool rename_via(InvalDefinition *definition, const InvalOldRule *old);
-static InvalOldRule *rename_find_old(InvalDdlFrame *frame, const InvalDefinition *definition);
+static void rename_tell(const InvalDefinition *definition);
+static void rename_servers(void);
 
 /*
- * Lets the rules follow a rename, of whatever.  Needs a connection to SPI.
+ * Understands the queries that may name what a command renames.
  */
 void
-inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement)
+inval_ddl_before_rename(InvalDdlFrame *frame, Node *statement)
 {
-	Renaming	renaming = {NIL, NULL, NULL};
+	ObjectAddress target = rename_target(statement);
 	ListCell   *lc;
 
-	if (IsA(statement, RenameStmt))
-		renaming = rename_of((RenameStmt *) statement);
-	foreach(lc, inval_carriers_all())
+	if (!OidIsValid(target.objectId))
+		return;
+	foreach(lc, rename_readers(&target))
 	{
-		InvalDefinition *definition = lfirst(lc);
-		InvalOldRule *old = frame ? rename_find_old(frame, definition) : NULL;
-		bool		changed = false;
-
-		if (renaming.relids != NIL)
-			changed = rename_columns(definition, old, &renaming);
-		if (old != NULL && old->via != NULL)
-			changed |= rename_via(definition, old);
-		/* The server of a materialized view's rule names it. */
-		if (changed || !inval_carrier_is_current(definition))
-			(void) inval_carrier_put(definition);
+		rename_keep_via(frame, lfirst(lc));
 	}
 }
 
 /*
- * The columns that a command has renamed: those of a relation, or those of the
- * tables of a type.
+ * Lets the rules follow a rename of objects (ObjectAddress *).  Needs a connection
+ * to SPI.
  */
-static Renaming
-rename_of(const RenameStmt *statement)
+void
+inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement, List *altered)
 {
-	Renaming	renaming = {NIL, statement->subname, statement->newname};
-	Oid			relid;
+	const RenameStmt *rename = IsA(statement, RenameStmt) ? (RenameStmt *) statement : NULL;
+	bool		column = rename != NULL && (rename->renameType == OBJECT_COLUMN ||
+											rename->renameType == OBJECT_ATTRIBUTE);
+	ListCell   *lc;
 
-	if (statement->renameType != OBJECT_COLUMN && statement->renameType != OBJECT_ATTRIBUTE)
-		return renaming;
-	relid = RangeVarGetRelid(statement->relation, NoLock, true);
-	if (!OidIsValid(relid))
-		return renaming;
-	renaming.relids = statement->renameType == OBJECT_COLUMN ? list_make1_oid(relid) :
-		inval_family_typed(relid);
-	return renaming;
+	foreach(lc, altered)
+	{
+		const ObjectAddress *target = lfirst(lc);
+		Renaming	renaming = {NIL, NULL, NULL};
+		ListCell   *reader;
+
+		if (column && target->classId == RelationRelationId)
+		{
+			renaming.old_name = rename->subname;
+			renaming.new_name = rename->newname;
+			renaming.relids = rename_family(target->objectId);
+		}
+		foreach(reader, rename_readers(target))
+		{
+			InvalDefinition *definition = lfirst(reader);
+			const char *key = definition->options[RULE_KEY];
+			const char *field = definition->options[RULE_FIELD];
+			bool		changed = renaming.relids != NIL && rename_columns(definition, &renaming);
+
+			if (definition->options[RULE_VIA] != NULL)
+				changed |= rename_via(frame, definition);
+			if (changed)
+				inval_carrier_rewrite(definition);
+			if (definition->options[RULE_KEY] != key || definition->options[RULE_FIELD] != field)
+				rename_tell(definition);
+		}
+	}
+	if (!column)
+		rename_servers();
 }
 
 /*
- * Gives columns their new name in all that a rule says.  Returns whether that
- * changed anything.
+ * What a command is about to rename, as far as its text tells.  Invalid if rules
+ * do not name such things.
+ */
+static ObjectAddress
+rename_target(Node *statement)
+{
+	ObjectAddress target = InvalidObjectAddress;
+	RenameStmt *rename = IsA(statement, RenameStmt) ? (RenameStmt *) statement : NULL;
+	AlterObjectSchemaStmt *move = rename ? NULL : (AlterObjectSchemaStmt *) statement;
+	ObjectType	type = rename ? rename->renameType : move->objectType;
+	RangeVar   *name = rename ? rename->relation : move->relation;
+	Relation	relation = NULL;
+
+	switch (type)
+	{
+		case OBJECT_TABLE:
+		case OBJECT_FOREIGN_TABLE:
+		case OBJECT_VIEW:
+		case OBJECT_MATVIEW:
+		case OBJECT_COLUMN:
+		case OBJECT_ATTRIBUTE:
+		case OBJECT_SEQUENCE:
+		case OBJECT_INDEX:
+			ObjectAddressSet(target, RelationRelationId, RangeVarGetRelid(name, NoLock, true));
+			return target;
+		case OBJECT_SCHEMA:
+			ObjectAddressSet(target, NamespaceRelationId, get_namespace_oid(rename->subname, true));
+			return target;
+		case OBJECT_AGGREGATE:
+		case OBJECT_COLLATION:
+		case OBJECT_DOMAIN:
+		case OBJECT_EXTENSION:
+		case OBJECT_FUNCTION:
+		case OBJECT_OPERATOR:
+		case OBJECT_PROCEDURE:
+		case OBJECT_ROUTINE:
+		case OBJECT_TSCONFIGURATION:
+		case OBJECT_TSDICTIONARY:
+		case OBJECT_TYPE:
+			return get_object_address(type, rename ? rename->object : move->object,
+									  &relation, AccessShareLock, true);
+		default:
+			return target;
+	}
+}
+
+/*
+ * The rules (InvalDefinition *) that name an object or parts of it.
+ */
+static List *
+rename_readers(const ObjectAddress *target)
+{
+	List	   *readers = NIL;
+	ListCell   *lc;
+
+	if (target->classId == NamespaceRelationId || target->classId == ExtensionRelationId)
+		return rename_readers_within(target);
+	if (target->classId != RelationRelationId)
+		return inval_ties_readers(target->classId, target->objectId, 0);
+	foreach(lc, rename_family(target->objectId))
+	{
+		readers = rename_add(readers, rename_readers_of_relation(lfirst_oid(lc)));
+	}
+	return readers;
+}
+
+/*
+ * The relations that a rename of a column reaches.  With a composite type: the
+ * tables of it.
+ */
+static List *
+rename_family(Oid relid)
+{
+	List	   *family = find_all_inheritors(relid, NoLock, NULL);
+	ListCell   *lc;
+
+	if (get_rel_relkind(relid) != RELKIND_COMPOSITE_TYPE)
+		return family;
+	foreach(lc, inval_family_typed(relid))
+	{
+		family = list_concat_unique_oid(family, find_all_inheritors(lfirst_oid(lc), NoLock, NULL));
+	}
+	return family;
+}
+
+/*
+ * With its row type, and the array type of that.
+ */
+static List *
+rename_readers_of_relation(Oid relid)
+{
+	Oid			type = get_rel_type_id(relid);
+	List	   *readers = inval_ties_readers(RelationRelationId, relid, 0);
+
+	if (OidIsValid(type))
+	{
+		readers = rename_add(readers, inval_ties_readers(TypeRelationId, type, 0));
+		type = get_array_type(type);
+	}
+	if (OidIsValid(type))
+		readers = rename_add(readers, inval_ties_readers(TypeRelationId, type, 0));
+	return readers;
+}
+
+/*
+ * The rules whose queries name something in a schema or of an extension.
+ */
+static List *
+rename_readers_within(const ObjectAddress *target)
+{
+	List	   *readers = NIL;
+	ListCell   *lc;
+
+	foreach(lc, inval_carriers_all())
+	{
+		const InvalDefinition *definition = lfirst(lc);
+		ListCell   *tie;
+
+		if (definition->options[RULE_VIA] == NULL)
+			continue;
+		foreach(tie, inval_ties_of(definition))
+		{
+			const ObjectAddress *object = lfirst(tie);
+
+			if (target->classId == NamespaceRelationId ?
+				get_object_namespace(object) == target->objectId :
+				getExtensionOfObject(object->classId, object->objectId) == target->objectId)
+			{
+				readers = lappend(readers, lfirst(lc));
+				break;
+			}
+		}
+	}
+	return readers;
+}
+
+/*
+ * Adds the rules that are not there yet.
+ */
+static List *
+rename_add(List *readers, List *more)
+{
+	ListCell   *lc;
+
+	foreach(lc, more)
+	{
+		const InvalDefinition *definition = lfirst(lc);
+		bool		known = false;
+		ListCell   *other;
+
+		foreach(other, readers)
+		{
+			known |= ((InvalDefinition *) lfirst(other))->carrier == definition->carrier;
+		}
+		if (!known)
+			readers = lappend(readers, lfirst(lc));
+	}
+	return readers;
+}
+
+static void
+rename_keep_via(InvalDdlFrame *frame, const InvalDefinition *definition)
+{
+	MemoryContext old;
+	RenameVia	via = {definition, NULL};
+	InvalOldVia *kept;
+
+	if (definition->options[RULE_VIA] == NULL)
+		return;
+	old = MemoryContextSwitchTo(frame->context);
+	kept = palloc0(sizeof(InvalOldVia));
+	kept->carrier = definition->carrier;
+	if (inval_attempt(rename_analyze, &via) == NULL)
+		kept->query = via.query;
+	frame->vias = lappend(frame->vias, kept);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+rename_analyze(void *arg)
+{
+	RenameVia  *via = arg;
+	Relation	relation = relation_open(via->definition->relation, AccessShareLock);
+
+	via->query = inval_via_analyze(via->definition->options[RULE_VIA], relation,
+								   INVAL_LOOKUP_VIA);
+	relation_close(relation, NoLock);
+}
+
+static InvalOldVia *
+rename_find_via(InvalDdlFrame *frame, const InvalDefinition *definition)
+{
+	ListCell   *lc;
+
+	foreach(lc, frame ? frame->vias : NIL)
+	{
+		InvalOldVia *kept = lfirst(lc);
+
+		if (kept->carrier == definition->carrier)
+			return kept;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("what was to be renamed has changed meanwhile"),
+			 errdetail("Inval rule %d names it in its query.", inval_definition_id(definition)),
+			 errhint("Try again.")));
+	return NULL;				/* keep the compiler quiet */
+}
+
+/*
+ * Writes the query of a rule with the names that everything has now.  Returns
+ * whether it reads otherwise than before.
  */
 static bool
-rename_columns(InvalDefinition *definition, const InvalOldRule *old,
-			   const Renaming *renaming)
+rename_via(InvalDdlFrame *frame, InvalDefinition *definition)
+{
+	InvalOldVia *kept = rename_find_via(frame, definition);
+	Relation	relation;
+	char	   *text;
+
+	if (kept->query == NULL)
+		return false;			/* it did not work before */
+	relation = relation_open(definition->relation, AccessShareLock);
+	text = inval_via_deparse(kept->query, relation);
+	relation_close(relation, AccessShareLock);
+	if (strcmp(text, definition->options[RULE_VIA]) == 0)
+		return false;
+	definition->options[RULE_VIA] = text;
+	return true;
+}
+
+/*
+ * Gives columns their new name in the templates and lists of a rule.  Returns
+ * whether that changed anything.
+ */
+static bool
+rename_columns(InvalDefinition *definition, const Renaming *renaming)
 {
 	bool		changed = false;
 
 	/* With via the template names columns of the result, which stay. */
 	if (definition->options[RULE_VIA] == NULL)
 	{
-		changed |= rename_in_template(definition, RULE_KEY,
-									  old ? old->rule.key : NULL, renaming);
-		changed |= rename_in_template(definition, RULE_FIELD,
-									  old ? old->rule.field : NULL, renaming);
+		changed |= rename_in_template(definition, RULE_KEY, renaming);
+		changed |= rename_in_template(definition, RULE_FIELD, renaming);
 	}
 	changed |= rename_in_list(definition, RULE_CHANGES, renaming);
 	return changed;
 }
 
-/*
- * "bound" is the template as it was bound before the command: it knows which
- * tables a path leads to.
- */
 static bool
 rename_in_template(InvalDefinition *definition, InvalRuleOption option,
-				   const InvalBoundTemplate *bound, const Renaming *renaming)
+				   const Renaming *renaming)
 {
 	bool		changed = false;
+	List	   *ties = inval_ties_of(definition);
 	List	   *segments;
 	ListCell   *lc;
 
@@ -133,24 +404,80 @@ rename_in_template(InvalDefinition *definition, InvalRuleOption option,
 	foreach(lc, segments)
 	{
 		InvalSegment *segment = lfirst(lc);
-		const InvalPath *path = bound ?
-			bound->segments[foreach_current_index(lc)].path : NULL;
-		ListCell   *name;
 
-		foreach(name, segment->names)
-		{
-			int			i = foreach_current_index(name);
-			Oid			relid = path ? path->relids[i] : definition->relation;
-
-			if ((i > 0 && path == NULL) || !rename_means(relid, lfirst(name), renaming))
-				continue;
-			lfirst(name) = pstrdup(renaming->new_name);
-			changed = true;
-		}
+		if (segment->kind == INVAL_SEGMENT_COLUMN)
+			changed |= rename_in_path(definition, segment->names, ties, renaming);
 	}
 	if (changed)
 		definition->options[option] = inval_template_write(segments);
 	return changed;
+}
+
+/*
+ * Walks along a path: the foreign keys that it follows are among the rule's ties.
+ */
+static bool
+rename_in_path(InvalDefinition *definition, List *names, List *ties,
+			   const Renaming *renaming)
+{
+	Oid			relid = definition->relation;
+	bool		changed = false;
+	ListCell   *lc;
+
+	foreach(lc, names)
+	{
+		if (list_member_oid(renaming->relids, relid) &&
+			strcmp(lfirst(lc), renaming->old_name) == 0)
+		{
+			lfirst(lc) = pstrdup(renaming->new_name);
+			changed = true;
+		}
+		if (lnext(names, lc) != NULL)
+			relid = rename_next(ties, relid, get_attnum(relid, lfirst(lc)));
+	}
+	return changed;
+}
+
+/*
+ * The table that a column of a path leads to; invalid if the rule is not tied.  As
+ * in key/path.c a foreign key of that column alone goes before others.
+ */
+static Oid
+rename_next(List *ties, Oid relid, AttrNumber column)
+{
+	Oid			next = InvalidOid;
+	bool		alone = false;
+	ListCell   *lc;
+
+	foreach(lc, ties)
+	{
+		const ObjectAddress *tie = lfirst(lc);
+		AttrNumber	columns[INDEX_MAX_KEYS];
+		AttrNumber	referred[INDEX_MAX_KEYS];
+		Oid			operators[INDEX_MAX_KEYS];
+		HeapTuple	tuple;
+		int			count;
+		int			i;
+
+		if (tie->classId != ConstraintRelationId)
+			continue;
+		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(tie->objectId));
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		if (((Form_pg_constraint) GETSTRUCT(tuple))->conrelid == relid &&
+			((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN)
+		{
+			DeconstructFkConstraintRow(tuple, &count, columns, referred, operators,
+									   NULL, NULL, NULL, NULL);
+			for (i = 0; i < count && columns[i] != column; i++)
+				 /* look on */ ;
+			if (i < count && !alone)
+				next = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
+			alone |= i < count && count == 1;
+		}
+		ReleaseSysCache(tuple);
+	}
+	return next;
 }
 
 static bool
@@ -162,11 +489,13 @@ rename_in_list(InvalDefinition *definition, InvalRuleOption option,
 	bool		changed = false;
 	ListCell   *lc;
 
+	if (!list_member_oid(renaming->relids, definition->relation))
+		return false;
 	foreach(lc, names)
 	{
 		const char *name = lfirst(lc);
 
-		if (rename_means(definition->relation, name, renaming))
+		if (strcmp(name, renaming->old_name) == 0)
 		{
 			name = renaming->new_name;
 			changed = true;
@@ -183,67 +512,28 @@ rename_in_list(InvalDefinition *definition, InvalRuleOption option,
 }
 
 /*
- * Whether the column that was renamed is the one that a rule names.  A rename
- * reaches all that belongs to the relation.
+ * Columns are swapped by renames, too: then the rule stays with the retired one.
  */
-static bool
-rename_means(Oid relid, const char *name, const Renaming *renaming)
+static void
+rename_tell(const InvalDefinition *definition)
 {
-	ListCell   *lc;
-
-	if (strcmp(name, renaming->old_name) != 0)
-		return false;
-	foreach(lc, inval_family_ancestors(relid))
-	{
-		if (list_member_oid(renaming->relids, lfirst_oid(lc)))
-			return true;
-	}
-	return false;
-}
-
-static bool
-rename_via(InvalDefinition *definition, const InvalOldRule *old)
-{
-	Relation	relation = relation_open(definition->relation, AccessShareLock);
-	char	   *text = inval_via_deparse(old->via, relation);
-
-	relation_close(relation, AccessShareLock);
-
-	/*
-	 * Where the table is in another schema now, so is the search path of the
-	 * query: it takes the text that names everything in full.
-	 */
-	if (strcmp(text, old->via_text) == 0 &&
-		get_rel_namespace(definition->relation) == old->schema)
-		return false;
-	definition->options[RULE_VIA] = text;
-	return true;
+	ereport(NOTICE,
+			(errmsg("the inval rule of table \"%s\" has the key \"%s\" now",
+					get_rel_name(definition->relation), definition->options[RULE_KEY])));
 }
 
 /*
- * Whether a rule names a column, on its own table or on the way of a path.
+ * The servers that carry the rules of materialized views name them.
  */
-bool
-inval_ddl_names_column(InvalDdlFrame *frame, const InvalDefinition *definition,
-					   Oid relid, const char *column)
+static void
+rename_servers(void)
 {
-	InvalDefinition scratch = *definition;
-	Renaming	renaming = {list_make1_oid(relid), column, column};
-
-	return rename_columns(&scratch, rename_find_old(frame, definition), &renaming);
-}
-
-static InvalOldRule *
-rename_find_old(InvalDdlFrame *frame, const InvalDefinition *definition)
-{
+	InvalCarrierUnread unread = INVAL_CARRIER_SILENT;
 	ListCell   *lc;
 
-	foreach(lc, frame->rules)
+	foreach(lc, inval_carrier_servers(NIL, InvalidOid, &unread))
 	{
-		InvalOldRule *old = lfirst(lc);
-
-		if (old->definition->carrier == definition->carrier)
-			return old;
+		if (!inval_carrier_is_current(lfirst(lc)))
+			inval_carrier_put_server(lfirst(lc));
 	}
-	return NULL;
 }

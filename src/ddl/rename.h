@@ -7,9 +7,8 @@
 
 #include "ddl/frame.h"
 
-extern void inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement);
-extern bool inval_ddl_names_column(InvalDdlFrame *frame,
-								   const InvalDefinition *definition, Oid relid,
-								   const char *column);
+extern void inval_ddl_before_rename(InvalDdlFrame *frame, Node *statement);
+extern void inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement,
+								   List *altered);
 
 #endif							/* INVAL_DDL_RENAME_H */

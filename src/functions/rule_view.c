@@ -182,11 +182,11 @@ view_write(HeapTuple old_row, HeapTuple row, TupleDesc desc)
 				(errcode(ERRCODE_UNIQUE_VIOLATION),
 				 errmsg("rule %d exists already", inval_definition_id(&definition))));
 
-	view_check_unique(&definition);
 	relation = inval_track_open(definition.relation);
 	inval_track_check_relation(relation);
 	view_check_options(&definition);
 	inval_track_check_rule(&definition, relation);
+	view_check_unique(&definition);
 	relation_close(relation, NoLock);
 	if (old_row != NULL)
 		definition.carrier = view_carrier(inval_definition_id(&definition));

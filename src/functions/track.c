@@ -25,6 +25,7 @@
 #include "functions/track.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
+#include "rule/tie.h"
 
 static InvalDefinition *track_find(Oid relid, const InvalDefinition *definition);
 static bool track_is_equipped(Oid relid);
@@ -127,7 +128,7 @@ inval_track_write(InvalDefinition *definition)
 		definition->options[RULE_ID] = existing->options[RULE_ID];
 		definition->carrier = existing->carrier;
 	}
-	rule = inval_carrier_put(definition);
+	rule = inval_tie_put(definition);
 	track_equip(definition->relation);
 	SPI_finish();
 	return rule;

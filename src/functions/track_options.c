@@ -28,6 +28,8 @@
 #include "functions/track.h"
 #include "key/template.h"
 #include "key/variable.h"
+#include "key/via_canonical.h"
+#include "rule/carrier.h"
 #include "rule/rule.h"
 #include "target/targets.h"
 
@@ -44,6 +46,7 @@ static char *options_key(FunctionCallInfo fcinfo, Relation relation);
 static char *options_key_from_columns(const char *columns, Relation relation);
 static void options_set(InvalDefinition *definition, InvalRuleOption option, char *value);
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
+static void options_check_via(InvalDefinition *definition, Relation relation);
 static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_repeat(InvalDefinition *definition);
@@ -156,10 +159,10 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 
 /*
  * Whether a rule can be applied to a relation's rows: compiles it, for the
- * errors.
+ * errors.  Puts the canonical text in place of a query that is not.
  */
 void
-inval_track_check_rule(const InvalDefinition *definition, Relation relation)
+inval_track_check_rule(InvalDefinition *definition, Relation relation)
 {
 	const char *field = inval_definition_get(definition, RULE_FIELD);
 	MemoryContext context;
@@ -167,16 +170,39 @@ inval_track_check_rule(const InvalDefinition *definition, Relation relation)
 
 	options_check_length(definition, RULE_KEY);
 	options_check_length(definition, RULE_FIELD);
-	options_check_length(definition, RULE_VIA);
+	options_check_via(definition, relation);
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
 									ALLOCSET_SMALL_SIZES);
 	inval_rule_compile(&rule, definition, relation, relation, context);
 	MemoryContextDelete(context);
 	if (definition->options[RULE_VIA] != NULL)
-		inval_via_check_rights(definition->options[RULE_VIA], relation);
+		inval_via_check_plan(definition->options[RULE_VIA], relation);
 	options_check_variables(inval_definition_get(definition, RULE_KEY), "key");
 	if (field != NULL)
 		options_check_variables(field, "field");
+}
+
+/*
+ * A query that one of the relation's rules has already is canonical, and must
+ * not be understood anew, with the schema's objects in its search path.
+ */
+static void
+options_check_via(InvalDefinition *definition, Relation relation)
+{
+	const char *via = definition->options[RULE_VIA];
+	ListCell   *lc;
+
+	if (via == NULL)
+		return;
+	foreach(lc, inval_carriers_of(relation))
+	{
+		const InvalDefinition *other = lfirst(lc);
+
+		if (other->options[RULE_VIA] != NULL && strcmp(other->options[RULE_VIA], via) == 0)
+			return;
+	}
+	options_check_length(definition, RULE_VIA);
+	definition->options[RULE_VIA] = inval_via_canonical(via, relation);
 }
 
 static void

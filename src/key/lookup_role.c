@@ -30,7 +30,8 @@ static const struct
 	{"row_security", "off"},	/* an error instead of rows that are left out */
 };
 
-static void role_pin_settings(Oid relid);
+static void role_pin_settings(void);
+static void role_search_schema_of(Oid relid);
 static void role_set(const char *name, const char *value);
 
 /*
@@ -69,7 +70,6 @@ inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
 	{
 		SetUserIdAndSecContext(owner, role->security | SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_RESTRICTED_OPERATION | SECURITY_NOFORCE_RLS);
-		role_set("search_path", "pg_catalog, pg_temp");
 	}
 	else
 	{
@@ -77,8 +77,12 @@ inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
 		SetUserIdAndSecContext(owner, (role->security & ~SECURITY_NOFORCE_RLS) |
 							   SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_RESTRICTED_OPERATION);
-		role_pin_settings(relid);
+		role_pin_settings();
 	}
+	if (mode == INVAL_LOOKUP_WRITTEN)
+		role_search_schema_of(relid);
+	else
+		role_set("search_path", "pg_catalog, pg_temp");
 
 	/* Parse analysis may run functions, and in an apply worker there is none. */
 	role->pushed = !ActiveSnapshotSet();
@@ -99,16 +103,21 @@ inval_role_leave(const InvalRole *role)
 }
 
 static void
-role_pin_settings(Oid relid)
+role_pin_settings(void)
 {
-	char	   *schema = get_namespace_name(get_rel_namespace(relid));
-	char	   *path = psprintf("%s, pg_temp", quote_identifier(schema));
 	Size		i;
 
 	inval_value_pin_settings();
 	for (i = 0; i < lengthof(pinned_settings); i++)
 		role_set(pinned_settings[i].name, pinned_settings[i].value);
-	role_set("search_path", path);
+}
+
+static void
+role_search_schema_of(Oid relid)
+{
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+
+	role_set("search_path", psprintf("%s, pg_temp", quote_identifier(schema)));
 }
 
 static void

@@ -18,9 +18,15 @@ typedef enum InvalLookupMode
 	/*
 	 * As the owner of the tracked table, in a security-restricted context,
 	 * with the settings pinned of which the meaning of a query or the text of
-	 * a value depends; search_path is the tracked table's schema.
+	 * a value depends.  The query must be qualified throughout.
 	 */
-	INVAL_LOOKUP_VIA
+	INVAL_LOOKUP_VIA,
+
+	/*
+	 * The same for a query as its author has written it, which is only to be
+	 * understood and never run: search_path is the tracked table's schema.
+	 */
+	INVAL_LOOKUP_WRITTEN
 } InvalLookupMode;
 
 /* Who and what we were before inval_role_enter */

@@ -12,7 +12,7 @@
 
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/partition.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -25,6 +25,7 @@
 #include "utils/syscache.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "key/path.h"
 #include "key/template.h"
 
@@ -37,10 +38,12 @@ typedef struct InvalPathStep
 
 static Relation path_bind_step(InvalPath *path, int i, List *names, Relation table,
 							   ForeignKeyCacheInfo **key);
+static void path_need_key(InvalPath *path, const ForeignKeyCacheInfo *key);
+static void path_need(InvalPath *path, Oid class, Oid object, int32 column);
 static AttrNumber path_column(Relation table, const char *name, List *names);
 static ForeignKeyCacheInfo *path_key(Relation table, AttrNumber attnum, List *names);
 static List *path_keys_with(Relation table, AttrNumber attnum);
-static bool path_key_is_derived(ForeignKeyCacheInfo *key, List *keys);
+static bool path_key_is_derived(ForeignKeyCacheInfo *key);
 static bool path_keys_differ(ForeignKeyCacheInfo *a, ForeignKeyCacheInfo *b);
 static void path_check_key(ForeignKeyCacheInfo *key);
 static InvalLookup *path_lookup(ForeignKeyCacheInfo *key, int nresults,
@@ -88,7 +91,10 @@ inval_path_bind(List *names, Relation tracked, Relation relation, MemoryContext 
 		step->lookup = path_lookup(keys[i], last ? 1 : keys[i + 1]->nkeys,
 								   last ? &path->attnums[nsteps] : keys[i + 1]->conkey,
 								   cxt);
+		path_need_key(path, keys[i]);
 	}
+	path_need(path, RelationRelationId, path->relids[nsteps], path->attnums[nsteps]);
+	inval_path_check_rights(path, tracked->rd_rel->relowner);
 	return path;
 }
 
@@ -113,7 +119,6 @@ path_bind_step(InvalPath *path, int i, List *names, Relation table,
 		parent = table_open(key[i]->confrelid, AccessShareLock);
 		old = MemoryContextSwitchTo(cxt);
 		path->relations = list_append_unique_oid(path->relations, key[i]->confrelid);
-		path->constraints = lappend_oid(path->constraints, key[i]->conoid);
 		MemoryContextSwitchTo(old);
 	}
 	else
@@ -127,6 +132,30 @@ path_bind_step(InvalPath *path, int i, List *names, Relation table,
 	if (i > 0)
 		table_close(table, NoLock);
 	return parent;
+}
+
+static void
+path_need_key(InvalPath *path, const ForeignKeyCacheInfo *key)
+{
+	int			k;
+
+	path_need(path, ConstraintRelationId, key->conoid, 0);
+	for (k = 0; k < key->nkeys; k++)
+	{
+		path_need(path, RelationRelationId, key->conrelid, key->conkey[k]);
+		path_need(path, RelationRelationId, key->confrelid, key->confkey[k]);
+	}
+}
+
+static void
+path_need(InvalPath *path, Oid class, Oid object, int32 column)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetMemoryChunkContext(path));
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSubSet(*address, class, object, column);
+	path->needs = lappend(path->needs, address);
+	MemoryContextSwitchTo(old);
 }
 
 static AttrNumber
@@ -222,31 +251,34 @@ path_keys_with(Relation table, AttrNumber attnum)
 
 		for (k = 0; k < key->nkeys && key->conkey[k] != attnum; k++)
 			 /* look on */ ;
-		if (k < key->nkeys && !path_key_is_derived(key, all))
+		if (k < key->nkeys && !path_key_is_derived(key))
 			keys = lappend(keys, key);
 	}
 	return keys;
 }
 
+/*
+ * Such a key belongs to one of the same table.  (That of a partition, to one of
+ * the table that this is a partition of.)
+ */
 static bool
-path_key_is_derived(ForeignKeyCacheInfo *key, List *keys)
+path_key_is_derived(ForeignKeyCacheInfo *key)
 {
-	List	   *ancestors;
-	ListCell   *lc;
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(key->conoid));
+	HeapTuple	parent;
+	bool		derived = false;
 
-	if (!get_rel_relispartition(key->confrelid))
-		return false;
-	ancestors = get_partition_ancestors(key->confrelid);
-	foreach(lc, keys)
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for constraint %u", key->conoid);
+	parent = SearchSysCache1(CONSTROID,
+							 ObjectIdGetDatum(((Form_pg_constraint) GETSTRUCT(tuple))->conparentid));
+	if (HeapTupleIsValid(parent))
 	{
-		ForeignKeyCacheInfo *other = lfirst(lc);
-
-		if (other->nkeys == key->nkeys &&
-			memcmp(other->conkey, key->conkey, key->nkeys * sizeof(AttrNumber)) == 0 &&
-			list_member_oid(ancestors, other->confrelid))
-			return true;
+		derived = ((Form_pg_constraint) GETSTRUCT(parent))->conrelid == key->conrelid;
+		ReleaseSysCache(parent);
 	}
-	return false;
+	ReleaseSysCache(tuple);
+	return derived;
 }
 
 /*
@@ -405,14 +437,37 @@ inval_path_may_miss(const InvalPath *path)
 	ListCell   *lc;
 	bool		valid = true;
 
-	foreach(lc, path->constraints)
+	foreach(lc, path->needs)
 	{
-		HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(lfirst_oid(lc)));
+		const ObjectAddress *need = lfirst(lc);
+		HeapTuple	tuple;
 
+		if (need->classId != ConstraintRelationId)
+			continue;
+		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(need->objectId));
 		if (!HeapTupleIsValid(tuple))
 			return true;
 		valid &= ((Form_pg_constraint) GETSTRUCT(tuple))->convalidated;
 		ReleaseSysCache(tuple);
 	}
 	return !valid;
+}
+
+/*
+ * An error for a role that may not read all columns that the path does in other
+ * tables, in all rows.  Foreign keys need less: to refer to a table is not to
+ * read it.
+ */
+void
+inval_path_check_rights(const InvalPath *path, Oid role)
+{
+	ListCell   *lc;
+
+	foreach(lc, path->needs)
+	{
+		const ObjectAddress *need = lfirst(lc);
+
+		if (need->classId == RelationRelationId && need->objectId != path->relids[0])
+			inval_rights_check_read(need->objectId, (AttrNumber) need->objectSubId, role);
+	}
 }

@@ -32,7 +32,8 @@ typedef struct InvalPath
 	List	   *relations;		/* OIDs of the tables on the way, without the
 								 * tracked one: whenever the relation cache
 								 * forgets one of them, bind again */
-	List	   *constraints;	/* OIDs of the foreign keys on the way */
+	List	   *needs;			/* ObjectAddress *: the foreign keys on the way,
+								 * and all columns that are read or compared */
 
 	/*
 	 * The column that each name stands for: names[i] is column attnums[i] of
@@ -53,5 +54,6 @@ extern InvalPathResult inval_path_value(InvalPath *path, TupleTableSlot *row,
 extern int	inval_path_inputs(const InvalPath *path, const AttrNumber **attnums);
 extern bool inval_path_is_touched(InvalPath *path);
 extern bool inval_path_may_miss(const InvalPath *path);
+extern void inval_path_check_rights(const InvalPath *path, Oid role);
 
 #endif							/* INVAL_PATH_H */

@@ -19,6 +19,8 @@
 #include "base/catalog.h"
 #include "key/lookup_role.h"
 #include "key/via.h"
+#include "key/via_canonical.h"
+#include "key/via_rights.h"
 
 /* What the server calls a column that has no name */
 #define VIA_UNNAMED		"?column?"
@@ -34,10 +36,15 @@ InvalVia *
 inval_via_bind(const char *query, Relation tracked, Relation relation,
 			   MemoryContext cxt)
 {
-	InvalViaQuery *analyzed = inval_via_analyze(query, tracked);
+	InvalViaQuery *analyzed = inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA);
 	InvalVia   *via = MemoryContextAllocZero(cxt, sizeof(InvalVia));
+	MemoryContext old;
 	int			i;
 
+	inval_via_query_check_rights(analyzed, tracked, tracked->rd_rel->relowner);
+	old = MemoryContextSwitchTo(cxt);
+	via->objects = inval_via_objects(analyzed->query);
+	MemoryContextSwitchTo(old);
 	via->nparams = analyzed->nparams;
 	via->attnums = MemoryContextAlloc(cxt, Max(via->nparams, 1) * sizeof(AttrNumber));
 	for (i = 0; i < via->nparams; i++)
@@ -50,13 +57,23 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 }
 
 /*
- * Makes sure that the table's owner may run a query at all.  EXPLAIN looks at
- * rights as execution does, and runs nothing.
+ * An error for a role that may not read all that a query reads, in all rows.
+ * Where it reads a view, that is asked for the view's owner.
  */
 void
-inval_via_check_rights(const char *query, Relation tracked)
+inval_via_check_rights(const char *query, Relation tracked, Oid role)
 {
-	InvalViaQuery *analyzed = inval_via_analyze(query, tracked);
+	inval_via_query_check_rights(inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA),
+								 tracked, role);
+}
+
+/*
+ * Makes sure that a query can be planned.  EXPLAIN runs nothing.
+ */
+void
+inval_via_check_plan(const char *query, Relation tracked)
+{
+	InvalViaQuery *analyzed = inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA);
 	Datum	   *values = palloc0(Max(analyzed->nparams, 1) * sizeof(Datum));
 	char	   *nulls = palloc(analyzed->nparams + 1);
 	InvalRole	role;

@@ -37,6 +37,7 @@ typedef struct ViaScan
 	core_yy_extra_type extra;
 } ViaScan;
 
+static bool via_make_explicit(Node *node, void *context);
 static List *via_parameterize(InvalViaQuery *query, const char *text, Relation tracked);
 static AttrNumber via_placeholder_column(InvalSegment *segment, Relation tracked);
 static int	via_placeholder_param(InvalViaQuery *query, AttrNumber attnum,
@@ -55,7 +56,7 @@ static void via_scan_end(ViaScan *scan);
  * current memory context.
  */
 InvalViaQuery *
-inval_via_analyze(const char *query, Relation tracked)
+inval_via_analyze(const char *query, Relation tracked, InvalLookupMode mode)
 {
 	InvalViaQuery *result = palloc0(sizeof(InvalViaQuery));
 	List	   *offsets = via_parameterize(result, query, tracked);
@@ -67,7 +68,7 @@ inval_via_analyze(const char *query, Relation tracked)
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	inval_role_enter(&role, INVAL_LOOKUP_VIA, RelationGetRelid(tracked));
+	inval_role_enter(&role, mode, RelationGetRelid(tracked));
 	via_check_params(result, offsets);
 	result->query = parse_analyze_fixedparams(via_parse(result->text), result->text,
 											  result->types, result->nparams, NULL);
@@ -265,27 +266,28 @@ via_error_context(void *arg)
  * The text of an analysed query, with the names that everything in it has now,
  * qualified, and with placeholders.  In the current memory context.
  *
- * To follow a change of names, compare the text from before it with the one
- * from after it, both made from the same analysed query: they differ if and
- * only if something in the query was renamed.
+ * Casts are written out, those too that were not in the query: what they lead
+ * to must stay the best match when something else is created that would fit.
  */
 char *
 inval_via_deparse(InvalViaQuery *query, Relation tracked)
 {
 	int			nest_level = NewGUCNestLevel();
+	Query	   *copy = copyObject(query->query);
 	const char *place = NULL;
 	StringInfoData result;
 	ViaScan		scan;
 	char	   *text;
 	int			offset;
 
+	(void) query_tree_walker(copy, via_make_explicit, NULL, 0);
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("quote_all_identifiers", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
-	/* Deparsing scribbles on its input. */
-	text = pg_get_querydef(copyObject(query->query), false);
+	text = pg_get_querydef(copy, false);
+	text += strspn(text, " ");
 	AtEOXact_GUC(false, nest_level);
 
 	initStringInfo(&result);
@@ -308,6 +310,43 @@ inval_via_deparse(InvalViaQuery *query, Relation tracked)
 	via_scan_end(&scan);
 	appendStringInfoString(&result, inval_template_quote(place));
 	return result.data;
+}
+
+static bool
+via_make_explicit(Node *node, void *context)
+{
+	CoercionForm *form = NULL;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_Query:
+			return query_tree_walker((Query *) node, via_make_explicit, context, 0);
+		case T_FuncExpr:
+			form = &((FuncExpr *) node)->funcformat;
+			break;
+		case T_RelabelType:
+			form = &((RelabelType *) node)->relabelformat;
+			break;
+		case T_CoerceViaIO:
+			form = &((CoerceViaIO *) node)->coerceformat;
+			break;
+		case T_ArrayCoerceExpr:
+			form = &((ArrayCoerceExpr *) node)->coerceformat;
+			break;
+		case T_ConvertRowtypeExpr:
+			form = &((ConvertRowtypeExpr *) node)->convertformat;
+			break;
+		case T_CoerceToDomain:
+			form = &((CoerceToDomain *) node)->coercionformat;
+			break;
+		default:
+			break;
+	}
+	if (form != NULL && *form == COERCE_IMPLICIT_CAST)
+		*form = COERCE_EXPLICIT_CAST;
+	return expression_tree_walker(node, via_make_explicit, context);
 }
 
 static void

@@ -8,6 +8,8 @@
 #include "nodes/parsenodes.h"
 #include "utils/rel.h"
 
+#include "key/lookup_role.h"
+
 /* A via query as parse analysis has understood it */
 typedef struct InvalViaQuery
 {
@@ -18,9 +20,12 @@ typedef struct InvalViaQuery
 	Query	   *query;
 } InvalViaQuery;
 
-extern InvalViaQuery *inval_via_analyze(const char *query, Relation tracked);
-
-/* For following DDL */
+/*
+ * "mode" is INVAL_LOOKUP_VIA for a text that inval_via_canonical has given, and
+ * INVAL_LOOKUP_WRITTEN for one of the user's.
+ */
+extern InvalViaQuery *inval_via_analyze(const char *query, Relation tracked,
+										InvalLookupMode mode);
 extern char *inval_via_deparse(InvalViaQuery *query, Relation tracked);
 
 #endif							/* INVAL_VIA_QUERY_H */

@@ -22,14 +22,17 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_depend.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -39,8 +42,6 @@
 #include "rule/carrier_server.h"
 #include "store/store.h"
 
-static bool dropping = false;	/* our own DROP TRIGGER is running */
-
 static List *carriers_list(Relation relation, InvalCarrierUnread unread);
 static List *carrier_from_trigger(List *list, Oid relation, Oid trigger, int nargs,
 								  char **args, InvalCarrierUnread *unread);
@@ -49,6 +50,8 @@ static List *carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc,
 static InvalDefinition *carrier_read_trigger(Oid trigger, InvalCarrierUnread unread);
 static int	carrier_compare(const ListCell *a, const ListCell *b);
 static int32 carrier_new_id(Oid relation);
+static void carrier_update(Relation triggers, HeapTuple tuple,
+						   const InvalDefinition *definition);
 static char *carrier_trigger_name(const InvalDefinition *definition);
 static void carrier_put_trigger(InvalDefinition *definition);
 
@@ -201,13 +204,27 @@ inval_carrier_find(int32 id)
 }
 
 /*
- * The rule that a trigger carries; NULL if it carries none, or none that can be
- * read.
+ * The rule that a trigger or a foreign server carries; NULL if it carries none, or
+ * none that can be read.
  */
 InvalDefinition *
-inval_carrier_of_trigger(Oid trigger)
+inval_carrier_read(Oid class, Oid carrier)
 {
-	return carrier_read_trigger(trigger, INVAL_CARRIER_SILENT);
+	InvalCarrierUnread unread = INVAL_CARRIER_SILENT;
+	ListCell   *lc;
+
+	if (class == TriggerRelationId)
+		return carrier_read_trigger(carrier, INVAL_CARRIER_SILENT);
+	if (class != ForeignServerRelationId)
+		return NULL;
+	foreach(lc, inval_carrier_servers(NIL, InvalidOid, &unread))
+	{
+		InvalDefinition *definition = lfirst(lc);
+
+		if (definition->carrier == carrier)
+			return definition;
+	}
+	return NULL;
 }
 
 static InvalDefinition *
@@ -277,6 +294,68 @@ inval_carrier_put(InvalDefinition *definition)
 }
 
 /*
+ * Writes other texts into the carrier of a rule, which keeps its ties.  Takes no
+ * lock on the relation, whose writers have to do with somebody else's rename by
+ * the rule alone.
+ */
+void
+inval_carrier_rewrite(InvalDefinition *definition)
+{
+	Relation	triggers;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
+	{
+		inval_carrier_put_server(definition);
+		return;
+	}
+	triggers = table_open(TriggerRelationId, RowExclusiveLock);
+	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(definition->carrier));
+	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
+	tuple = systable_getnext(scan);
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "could not find tuple for trigger %u", definition->carrier);
+	carrier_update(triggers, tuple, definition);
+	systable_endscan(scan);
+	table_close(triggers, RowExclusiveLock);
+	CacheInvalidateRelcacheByRelid(definition->relation);
+	CommandCounterIncrement();
+}
+
+static void
+carrier_update(Relation triggers, HeapTuple tuple, const InvalDefinition *definition)
+{
+	Datum		values[Natts_pg_trigger] = {0};
+	bool		nulls[Natts_pg_trigger] = {0};
+	bool		replaces[Natts_pg_trigger] = {0};
+	StringInfoData arguments;
+	int16		nargs = 0;
+	int			i;
+
+	/* Each is ended by a zero, as CREATE TRIGGER writes them. */
+	initStringInfo(&arguments);
+	for (i = 0; i < RULE_OPTIONS; i++)
+	{
+		if (definition->options[i] == NULL)
+			continue;
+		appendBinaryStringInfo(&arguments, inval_definition_name(i),
+							   (int) strlen(inval_definition_name(i)) + 1);
+		appendBinaryStringInfo(&arguments, definition->options[i],
+							   (int) strlen(definition->options[i]) + 1);
+		nargs += 2;
+	}
+	values[Anum_pg_trigger_tgnargs - 1] = Int16GetDatum(nargs);
+	values[Anum_pg_trigger_tgargs - 1] =
+		PointerGetDatum(cstring_to_text_with_len(arguments.data, arguments.len));
+	replaces[Anum_pg_trigger_tgnargs - 1] = replaces[Anum_pg_trigger_tgargs - 1] = true;
+	tuple = heap_modify_tuple(tuple, RelationGetDescr(triggers), values, nulls, replaces);
+	CatalogTupleUpdate(triggers, &tuple->t_self, tuple);
+}
+
+/*
  * Drops a rule.  Needs a connection to SPI.  Holds an AccessExclusiveLock on
  * the table from then on, as DROP TRIGGER does.
  */
@@ -288,28 +367,9 @@ inval_carrier_drop(const InvalDefinition *definition)
 		inval_store_remove(INVAL_STORE_RULE, definition->options[RULE_ID]);
 		return;
 	}
-	dropping = true;
-	PG_TRY();
-	{
-		inval_catalog_run(psprintf("DROP TRIGGER %s ON %s",
-								   quote_identifier(carrier_trigger_name(definition)),
-								   inval_catalog_relation_name(definition->relation)));
-	}
-	PG_FINALLY();
-	{
-		dropping = false;
-	}
-	PG_END_TRY();
-}
-
-/*
- * Whether a carrier that is being dropped just now is dropped by us: because
- * the rule is no longer wanted, not because its table goes.
- */
-bool
-inval_carrier_is_dropping(void)
-{
-	return dropping;
+	inval_catalog_run(psprintf("DROP TRIGGER %s ON %s",
+							   quote_identifier(carrier_trigger_name(definition)),
+							   inval_catalog_relation_name(definition->relation)));
 }
 
 static List *

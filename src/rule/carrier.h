@@ -15,10 +15,10 @@ extern List *inval_carriers_readable(Relation relation);
 extern List *inval_carriers_usable(Relation relation);
 extern List *inval_carriers_all(void);
 extern InvalDefinition *inval_carrier_find(int32 id);
-extern InvalDefinition *inval_carrier_of_trigger(Oid trigger);
+extern InvalDefinition *inval_carrier_read(Oid class, Oid carrier);
 extern void inval_carrier_renumber(Oid trigger);
 extern int32 inval_carrier_put(InvalDefinition *definition);
+extern void inval_carrier_rewrite(InvalDefinition *definition);
 extern void inval_carrier_drop(const InvalDefinition *definition);
-extern bool inval_carrier_is_dropping(void);
 
 #endif							/* INVAL_CARRIER_H */

@@ -33,6 +33,7 @@ typedef struct InvalDefinition
 {
 	Oid			relation;		/* the tracked one */
 	Oid			carrier;		/* trigger, or server of a materialized view's */
+	char	   *table;			/* its name, of a rule that goes; else NULL */
 	char	   *options[RULE_OPTIONS];	/* as text, NULL: not given */
 } InvalDefinition;
 

@@ -27,6 +27,7 @@
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/rule.h"
+#include "rule/ties.h"
 #include "target/targets.h"
 
 static HTAB *relation_rules = NULL;
@@ -310,6 +311,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	if (via != NULL)
 	{
 		rule->via = inval_via_bind(via, tracked, relation, context);
+		inval_ties_check(definition, rule->via->objects);
 		source.via = rule->via;
 	}
 	rule->key = inval_render_bind(inval_template_parse(inval_definition_get(definition, RULE_KEY), "key"),

@@ -1,0 +1,90 @@
+/*
+ * via_rights.c
+ *		Whether a role may read what a via query reads.
+ *
+ * The query is rewritten as it would be to run it, so that views are looked
+ * into with the rights of their owners, and each of its levels is checked as
+ * the executor would do it.  In addition no row security may apply: what a query
+ * finds must not depend on who happens to write, or on a setting of his.
+ */
+#include "postgres.h"
+
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_relation.h"
+#include "rewrite/rewriteHandler.h"
+
+#include "base/rights.h"
+#include "key/via_rights.h"
+
+static bool rights_check(Node *node, void *context);
+static Oid	rights_check_as(const Query *query, RangeTblEntry *entry);
+
+/*
+ * An error if the role may not run the query on all rows.
+ */
+void
+inval_via_query_check_rights(const InvalViaQuery *query, Relation tracked, Oid role)
+{
+	InvalRole	scope;
+	Oid			user;
+	int			security;
+	ListCell   *lc;
+
+	inval_role_enter(&scope, INVAL_LOOKUP_VIA, RelationGetRelid(tracked));
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(role, security);
+	foreach(lc, QueryRewrite(copyObject(query->query)))
+	{
+		(void) rights_check(lfirst(lc), &role);
+	}
+	SetUserIdAndSecContext(user, security);
+	inval_role_leave(&scope);
+}
+
+static bool
+rights_check(Node *node, void *context)
+{
+	Query	   *query = (Query *) node;
+	Oid		   *role = context;
+	ListCell   *lc;
+
+	if (node == NULL)
+		return false;
+	if (!IsA(node, Query))
+		return expression_tree_walker(node, rights_check, context);
+
+#if PG_VERSION_NUM >= 160000
+	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
+#else
+	(void) ExecCheckRTPerms(query->rtable, true);
+#endif
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *entry = lfirst(lc);
+		Oid			as;
+
+		if (entry->rtekind != RTE_RELATION || entry->relkind == RELKIND_VIEW)
+			continue;
+		as = rights_check_as(query, entry);
+		inval_rights_check_all_rows(entry->relid, OidIsValid(as) ? as : *role);
+	}
+	return query_tree_walker(query, rights_check, context, 0);
+}
+
+/*
+ * Whose rights count for a relation in a query; invalid for who runs it.
+ */
+static Oid
+rights_check_as(const Query *query, RangeTblEntry *entry)
+{
+#if PG_VERSION_NUM >= 160000
+	return entry->perminfoindex == 0 ? InvalidOid :
+		getRTEPermissionInfo(query->rteperminfos, entry)->checkAsUser;
+#else
+	(void) query;
+	return entry->checkAsUser;
+#endif
+}

@@ -1,0 +1,125 @@
+/*
+ * tie.c
+ *		Ties rules to what they need.
+ *
+ * What a rule needs is known when it has been compiled for its own relation.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "base/attempt.h"
+#include "rule/carrier.h"
+#include "rule/rule.h"
+#include "rule/tie.h"
+#include "rule/ties.h"
+
+static List *tie_template(List *needs, const InvalBoundTemplate *template,
+						  const InvalRule *rule, Oid relid);
+static List *tie_column(List *needs, Oid relid, AttrNumber column);
+static void tie_one(void *arg);
+
+/*
+ * Writes a rule down (see inval_carrier_put), tied to what it needs.
+ */
+int32
+inval_tie_put(InvalDefinition *definition)
+{
+	int32		id = inval_carrier_put(definition);
+
+	inval_tie(definition);
+	return id;
+}
+
+/*
+ * Ties the carrier of a rule to what the rule needs.  An error if the rule
+ * cannot be applied.
+ */
+void
+inval_tie(const InvalDefinition *definition)
+{
+	InvalDefinition untied = *definition;
+	Relation	relation = relation_open(definition->relation, AccessShareLock);
+	const char *via = definition->options[RULE_VIA];
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "inval tie",
+												  ALLOCSET_SMALL_SIZES);
+	List	   *needs = NIL;
+	InvalRule	rule;
+	int			i;
+
+	/* What it was tied to does not count. */
+	untied.carrier = InvalidOid;
+	inval_rule_compile(&rule, &untied, relation, relation, context);
+	needs = tie_template(needs, rule.key, &rule, definition->relation);
+	needs = tie_template(needs, rule.field, &rule, definition->relation);
+	for (i = 0; i < rule.nchanges; i++)
+		needs = tie_column(needs, definition->relation, rule.changes[i]);
+	for (i = 0; rule.via != NULL && i < rule.via->nparams; i++)
+		needs = tie_column(needs, definition->relation, rule.via->attnums[i]);
+	inval_ties_record(definition, needs,
+					  via ? inval_via_analyze(via, relation, INVAL_LOOKUP_VIA)->query : NULL);
+	MemoryContextDelete(context);
+	relation_close(relation, NoLock);
+}
+
+/*
+ * The same, but returns the error of a rule that cannot be applied, which stays
+ * as it is; NULL if it is tied.
+ */
+ErrorData *
+inval_tie_attempt(const InvalDefinition *definition)
+{
+	return inval_attempt(tie_one, unconstify(InvalDefinition *, definition));
+}
+
+static void
+tie_one(void *arg)
+{
+	inval_tie(arg);
+}
+
+/*
+ * Ties all rules that are not: pg_upgrade restores no such dependencies and runs
+ * no event trigger that would, and a dump may have made what a rule needs after
+ * it.  Those that cannot be applied stay as they are.
+ */
+void
+inval_tie_adopt(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_carriers_all())
+	{
+		if (!inval_ties_exist(lfirst(lc)))
+			(void) inval_tie_attempt(lfirst(lc));
+	}
+}
+
+static List *
+tie_template(List *needs, const InvalBoundTemplate *template, const InvalRule *rule, Oid relid)
+{
+	int			i;
+
+	for (i = 0; template != NULL && i < template->nsegments; i++)
+	{
+		const InvalBoundSegment *segment = &template->segments[i];
+
+		if (segment->path != NULL)
+			needs = list_concat(needs, list_copy(segment->path->needs));
+		else if (rule->via == NULL && segment->attnum != 0)
+			needs = tie_column(needs, relid, segment->attnum);
+	}
+	return needs;
+}
+
+static List *
+tie_column(List *needs, Oid relid, AttrNumber column)
+{
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSubSet(*address, RelationRelationId, relid, column);
+	return lappend(needs, address);
+}
