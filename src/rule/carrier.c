@@ -28,6 +28,7 @@
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -37,6 +38,7 @@
 #include "rule/carrier.h"
 #include "rule/carrier_check.h"
 #include "rule/carrier_server.h"
+#include "rule/trigger.h"
 #include "store/store.h"
 
 static bool dropping = false;	/* our own DROP TRIGGER is running */
@@ -49,7 +51,6 @@ static List *carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc,
 static InvalDefinition *carrier_read_trigger(Oid trigger, InvalCarrierUnread unread);
 static int	carrier_compare(const ListCell *a, const ListCell *b);
 static int32 carrier_new_id(Oid relation);
-static char *carrier_trigger_name(const InvalDefinition *definition);
 static void carrier_put_trigger(InvalDefinition *definition);
 
 PG_FUNCTION_INFO_V1(inval_rule_carrier);
@@ -282,9 +283,7 @@ inval_carrier_drop(const InvalDefinition *definition)
 	dropping = true;
 	PG_TRY();
 	{
-		inval_catalog_run(psprintf("DROP TRIGGER %s ON %s",
-								   quote_identifier(carrier_trigger_name(definition)),
-								   inval_catalog_relation_name(definition->relation)));
+		inval_trigger_drop(definition->relation, definition->carrier);
 	}
 	PG_FINALLY();
 	{
@@ -375,42 +374,32 @@ carrier_new_id(Oid relation)
 	}
 }
 
-/*
- * The name of the trigger that carries a rule, or will.
- */
-static char *
-carrier_trigger_name(const InvalDefinition *definition)
-{
-	char	   *name;
-
-	if (!OidIsValid(definition->carrier))
-		return psprintf(INVAL_CARRIER_PREFIX "%s", definition->options[RULE_ID]);
-	name = inval_carrier_name(definition->carrier);
-	if (name == NULL)
-		elog(ERROR, "cache lookup failed for trigger %u", definition->carrier);
-	return name;
-}
-
 static void
 carrier_put_trigger(InvalDefinition *definition)
 {
 	Oid			relid = definition->relation;
-	char	   *name = carrier_trigger_name(definition);
-	StringInfoData arguments;
+	int16		type = TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_BEFORE |
+		(get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ?
+		 TRIGGER_TYPE_DELETE : TRIGGER_TYPE_TRUNCATE);
+	List	   *arguments = NIL;
 	int			i;
 
-	initStringInfo(&arguments);
 	for (i = 0; i < RULE_OPTIONS; i++)
 		if (definition->options[i] != NULL)
-			appendStringInfo(&arguments, "%s%s, %s", arguments.len > 0 ? ", " : "",
-							 quote_literal_cstr(inval_definition_name(i)),
-							 quote_literal_cstr(definition->options[i]));
-	inval_catalog_run(psprintf("CREATE OR REPLACE TRIGGER %s BEFORE %s ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s(%s)",
-							   quote_identifier(name),
-							   get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ?
-							   "DELETE" : "TRUNCATE",
-							   inval_catalog_relation_name(relid),
-							   inval_catalog_name("inval_rule_carrier"), arguments.data));
-	definition->carrier = get_trigger_oid(relid, name, false);
-	inval_catalog_depend_on_extension(TriggerRelationId, definition->carrier);
+		{
+			arguments = lappend(arguments, (char *) inval_definition_name(i));
+			arguments = lappend(arguments, definition->options[i]);
+		}
+	if (OidIsValid(definition->carrier))
+	{
+		LockRelationOid(relid, ShareRowExclusiveLock);
+		inval_trigger_set_arguments(definition->carrier, arguments);
+	}
+	else
+		definition->carrier =
+			inval_trigger_create(relid,
+								 psprintf(INVAL_CARRIER_PREFIX "%s",
+										  definition->options[RULE_ID]),
+								 type, inval_catalog(false)->carrier_function, arguments,
+								 TRIGGER_FIRES_ON_ORIGIN);
 }
