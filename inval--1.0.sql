@@ -186,7 +186,14 @@ CREATE FOREIGN DATA WRAPPER inval
 	NO HANDLER VALIDATOR @extschema@.inval_store_validator;
 REVOKE ALL ON FOREIGN DATA WRAPPER inval FROM PUBLIC;
 COMMENT ON FOREIGN DATA WRAPPER inval IS
-	'Keeps settings of inval as servers: write to them through inval_set_var, inval_guard and inval_track';
+	'Keeps settings of inval as servers: write to them through inval_set_var, inval_guard, inval_track and inval_add_target';
+
+-- USAGE on a target is the right to have its keys invalidated.  As with the
+-- schema public of old, everybody has that on the default, unless it is revoked.
+CREATE SERVER inval_target_default TYPE 'target' FOREIGN DATA WRAPPER inval;
+GRANT USAGE ON FOREIGN SERVER inval_target_default TO PUBLIC;
+COMMENT ON SERVER inval_target_default IS
+	'The target default: USAGE on it is the right to have its keys invalidated; inval.redis_url says where it is';
 
 CREATE FUNCTION inval_set_var(name text, VARIADIC "values" text[]) RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
