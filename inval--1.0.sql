@@ -15,10 +15,11 @@ REVOKE ALL ON FUNCTION inval_rule_carrier() FROM PUBLIC;
 COMMENT ON FUNCTION inval_rule_carrier() IS
 	'Function of the triggers that carry rules, as their arguments; does nothing';
 
+-- Its place is not in dumps, which would take a right to read and another to
+-- write it: a number that a restored rule has is passed by.
 CREATE SEQUENCE inval_rule_id_seq AS integer;
 REVOKE ALL ON SEQUENCE inval_rule_id_seq FROM PUBLIC;
 COMMENT ON SEQUENCE inval_rule_id_seq IS 'Numbers of rules';
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.inval_rule_id_seq', '');
 
 CREATE FUNCTION inval_rule_rows(
 	OUT id integer, OUT relation regclass, OUT key text, OUT field text,

@@ -352,12 +352,15 @@ carrier_compare(const ListCell *a, const ListCell *b)
 }
 
 /*
- * A number that no rule has.  The sequence may lie behind the rules, after a
- * dump of the schema alone was restored.
+ * A number that no rule has.  The sequence lies behind the rules after a dump
+ * was restored.
  */
 static int32
 carrier_new_id(Oid relation)
 {
+	List	   *taken = inval_carriers_all();	/* by their numbers */
+	int			next = 0;
+
 	for (;;)
 	{
 		bool		isnull;
@@ -368,7 +371,11 @@ carrier_new_id(Oid relation)
 							  0, NULL, NULL, NULL);
 		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
 										 1, &isnull));
-		if (inval_carrier_find(id) == NULL &&
+		while (next < list_length(taken) &&
+			   inval_definition_id(list_nth(taken, next)) < id)
+			next++;
+		if ((next == list_length(taken) ||
+			 inval_definition_id(list_nth(taken, next)) != id) &&
 			!OidIsValid(get_trigger_oid(relation, psprintf(INVAL_CARRIER_PREFIX "%d", id), true)))
 			return id;
 	}
