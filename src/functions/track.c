@@ -12,7 +12,6 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
@@ -118,7 +117,6 @@ inval_track_write(InvalDefinition *definition)
 	int32		rule;
 
 	PreventCommandIfReadOnly("inval_track()");
-	SPI_connect();
 	LockRelationOid(definition->relation, ShareRowExclusiveLock);
 	(void) find_all_inheritors(definition->relation, ShareRowExclusiveLock, NULL);
 	existing = track_find(definition->relation, definition);
@@ -129,7 +127,6 @@ inval_track_write(InvalDefinition *definition)
 	}
 	rule = inval_carrier_put(definition);
 	track_equip(definition->relation);
-	SPI_finish();
 	return rule;
 }
 
@@ -198,7 +195,6 @@ inval_track_drop(Oid relid, const char *key, int32 id)
 	definitions = inval_carriers_of(relation);
 	relation_close(relation, NoLock);
 
-	SPI_connect();
 	foreach(lc, definitions)
 	{
 		const InvalDefinition *definition = lfirst(lc);
@@ -212,6 +208,5 @@ inval_track_drop(Oid relid, const char *key, int32 id)
 	}
 	if (gone > 0)
 		track_equip(relid);
-	SPI_finish();
 	return gone;
 }

@@ -26,8 +26,8 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "commands/sequence.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -227,7 +227,7 @@ carrier_read_trigger(Oid trigger, InvalCarrierUnread unread)
  * A trigger was created, by a dump that is restored perhaps: if it carries a
  * rule whose number another rule has by now, gives it a new one.  The trigger
  * keeps its name, which the dump will mention again.  An error if the rule
- * cannot be read.  Needs a connection to SPI.
+ * cannot be read.
  */
 void
 inval_carrier_renumber(Oid trigger)
@@ -252,9 +252,9 @@ inval_carrier_renumber(Oid trigger)
 
 /*
  * Writes a rule down: a new one, which gets a number; or, if it has one
- * already, in place of what was written.  Returns the number.  Needs a
- * connection to SPI.  Holds a ShareRowExclusiveLock on the relation from then
- * on (none for a materialized view).
+ * already, in place of what was written.  Returns the number.  Holds a
+ * ShareRowExclusiveLock on the relation from then on (none for a materialized
+ * view).
  */
 int32
 inval_carrier_put(InvalDefinition *definition)
@@ -269,8 +269,8 @@ inval_carrier_put(InvalDefinition *definition)
 }
 
 /*
- * Drops a rule.  Needs a connection to SPI.  Holds an AccessExclusiveLock on
- * the table from then on, as DROP TRIGGER does.
+ * Drops a rule.  Holds an AccessExclusiveLock on the table from then on, as
+ * DROP TRIGGER does.
  */
 void
 inval_carrier_drop(const InvalDefinition *definition)
@@ -361,16 +361,12 @@ carrier_new_id(Oid relation)
 	List	   *taken = inval_carriers_all();	/* by their numbers */
 	int			next = 0;
 
+	Oid			sequence = get_relname_relid("inval_rule_id_seq", inval_catalog(false)->schema);
+
 	for (;;)
 	{
-		bool		isnull;
-		int32		id;
+		int32		id = (int32) nextval_internal(sequence, false);
 
-		inval_catalog_execute(psprintf("SELECT pg_catalog.nextval(%s)::pg_catalog.int4",
-									   quote_literal_cstr(inval_catalog_name("inval_rule_id_seq"))),
-							  0, NULL, NULL, NULL);
-		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-										 1, &isnull));
 		while (next < list_length(taken) &&
 			   inval_definition_id(list_nth(taken, next)) < id)
 			next++;
