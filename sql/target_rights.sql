@@ -39,7 +39,8 @@ SELECT inval_touch('app:session:42', target => 'eu');
 SELECT inval_touch('by hand');
 GRANT USAGE ON FOREIGN SERVER inval_target_eu TO regress_inval_stranger;
 RESET SESSION AUTHORIZATION;
-SELECT key, target FROM inval_queue WHERE target = 'eu' OR key IN ('app:session:42', 'by hand');
+SELECT key, target FROM inval_queue WHERE target = 'eu' OR key IN ('app:session:42', 'by hand')
+ORDER BY key;
 SELECT * FROM queued();
 
 -- The owner of the table needs it, whoever tracks it.
