@@ -19,7 +19,7 @@ OBJS = \
 # the queue that each test reads only grows.
 REGRESS = setup settings track track_errors template types changes delivery \
 	variables inheritance foreign_tables via via_bound lookups attempts ddl paths partitions ways queue \
-	matviews savepoints truncate permissions guard coverage teardown
+	matviews pending_constraints savepoints truncate permissions strangers target_rights rule_rows guard coverage teardown
 
 # Server headers are system headers, so that a warning is always about our
 # own code.

@@ -15,10 +15,11 @@ REVOKE ALL ON FUNCTION inval_rule_carrier() FROM PUBLIC;
 COMMENT ON FUNCTION inval_rule_carrier() IS
 	'Function of the triggers that carry rules, as their arguments; does nothing';
 
+-- Its place is not in dumps, which would take a right to read and another to
+-- write it: a number that a restored rule has is passed by.
 CREATE SEQUENCE inval_rule_id_seq AS integer;
 REVOKE ALL ON SEQUENCE inval_rule_id_seq FROM PUBLIC;
 COMMENT ON SEQUENCE inval_rule_id_seq IS 'Numbers of rules';
-SELECT pg_catalog.pg_extension_config_dump('@extschema@.inval_rule_id_seq', '');
 
 CREATE FUNCTION inval_rule_rows(
 	OUT id integer, OUT relation regclass, OUT key text, OUT field text,
@@ -186,7 +187,14 @@ CREATE FOREIGN DATA WRAPPER inval
 	NO HANDLER VALIDATOR @extschema@.inval_store_validator;
 REVOKE ALL ON FOREIGN DATA WRAPPER inval FROM PUBLIC;
 COMMENT ON FOREIGN DATA WRAPPER inval IS
-	'Keeps settings of inval as servers: write to them through inval_set_var, inval_guard and inval_track';
+	'Keeps settings of inval as servers: write to them through inval_set_var, inval_guard, inval_track and inval_add_target';
+
+-- USAGE on a target is the right to have its keys invalidated.  As with the
+-- schema public of old, everybody has that on the default, unless it is revoked.
+CREATE SERVER inval_target_default TYPE 'target' FOREIGN DATA WRAPPER inval;
+GRANT USAGE ON FOREIGN SERVER inval_target_default TO PUBLIC;
+COMMENT ON SERVER inval_target_default IS
+	'The target default: USAGE on it is the right to have its keys invalidated; inval.redis_url says where it is';
 
 CREATE FUNCTION inval_set_var(name text, VARIADIC "values" text[]) RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE

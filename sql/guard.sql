@@ -172,13 +172,13 @@ DROP VIEW rules;
 CREATE TABLE unguarded (team_id integer);
 DROP EXTENSION inval;
 SELECT srvname FROM pg_foreign_server
-WHERE srvname LIKE 'inval%' AND srvname <> 'inval_target_default';
+WHERE srvname LIKE 'inval%' AND srvname NOT IN ('inval_target_default', 'inval_pause_default');
 ROLLBACK;
 
 SELECT inval_guard('off', 'team_id');
 CREATE TABLE unguarded (team_id integer);
 SELECT srvname FROM pg_foreign_server
-WHERE srvname LIKE 'inval%' AND srvname <> 'inval_target_default';
+WHERE srvname LIKE 'inval%' AND srvname NOT IN ('inval_target_default', 'inval_pause_default');
 SET client_min_messages = warning;
 DROP SCHEMA guarded CASCADE;
 DROP FOREIGN DATA WRAPPER guard_wrapper CASCADE;

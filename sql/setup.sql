@@ -72,7 +72,7 @@ FROM pg_proc p
 WHERE p.proname LIKE 'inval%'
 	AND (p.prosecdef AND p.proconfig IS NULL OR p.proparallel <> 'u');
 
--- A dump carries the rules.
+-- No dump has to carry rows of it: rules are in the schema, and what is queued is not copied.
 SELECT unnest(extconfig)::regclass AS dumped FROM pg_extension
 WHERE extname = 'inval';
 

@@ -34,7 +34,6 @@
 static InvalCatalog catalog;
 static bool catalog_valid = false;
 static uint64 changes = 0;		/* of any relation, as far as we were told */
-static bool running = false;	/* a command of our own */
 
 static bool catalog_find_extension(void);
 static Oid	catalog_relation(const char *name);
@@ -117,36 +116,6 @@ inval_catalog_execute(const char *command, int nargs, Oid *types, Datum *values,
 	if (result < 0)
 		elog(ERROR, "SPI_execute_with_args failed: %s", command);
 	return (int64) SPI_processed;
-}
-
-/*
- * Runs a utility command over SPI, which the caller has connected, with the
- * rights of the extension's owner.
- */
-void
-inval_catalog_run(const char *command)
-{
-	bool		outer = running;
-
-	running = true;
-	PG_TRY();
-	{
-		(void) inval_catalog_execute(command, 0, NULL, NULL, NULL);
-	}
-	PG_FINALLY();
-	{
-		running = outer;
-	}
-	PG_END_TRY();
-}
-
-/*
- * Whether the command that an event trigger sees is one of ours.
- */
-bool
-inval_catalog_is_running(void)
-{
-	return running;
 }
 
 /*

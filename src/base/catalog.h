@@ -34,8 +34,6 @@ extern const InvalCatalog *inval_catalog(bool missing_ok);
 extern char *inval_catalog_name(const char *name);
 extern int64 inval_catalog_execute(const char *command, int nargs, Oid *types,
 								   Datum *values, const char *nulls);
-extern void inval_catalog_run(const char *command);
-extern bool inval_catalog_is_running(void);
 extern bool inval_catalog_is_outbox(Oid relid);
 extern char *inval_catalog_relation_name(Oid relid);
 extern Oid	inval_catalog_relation_of(Oid class, Oid object);

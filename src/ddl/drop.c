@@ -106,7 +106,7 @@ drop_object_access(ObjectAccessType access, Oid class, Oid object, int subid, vo
 		drop_truncate(object);
 	if (access != OAT_DROP || frame == NULL || frame->drops_extension ||
 		(((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_INTERNAL) ||
-		inval_catalog_is_running() || inval_catalog(true) == NULL)
+		inval_catalog(true) == NULL)
 		return;
 	if (subid == 0)
 		drop_object(frame, class, object);

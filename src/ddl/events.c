@@ -61,7 +61,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 	EventTriggerData *event = ddl_event(fcinfo, "inval_on_ddl_start");
 	InvalDdlFrame *frame;
 
-	if (inval_catalog(true) == NULL || inval_catalog_is_running())
+	if (inval_catalog(true) == NULL)
 		PG_RETURN_NULL();
 	frame = inval_ddl_push(event->parsetree);
 	frame->drops_extension = ddl_drops_extension(event->parsetree);
@@ -104,7 +104,7 @@ inval_on_ddl_end(PG_FUNCTION_ARGS)
 	EventTriggerData *event = ddl_event(fcinfo, "inval_on_ddl_end");
 	InvalDdlFrame *frame;
 
-	if (inval_catalog(true) == NULL || inval_catalog_is_running())
+	if (inval_catalog(true) == NULL)
 		PG_RETURN_NULL();
 	frame = inval_ddl_frame_of(event->parsetree);
 	SPI_connect();
@@ -156,8 +156,7 @@ inval_on_drop(PG_FUNCTION_ARGS)
 	EventTriggerData *event = ddl_event(fcinfo, "inval_on_drop");
 	InvalDdlFrame *frame = inval_ddl_frame_of(event->parsetree);
 
-	if (frame == NULL || frame->drops_extension || inval_catalog(true) == NULL ||
-		inval_catalog_is_running())
+	if (frame == NULL || frame->drops_extension || inval_catalog(true) == NULL)
 		PG_RETURN_NULL();
 	SPI_connect();
 	inval_ddl_after_drop(frame, event->parsetree);

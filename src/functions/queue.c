@@ -21,6 +21,7 @@
 #include "stats/stats.h"
 #include "target/target.h"
 #include "target/targets.h"
+#include "target/usage.h"
 #include "worker/refusal.h"
 
 #define QUEUE_COLUMNS	11
@@ -218,6 +219,7 @@ inval_touch(PG_FUNCTION_ARGS)
 						words[2]),
 				 errhint("It is one of \"commit\", \"background\".")));
 	target = inval_target_by_name(words[4], false);
+	inval_target_check_usage(GetUserId(), target->name);
 	if (words[0][0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -19,6 +19,7 @@
 #include "store/store.h"
 #include "target/health.h"
 #include "target/targets.h"
+#include "target/usage.h"
 
 /* With the prefix of its kind it is the name of a server. */
 #define MAX_NAME_LENGTH			40
@@ -44,7 +45,6 @@ static char *target_set_text(FunctionCallInfo fcinfo, int argument, const char *
 static void target_set_check_number(const char *name);
 static void target_set_check_unused(const char *name);
 static void target_set_paused(FunctionCallInfo fcinfo, bool paused);
-static List *target_set_without(const List *options, const char *name);
 
 PG_FUNCTION_INFO_V1(inval_add_target);
 PG_FUNCTION_INFO_V1(inval_drop_target);
@@ -55,8 +55,7 @@ PG_FUNCTION_INFO_V1(inval_resume);
  * inval_add_target(name text, url text, max_rate integer, region text,
  * namespace text) RETURNS void
  *
- * For a name that is there already, all of its options are replaced, except that
- * it may be paused.
+ * For a name that is there already, all of its options are replaced.
  */
 Datum
 inval_add_target(PG_FUNCTION_ARGS)
@@ -92,7 +91,7 @@ target_set_add(FunctionCallInfo fcinfo)
 	char	   *namespace = target_set_text(fcinfo, ADD_NAMESPACE, "namespace",
 											MAX_NAMESPACE_LENGTH);
 	List	   *options = NIL;
-	InvalStored *old;
+	bool		is_new;
 	Oid			server;
 
 	PreventCommandIfReadOnly("inval_add_target()");
@@ -114,11 +113,11 @@ target_set_add(FunctionCallInfo fcinfo)
 
 	(void) inval_store_lock();
 	target_set_check_number(name);
-	old = inval_store_get(INVAL_STORE_TARGET, name, true);
-	if (old != NULL && inval_store_option(old, "paused") != NULL)
-		options = inval_store_add_option(options, "paused", "true");
+	is_new = inval_store_get(INVAL_STORE_TARGET, name, true) == NULL;
 	server = inval_store_put(INVAL_STORE_TARGET, name, options);
 	inval_store_put_secret(server, url);
+	if (is_new)
+		inval_target_grant_usage(GetUserId(), name);
 	PG_RETURN_VOID();
 }
 
@@ -136,6 +135,7 @@ inval_drop_target(PG_FUNCTION_ARGS)
 	PreventCommandDuringRecovery("inval_drop_target()");
 	(void) inval_store_lock();
 	target_set_check_unused(name);
+	(void) inval_store_remove(INVAL_STORE_PAUSE, name);
 	PG_RETURN_BOOL(inval_store_remove(INVAL_STORE_TARGET, name));
 }
 
@@ -293,40 +293,18 @@ target_set_paused(FunctionCallInfo fcinfo, bool paused)
 {
 	char	   *name = target_set_name(fcinfo, true);
 	InvalTarget *target;
-	InvalStored *old;
-	List	   *options;
 
 	PreventCommandIfReadOnly(paused ? "inval_pause()" : "inval_resume()");
 	PreventCommandDuringRecovery(paused ? "inval_pause()" : "inval_resume()");
 	(void) inval_store_lock();
 	target = inval_target_by_name(name, false);
-	old = inval_store_get(INVAL_STORE_TARGET, name, true);
-	options = old ? target_set_without(old->options, "paused") : NIL;
 	if (paused)
-		options = inval_store_add_option(options, "paused", "true");
-	if (target->number != 0 || paused)
-		(void) inval_store_put(INVAL_STORE_TARGET, name, options);
+		(void) inval_store_put(INVAL_STORE_PAUSE, name, NIL);
 	else
-		(void) inval_store_remove(INVAL_STORE_TARGET, name);
+		(void) inval_store_remove(INVAL_STORE_PAUSE, name);
 
 	target->health->pause_known = true;
 	pg_atomic_write_u32(&target->health->paused, paused ? 1 : 0);
 	if (!paused)
 		inval_target_wake_worker(target->health);
-}
-
-static List *
-target_set_without(const List *options, const char *name)
-{
-	List	   *rest = NIL;
-	ListCell   *lc;
-
-	foreach(lc, options)
-	{
-		DefElem    *option = lfirst(lc);
-
-		if (strcmp(option->defname, name) != 0)
-			rest = lappend(rest, option);
-	}
-	return rest;
 }

@@ -12,7 +12,6 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
-#include "executor/spi.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
@@ -119,7 +118,6 @@ inval_track_write(InvalDefinition *definition)
 	int32		rule;
 
 	PreventCommandIfReadOnly("inval_track()");
-	SPI_connect();
 	LockRelationOid(definition->relation, ShareRowExclusiveLock);
 	(void) find_all_inheritors(definition->relation, ShareRowExclusiveLock, NULL);
 	existing = track_find(definition->relation, definition);
@@ -130,7 +128,6 @@ inval_track_write(InvalDefinition *definition)
 	}
 	rule = inval_tie_put(definition);
 	track_equip(definition->relation);
-	SPI_finish();
 	return rule;
 }
 
@@ -199,7 +196,6 @@ inval_track_drop(Oid relid, const char *key, int32 id)
 	definitions = inval_carriers_of(relation);
 	relation_close(relation, NoLock);
 
-	SPI_connect();
 	foreach(lc, definitions)
 	{
 		const InvalDefinition *definition = lfirst(lc);
@@ -213,6 +209,5 @@ inval_track_drop(Oid relid, const char *key, int32 id)
 	}
 	if (gone > 0)
 		track_equip(relid);
-	SPI_finish();
 	return gone;
 }

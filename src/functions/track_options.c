@@ -32,6 +32,7 @@
 #include "rule/carrier.h"
 #include "rule/rule.h"
 #include "target/targets.h"
+#include "target/usage.h"
 
 /* Longest template or query, in bytes */
 #define MAX_TEMPLATE_LENGTH		8192
@@ -50,8 +51,7 @@ static void options_check_via(InvalDefinition *definition, Relation relation);
 static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_repeat(InvalDefinition *definition);
-static void options_check_targets(FunctionCallInfo fcinfo,
-								  const InvalDefinition *definition);
+static void options_check_targets(const InvalDefinition *definition, Relation relation);
 static void options_check_namespace(const InvalDefinition *definition,
 									const InvalTarget *target);
 static void options_refuse_unsupported(FunctionCallInfo fcinfo);
@@ -144,14 +144,10 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 					OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_CHANGES)));
 	}
 	if (!PG_ARGISNULL(TRACK_REPEAT_AFTER))
-	{
 		options_set(definition, RULE_REPEAT_AFTER,
 					OidOutputFunctionCall(F_INTERVAL_OUT,
 										  PG_GETARG_DATUM(TRACK_REPEAT_AFTER)));
-		options_check_repeat(definition);
-	}
-	options_check_targets(fcinfo, definition);
-	options_set(definition, RULE_TARGETS,
+	options_set(definition, RULE_TARGETS, PG_ARGISNULL(TRACK_TARGETS) ? pstrdup("{}") :
 				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
 	options_refuse_unsupported(fcinfo);
 	inval_track_check_rule(definition, relation);
@@ -159,7 +155,8 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 
 /*
  * Whether a rule can be applied to a relation's rows: compiles it, for the
- * errors.  Puts the canonical text in place of a query that is not.
+ * errors.  Writes repeat_after as it is to be stored, and puts the canonical
+ * text in place of a query that is not.
  */
 void
 inval_track_check_rule(InvalDefinition *definition, Relation relation)
@@ -171,6 +168,9 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	options_check_length(definition, RULE_KEY);
 	options_check_length(definition, RULE_FIELD);
 	options_check_via(definition, relation);
+	if (definition->options[RULE_REPEAT_AFTER] != NULL)
+		options_check_repeat(definition);
+	options_check_targets(definition, relation);
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
 									ALLOCSET_SMALL_SIZES);
 	inval_rule_compile(&rule, definition, relation, relation, context);
@@ -392,33 +392,36 @@ options_check_repeat(InvalDefinition *definition)
 	options_set(definition, RULE_REPEAT_AFTER, psprintf("%d ms", ms));
 }
 
+/*
+ * The targets are there, and both the caller and the owner of the relation may
+ * use them.
+ */
 static void
-options_check_targets(FunctionCallInfo fcinfo, const InvalDefinition *definition)
+options_check_targets(const InvalDefinition *definition, Relation relation)
 {
-	Datum	   *names = NULL;
-	bool	   *nulls = NULL;
-	int			count = 0;
+	ArrayType  *targets =
+		DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN,
+												pstrdup(inval_definition_get(definition, RULE_TARGETS)),
+												TEXTOID, -1));
 	List	   *seen = NIL;
-	int			i;
+	ListCell   *lc;
 
-	if (!PG_ARGISNULL(TRACK_TARGETS))
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(TRACK_TARGETS), TEXTOID, -1, false,
-						  TYPALIGN_INT, &names, &nulls, &count);
-	if (count == 0)
+	if (array_contains_nulls(targets))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("list of targets must not contain nulls")));
+	if (ArrayGetNItems(ARR_NDIM(targets), ARR_DIMS(targets)) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("list of targets is empty"),
 				 errhint("Name at least one target, or leave targets out for \"default\".")));
-	for (i = 0; i < count; i++)
+	foreach(lc, inval_definition_list(definition, RULE_TARGETS))
 	{
-		char	   *name;
+		char	   *name = lfirst(lc);
 
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("list of targets must not contain nulls")));
-		name = TextDatumGetCString(names[i]);
 		options_check_namespace(definition, inval_target_by_name(name, false));
+		inval_target_check_usage(GetUserId(), name);
+		inval_target_check_usage(relation->rd_rel->relowner, name);
 		if (list_member(seen, makeString(name)))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -28,8 +28,9 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "commands/sequence.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -40,6 +41,7 @@
 #include "rule/carrier.h"
 #include "rule/carrier_check.h"
 #include "rule/carrier_server.h"
+#include "rule/trigger.h"
 #include "store/store.h"
 
 static List *carriers_list(Relation relation, InvalCarrierUnread unread);
@@ -52,7 +54,6 @@ static int	carrier_compare(const ListCell *a, const ListCell *b);
 static int32 carrier_new_id(Oid relation);
 static void carrier_update(Relation triggers, HeapTuple tuple,
 						   const InvalDefinition *definition);
-static char *carrier_trigger_name(const InvalDefinition *definition);
 static void carrier_put_trigger(InvalDefinition *definition);
 
 PG_FUNCTION_INFO_V1(inval_rule_carrier);
@@ -252,7 +253,7 @@ carrier_read_trigger(Oid trigger, InvalCarrierUnread unread)
  * A trigger was created, by a dump that is restored perhaps: if it carries a
  * rule whose number another rule has by now, gives it a new one.  The trigger
  * keeps its name, which the dump will mention again.  An error if the rule
- * cannot be read.  Needs a connection to SPI.
+ * cannot be read.
  */
 void
 inval_carrier_renumber(Oid trigger)
@@ -277,9 +278,9 @@ inval_carrier_renumber(Oid trigger)
 
 /*
  * Writes a rule down: a new one, which gets a number; or, if it has one
- * already, in place of what was written.  Returns the number.  Needs a
- * connection to SPI.  Holds a ShareRowExclusiveLock on the relation from then
- * on (none for a materialized view).
+ * already, in place of what was written.  Returns the number.  Holds a
+ * ShareRowExclusiveLock on the relation from then on (none for a materialized
+ * view).
  */
 int32
 inval_carrier_put(InvalDefinition *definition)
@@ -356,8 +357,8 @@ carrier_update(Relation triggers, HeapTuple tuple, const InvalDefinition *defini
 }
 
 /*
- * Drops a rule.  Needs a connection to SPI.  Holds an AccessExclusiveLock on
- * the table from then on, as DROP TRIGGER does.
+ * Drops a rule.  Holds an AccessExclusiveLock on the table from then on, as
+ * DROP TRIGGER does.
  */
 void
 inval_carrier_drop(const InvalDefinition *definition)
@@ -367,9 +368,7 @@ inval_carrier_drop(const InvalDefinition *definition)
 		inval_store_remove(INVAL_STORE_RULE, definition->options[RULE_ID]);
 		return;
 	}
-	inval_catalog_run(psprintf("DROP TRIGGER %s ON %s",
-							   quote_identifier(carrier_trigger_name(definition)),
-							   inval_catalog_relation_name(definition->relation)));
+	inval_trigger_drop(definition->relation, definition->carrier);
 }
 
 static List *
@@ -422,64 +421,57 @@ carrier_compare(const ListCell *a, const ListCell *b)
 }
 
 /*
- * A number that no rule has.  The sequence may lie behind the rules, after a
- * dump of the schema alone was restored.
+ * A number that no rule has.  The sequence lies behind the rules after a dump
+ * was restored.
  */
 static int32
 carrier_new_id(Oid relation)
 {
+	List	   *taken = inval_carriers_all();	/* by their numbers */
+	int			next = 0;
+
+	Oid			sequence = get_relname_relid("inval_rule_id_seq", inval_catalog(false)->schema);
+
 	for (;;)
 	{
-		bool		isnull;
-		int32		id;
+		int32		id = (int32) nextval_internal(sequence, false);
 
-		inval_catalog_execute(psprintf("SELECT pg_catalog.nextval(%s)::pg_catalog.int4",
-									   quote_literal_cstr(inval_catalog_name("inval_rule_id_seq"))),
-							  0, NULL, NULL, NULL);
-		id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
-										 1, &isnull));
-		if (inval_carrier_find(id) == NULL &&
+		while (next < list_length(taken) &&
+			   inval_definition_id(list_nth(taken, next)) < id)
+			next++;
+		if ((next == list_length(taken) ||
+			 inval_definition_id(list_nth(taken, next)) != id) &&
 			!OidIsValid(get_trigger_oid(relation, psprintf(INVAL_CARRIER_PREFIX "%d", id), true)))
 			return id;
 	}
-}
-
-/*
- * The name of the trigger that carries a rule, or will.
- */
-static char *
-carrier_trigger_name(const InvalDefinition *definition)
-{
-	char	   *name;
-
-	if (!OidIsValid(definition->carrier))
-		return psprintf(INVAL_CARRIER_PREFIX "%s", definition->options[RULE_ID]);
-	name = inval_carrier_name(definition->carrier);
-	if (name == NULL)
-		elog(ERROR, "cache lookup failed for trigger %u", definition->carrier);
-	return name;
 }
 
 static void
 carrier_put_trigger(InvalDefinition *definition)
 {
 	Oid			relid = definition->relation;
-	char	   *name = carrier_trigger_name(definition);
-	StringInfoData arguments;
+	int16		type = TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_BEFORE |
+		(get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ?
+		 TRIGGER_TYPE_DELETE : TRIGGER_TYPE_TRUNCATE);
+	List	   *arguments = NIL;
 	int			i;
 
-	initStringInfo(&arguments);
 	for (i = 0; i < RULE_OPTIONS; i++)
 		if (definition->options[i] != NULL)
-			appendStringInfo(&arguments, "%s%s, %s", arguments.len > 0 ? ", " : "",
-							 quote_literal_cstr(inval_definition_name(i)),
-							 quote_literal_cstr(definition->options[i]));
-	inval_catalog_run(psprintf("CREATE OR REPLACE TRIGGER %s BEFORE %s ON %s FOR EACH STATEMENT EXECUTE FUNCTION %s(%s)",
-							   quote_identifier(name),
-							   get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE ?
-							   "DELETE" : "TRUNCATE",
-							   inval_catalog_relation_name(relid),
-							   inval_catalog_name("inval_rule_carrier"), arguments.data));
-	definition->carrier = get_trigger_oid(relid, name, false);
-	inval_catalog_depend_on_extension(TriggerRelationId, definition->carrier);
+		{
+			arguments = lappend(arguments, (char *) inval_definition_name(i));
+			arguments = lappend(arguments, definition->options[i]);
+		}
+	if (OidIsValid(definition->carrier))
+	{
+		LockRelationOid(relid, ShareRowExclusiveLock);
+		inval_trigger_set_arguments(definition->carrier, arguments);
+	}
+	else
+		definition->carrier =
+			inval_trigger_create(relid,
+								 psprintf(INVAL_CARRIER_PREFIX "%s",
+										  definition->options[RULE_ID]),
+								 type, inval_catalog(false)->carrier_function, arguments,
+								 TRIGGER_FIRES_ON_ORIGIN);
 }

@@ -36,6 +36,7 @@
 #include "base/catalog.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
+#include "rule/trigger.h"
 
 /* TRUNCATE of a foreign table fires triggers from version 16 on. */
 #define FOREIGN_TRUNCATE_TRIGGERS	(PG_VERSION_NUM >= 160000)
@@ -43,9 +44,6 @@
 typedef struct FamilyTrigger
 {
 	const char *name;
-	const char *event;
-	const char *level;
-	const char *function;
 	int16		type;			/* as in pg_trigger.tgtype */
 } FamilyTrigger;
 
@@ -60,18 +58,17 @@ typedef enum FamilyState
 } FamilyState;
 
 static const FamilyTrigger row_trigger =
-{"00_inval_row", "AFTER INSERT OR UPDATE OR DELETE", "ROW", "inval_capture_row",
+{"00_inval_row",
 TRIGGER_TYPE_ROW | TRIGGER_TYPE_AFTER | TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE};
 static const FamilyTrigger truncate_trigger =
-{"00_inval_truncate", "BEFORE TRUNCATE", "STATEMENT", "inval_capture_truncate",
+{"00_inval_truncate",
 TRIGGER_TYPE_STATEMENT | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_TRUNCATE};
 
 static bool family_holds_rows(Oid relid);
 static bool family_fires_truncate(Oid relid);
 static FamilyState family_find_trigger(Oid relid, const FamilyTrigger *wanted,
-									   Oid function, bool *constraint);
+									   Oid function, Oid *trigger);
 static bool family_is_exact(const Trigger *trigger, const FamilyTrigger *wanted);
-static void family_enable_trigger(Oid relid, const char *name);
 static bool family_equip_trigger(Oid relid, const FamilyTrigger *trigger,
 								 Oid function, bool wanted);
 
@@ -182,20 +179,20 @@ inval_family_is_equipped(Oid relid)
 	const InvalCatalog *catalog = inval_catalog(false);
 	Oid			row_function = catalog->row_function;
 	Oid			truncate_function = catalog->truncate_function;
-	bool		constraint;
+	Oid			found;
 
-	return family_find_trigger(relid, &row_trigger, row_function, &constraint) == FAMILY_READY &&
+	return family_find_trigger(relid, &row_trigger, row_function, &found) == FAMILY_READY &&
 		(!family_fires_truncate(relid) ||
 		 family_find_trigger(relid, &truncate_trigger, truncate_function,
-							 &constraint) == FAMILY_READY);
+							 &found) == FAMILY_READY);
 }
 
 /*
  * Gives a leaf the triggers that it needs, enabled ALWAYS; and takes them away
  * where it needs none any more.  What else bears their names is replaced.
  * Returns whether triggers of ours were there, but not enabled ALWAYS or not as
- * they should be.  Needs a connection to SPI.  Takes the locks of CREATE,
- * ALTER and DROP TRIGGER, and none if there is nothing to do.
+ * they should be.  Takes the locks of CREATE and DROP TRIGGER, and none if there
+ * is nothing to do.
  */
 bool
 inval_family_equip(Oid relid)
@@ -217,7 +214,7 @@ inval_family_equip(Oid relid)
 
 /*
  * Enables ALWAYS those of a leaf's triggers that it has.  Returns whether some
- * were not.  Needs a connection to SPI.
+ * were not.
  */
 bool
 inval_family_enable(Oid relid)
@@ -232,12 +229,13 @@ inval_family_enable(Oid relid)
 		return false;
 	for (i = 0; i < (int) lengthof(triggers); i++)
 	{
-		bool		constraint;
+		Oid			trigger;
 
 		if (family_find_trigger(relid, triggers[i], functions[i],
-								&constraint) != FAMILY_NOT_ALWAYS)
+								&trigger) != FAMILY_NOT_ALWAYS)
 			continue;
-		family_enable_trigger(relid, triggers[i]->name);
+		LockRelationOid(relid, ShareRowExclusiveLock);
+		inval_trigger_set_fires(trigger, TRIGGER_FIRES_ALWAYS);
 		found = true;
 	}
 	return found;
@@ -268,25 +266,25 @@ family_fires_truncate(Oid relid)
 }
 
 /*
- * What a relation has under the name of one of our triggers; and whether that
- * is a constraint trigger, which nothing can replace.  Triggers of other names
- * do not matter, whatever they call: they may fire sometimes only.
+ * What a relation has under the name of one of our triggers, and that trigger.
+ * Triggers of other names do not matter, whatever they call: they may fire
+ * sometimes only.
  */
 static FamilyState
-family_find_trigger(Oid relid, const FamilyTrigger *wanted, Oid function, bool *constraint)
+family_find_trigger(Oid relid, const FamilyTrigger *wanted, Oid function, Oid *found)
 {
 	Relation	relation = relation_open(relid, AccessShareLock);
 	FamilyState state = FAMILY_MISSING;
 	int			i;
 
-	*constraint = false;
+	*found = InvalidOid;
 	for (i = 0; relation->trigdesc != NULL && i < relation->trigdesc->numtriggers; i++)
 	{
 		const Trigger *trigger = &relation->trigdesc->triggers[i];
 
 		if (strcmp(trigger->tgname, wanted->name) != 0)
 			continue;
-		*constraint = OidIsValid(trigger->tgconstraint);
+		*found = trigger->tgoid;
 		if (trigger->tgfoid != function)
 			state = FAMILY_FOREIGN;
 		else if (!family_is_exact(trigger, wanted))
@@ -312,37 +310,30 @@ family_is_exact(const Trigger *trigger, const FamilyTrigger *wanted)
 		!OidIsValid(trigger->tgconstraint) && !trigger->tgisinternal;
 }
 
-static void
-family_enable_trigger(Oid relid, const char *name)
-{
-	inval_catalog_run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s",
-							   inval_catalog_relation_name(relid), quote_identifier(name)));
-}
-
 static bool
 family_equip_trigger(Oid relid, const FamilyTrigger *trigger, Oid function, bool wanted)
 {
-	const char *name = quote_identifier(trigger->name);
-	char	   *table = inval_catalog_relation_name(relid);
-	bool		constraint;
-	FamilyState state = family_find_trigger(relid, trigger, function, &constraint);
+	Oid			found;
+	FamilyState state = family_find_trigger(relid, trigger, function, &found);
 
 	if (!wanted)
 	{
 		if (state != FAMILY_MISSING && state != FAMILY_FOREIGN)
-			inval_catalog_run(psprintf("DROP TRIGGER %s ON %s", name, table));
+			inval_trigger_drop(relid, found);
 		return false;
 	}
 	if (state == FAMILY_READY)
 		return false;
-	if (constraint)
-		inval_catalog_run(psprintf("DROP TRIGGER %s ON %s", name, table));
-	if (state != FAMILY_NOT_ALWAYS)
-		inval_catalog_run(psprintf("CREATE OR REPLACE TRIGGER %s %s ON %s FOR EACH %s EXECUTE FUNCTION %s()",
-								   name, trigger->event, table, trigger->level,
-								   inval_catalog_name(trigger->function)));
-	family_enable_trigger(relid, trigger->name);
-	inval_catalog_depend_on_extension(TriggerRelationId,
-									  get_trigger_oid(relid, trigger->name, false));
+
+	/* Somebody else may have been about to do the same. */
+	LockRelationOid(relid, ShareRowExclusiveLock);
+	state = family_find_trigger(relid, trigger, function, &found);
+	if (state == FAMILY_FOREIGN || state == FAMILY_ALTERED)
+		inval_trigger_drop(relid, found);
+	if (state == FAMILY_NOT_ALWAYS)
+		inval_trigger_set_fires(found, TRIGGER_FIRES_ALWAYS);
+	else if (state != FAMILY_READY)
+		(void) inval_trigger_create(relid, trigger->name, trigger->type, function, NIL,
+									TRIGGER_FIRES_ALWAYS);
 	return state == FAMILY_ALTERED || state == FAMILY_NOT_ALWAYS;
 }

@@ -16,6 +16,7 @@ static const struct
 	{INVAL_STORE_VARIABLE, "inval_var_"},
 	{INVAL_STORE_GUARD, "inval_guard_"},
 	{INVAL_STORE_TARGET, "inval_target_"},
+	{INVAL_STORE_PAUSE, "inval_pause_"},
 };
 
 /*

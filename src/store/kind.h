@@ -10,6 +10,7 @@
 #define INVAL_STORE_VARIABLE	"variable"
 #define INVAL_STORE_GUARD		"guard"
 #define INVAL_STORE_TARGET		"target"
+#define INVAL_STORE_PAUSE		"pause"
 
 extern const char *inval_store_prefix(const char *kind);
 

@@ -49,7 +49,7 @@ inval_store_put_secret(Oid server, const char *secret)
 	{
 		AlterUserMappingStmt *alter = makeNode(AlterUserMappingStmt);
 
-		option->defaction = DEFELEM_SET;
+		option->defaction = inval_store_secret(server) ? DEFELEM_SET : DEFELEM_ADD;
 		alter->user = everybody;
 		alter->servername = name;
 		alter->options = list_make1(option);

@@ -48,7 +48,6 @@
 static uint64 generation = 0;	/* 0: nobody has asked for it yet */
 
 static const char *store_prefix(const char *kind);
-static char *store_server_name(const char *kind, const char *name);
 static Oid	store_create(const char *kind, char *server, List *options);
 static void store_replace(char *server, List *old, List *options);
 static int	store_compare(const ListCell *a, const ListCell *b);
@@ -84,7 +83,7 @@ inval_store_lock(void)
 Oid
 inval_store_put(const char *kind, const char *name, List *options)
 {
-	char	   *server = store_server_name(kind, name);
+	char	   *server = inval_store_server_name(kind, name);
 	InvalStored *old;
 	Oid			result;
 	Oid			user;
@@ -188,7 +187,7 @@ InvalStored *
 inval_store_get(const char *kind, const char *name, bool missing_ok)
 {
 	Oid			wrapper = get_foreign_data_wrapper_oid(INVAL_STORE_WRAPPER, true);
-	ForeignServer *server = GetForeignServerByName(store_server_name(kind, name),
+	ForeignServer *server = GetForeignServerByName(inval_store_server_name(kind, name),
 												   true);
 	InvalStored *stored;
 
@@ -238,6 +237,24 @@ inval_store_add_option(List *options, const char *name, const char *value)
 }
 
 /*
+ * The name of the server that an item is, or would be.
+ */
+char *
+inval_store_server_name(const char *kind, const char *name)
+{
+	const char *prefix = store_prefix(kind);
+	char	   *server = psprintf("%s%s", prefix, name);
+
+	if (strlen(server) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("name of %s \"%s\" is too long", kind, name),
+				 errdetail("It has %zu bytes, and can have %zu.",
+						   strlen(name), NAMEDATALEN - 1 - strlen(prefix))));
+	return server;
+}
+
+/*
  * A number that grows whenever any item may have changed, as far as this
  * session was told.  Never 0.
  */
@@ -265,21 +282,6 @@ store_prefix(const char *kind)
 	if (prefix == NULL)
 		elog(ERROR, "unrecognized kind of setting: %s", kind);
 	return prefix;
-}
-
-static char *
-store_server_name(const char *kind, const char *name)
-{
-	const char *prefix = store_prefix(kind);
-	char	   *server = psprintf("%s%s", prefix, name);
-
-	if (strlen(server) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("name of %s \"%s\" is too long", kind, name),
-				 errdetail("It has %zu bytes, and can have %zu.",
-						   strlen(name), NAMEDATALEN - 1 - strlen(prefix))));
-	return server;
 }
 
 static Oid

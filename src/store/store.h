@@ -26,6 +26,7 @@ extern InvalStored *inval_store_get(const char *kind, const char *name,
 extern const char *inval_store_option(const InvalStored *stored, const char *name);
 extern List *inval_store_add_option(List *options, const char *name,
 									const char *value);
+extern char *inval_store_server_name(const char *kind, const char *name);
 extern uint64 inval_store_generation(void);
 
 #endif							/* INVAL_STORE_H */

@@ -23,10 +23,14 @@
 #include "commands/defrem.h"
 #include "fmgr.h"
 #include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/rel.h"
 
+#include "base/catalog.h"
 #include "redis/url.h"
 #include "store/kind.h"
 #include "store/secret.h"
@@ -65,7 +69,6 @@ static const struct
 	{"max_rate", false},
 	{"region", false},
 	{"namespace", false},
-	{"paused", false},
 };
 
 static void wrapper_check_mapping(List *options);
@@ -186,6 +189,10 @@ inval_store_validator(PG_FUNCTION_ARGS)
 /*
  * A user mapping is where a target keeps its URL (secret.c).  A statement
  * that fails here may have a password and is kept out of the log.
+ *
+ * To the server, USAGE on a target is also the right to make a mapping for
+ * oneself.  Nobody would read it, but the target could not be dropped any more,
+ * nor the extension without CASCADE.
  */
 static void
 wrapper_check_mapping(List *options)
@@ -193,7 +200,24 @@ wrapper_check_mapping(List *options)
 	DefElem    *option = list_length(options) == 1 ? linitial(options) : NULL;
 	char		problem[INVAL_URL_PROBLEM_LEN];
 	InvalUrl	url;
+	const InvalCatalog *catalog = inval_catalog(true);
 
+	/* pg_upgrade makes mappings before all of the extension is there. */
+	if (!superuser() &&
+		(catalog == NULL || !has_privs_of_role(GetUserId(), catalog->owner)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to write the user mapping of a target"),
+				 errdetail("Only the owner of the extension may do that by hand."),
+				 errhint("Use inval_add_target."),
+				 errhidestmt(true)));
+
+	/*
+	 * A dump by who may not see the URL has a mapping without one.  When it is
+	 * restored, inval_add_target has to say again where the target is.
+	 */
+	if (options == NIL && !check_function_bodies)
+		return;
 	if (option == NULL || strcmp(option->defname, INVAL_STORE_SECRET) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),

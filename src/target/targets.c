@@ -5,7 +5,9 @@
  * The target "default" is where inval.redis_url says.  The others are items of
  * the store (store/store.c): the server "inval_target_<name>" has their options, and
  * its user mapping for PUBLIC, which only superusers can read, the URL, which may
- * contain a password.  The item "default" exists only to remember a pause.
+ * contain a password.  The server of "default" is there for its rights only
+ * (usage.c); the extension brings it.  That a target is paused is an item of its
+ * own, because a dump has of what the extension brings nothing but its rights.
  *
  * A target's number is what the outbox calls it by.  It is a hash of the name,
  * so that it is the same after a restore or an upgrade.  What this process knows
@@ -195,7 +197,7 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	const char *namespace = stored ? inval_store_option(stored, "namespace") : NULL;
 	const char *max_rate = stored ? inval_store_option(stored, "max_rate") : NULL;
 	const char *url = stored && target->number != 0 ? inval_store_secret(stored->oid) : NULL;
-	bool		paused = stored && inval_store_option(stored, "paused") != NULL;
+	bool		paused = inval_store_get(INVAL_STORE_PAUSE, target->name, true) != NULL;
 
 	targets_keep(&target->region, region);
 	targets_keep(&target->namespace, namespace);

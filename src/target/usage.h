@@ -1,0 +1,12 @@
+/*
+ * usage.h
+ *		Who may have keys of a target invalidated.
+ */
+#ifndef INVAL_USAGE_H
+#define INVAL_USAGE_H
+
+extern bool inval_target_usage(Oid role, const char *target);
+extern void inval_target_check_usage(Oid role, const char *target);
+extern void inval_target_grant_usage(Oid role, const char *target);
+
+#endif							/* INVAL_USAGE_H */
