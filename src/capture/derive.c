@@ -21,6 +21,7 @@ typedef struct Derivation
 	InvalRenderResult result;
 	InvalEntryCallback callback;
 	void	   *arg;
+	int			entries;		/* given so far */
 } Derivation;
 
 static StringInfoData key_buffer;
@@ -58,7 +59,7 @@ InvalRenderResult
 inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 				  InvalEntryCallback callback, void *arg)
 {
-	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg};
+	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg, 0};
 
 	derive_begin();
 	if (rule->via == NULL)
@@ -145,6 +146,8 @@ derive_field(StringInfo field, void *arg)
 	InvalEntry	entry;
 
 	(void) field;
+	if (derivation->entries++ == INVAL_MAX_KEYS)
+		inval_render_refuse_many();
 	if (!derive_fill_entry(derivation->rule, &entry))
 		return;
 	if (derivation->result == INVAL_RENDER_NULL)

@@ -23,21 +23,25 @@
 #include "key/variable.h"
 
 /*
- * The most texts that a template may give for a row.  Arrays and variables
- * multiply: three arrays of a thousand elements, by mistake or by malice, would
- * give a thousand million.
+ * What a segment of a manifold template has to offer for a row.  Only an array or
+ * a variable has another number of values than one.
  */
-#define MAX_TEXTS	1000000
+typedef struct RenderChoice
+{
+	Datum		value;			/* of a column; with elements, the array */
+	int			count;
+	Datum	   *elements;		/* of an array, those that are not NULL */
+	char	  **variants;		/* of a variable */
+} RenderChoice;
 
 /* A manifold template being rendered for a row */
 typedef struct Rendering
 {
 	StringInfo	out;
 	InvalBoundTemplate *template;
-	Datum	   *values;			/* of the segments that have one */
+	RenderChoice *choices;		/* one for each segment */
 	InvalRenderCallback callback;
 	void	   *arg;
-	int			texts;			/* given so far */
 } Rendering;
 
 static void render_bind_column(InvalBoundSegment *bound, const InvalSegment *segment,
@@ -46,13 +50,13 @@ static Oid	render_bind_own_column(InvalBoundSegment *bound, const char *name,
 								   const InvalRenderSource *source);
 static void render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment,
 								 Oid type);
-static InvalRenderResult render_get_values(InvalBoundTemplate *template,
-										   TupleTableSlot *row, InvalState state,
-										   Datum *values);
+static InvalRenderResult render_choose(InvalBoundTemplate *template,
+									   TupleTableSlot *row, InvalState state,
+									   RenderChoice *choices);
+static bool render_choose_elements(RenderChoice *choice,
+								   const InvalBoundSegment *segment);
+static void render_check_count(const Rendering *rendering);
 static void render_from(Rendering *rendering, int i);
-static void render_text(Rendering *rendering);
-static void render_elements(Rendering *rendering, int i, int start);
-static void render_variable(Rendering *rendering, int i, int start);
 static void render_filters(StringInfo out, int start, const InvalBoundSegment *segment);
 static void render_filter(StringInfo out, int start, const InvalFilterCall *call);
 static char *render_md5(const char *text, int length);
@@ -277,45 +281,72 @@ InvalRenderResult
 inval_render_each(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row,
 				  InvalState state, InvalRenderCallback callback, void *arg)
 {
-	Rendering	rendering = {out, template, NULL, callback, arg, 0};
+	Rendering	rendering = {out, template, NULL, callback, arg};
 	InvalRenderResult result;
 
-	rendering.values = palloc0(Max(template->nsegments, 1) * sizeof(Datum));
-	result = render_get_values(template, row, state, rendering.values);
+	rendering.choices = palloc0(Max(template->nsegments, 1) * sizeof(RenderChoice));
+	result = render_choose(template, row, state, rendering.choices);
 	if (result != INVAL_RENDER_DONE)
 		return result;
+	render_check_count(&rendering);
 	render_from(&rendering, 0);
-	return rendering.texts > 0 ? INVAL_RENDER_DONE : INVAL_RENDER_NULL;
+	return INVAL_RENDER_DONE;
 }
 
 /*
- * The columns' values.  Nothing is looked up for a row that has a NULL where
- * it would feed no key anyway.
+ * Raises the error that a row gives more keys than INVAL_MAX_KEYS.
+ */
+void
+inval_render_refuse_many(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a row gives more than %d keys", INVAL_MAX_KEYS),
+			 errdetail("Each combination of the elements and variables in the template gives one."),
+			 errhint("Use fewer columns with [] in one template, or shorter arrays.")));
+}
+
+/*
+ * Collects what each segment has.  All of it is there before anything is
+ * combined: one segment that has nothing makes all combinations of the others
+ * futile, and they may be thousands of millions.  Nothing is looked up for
+ * a row that has a NULL where it would feed no key anyway.
  */
 static InvalRenderResult
-render_get_values(InvalBoundTemplate *template, TupleTableSlot *row,
-				  InvalState state, Datum *values)
+render_choose(InvalBoundTemplate *template, TupleTableSlot *row, InvalState state,
+			  RenderChoice *choices)
 {
 	InvalRenderResult result = INVAL_RENDER_DONE;
 	int			i;
 
 	for (i = 0; i < template->nsegments; i++)
 	{
+		InvalBoundSegment *segment = &template->segments[i];
 		bool		isnull;
 
-		if (template->segments[i].attnum == 0)
+		choices[i].count = 1;
+		if (segment->variable != NULL)
+			choices[i].count = inval_variable_values(segment->variable,
+													 &choices[i].variants);
+		if (choices[i].count == 0)
+			return INVAL_RENDER_NULL;
+		if (segment->attnum == 0)
 			continue;
-		values[i] = slot_getattr(row, template->segments[i].attnum, &isnull);
-		if (isnull)
+		choices[i].value = slot_getattr(row, segment->attnum, &isnull);
+		if (isnull || !render_choose_elements(&choices[i], segment))
 			return INVAL_RENDER_NULL;
 	}
 	for (i = 0; i < template->nsegments; i++)
 	{
-		if (template->segments[i].path == NULL)
+		InvalBoundSegment *segment = &template->segments[i];
+
+		if (segment->path == NULL)
 			continue;
-		switch (inval_path_value(template->segments[i].path, row, state, &values[i]))
+		switch (inval_path_value(segment->path, row, state, &choices[i].value))
 		{
 			case INVAL_PATH_VALUE:
+				if (!render_choose_elements(&choices[i], segment))
+					return INVAL_RENDER_NULL;
 				break;
 			case INVAL_PATH_NULL:
 				return INVAL_RENDER_NULL;
@@ -328,94 +359,80 @@ render_get_values(InvalBoundTemplate *template, TupleTableSlot *row,
 }
 
 /*
+ * The elements, if elements are meant; false if there are none but NULLs.
+ */
+static bool
+render_choose_elements(RenderChoice *choice, const InvalBoundSegment *segment)
+{
+	bool	   *nulls;
+	int			count;
+	int			e;
+
+	if (!segment->elements)
+		return true;
+	deconstruct_array(DatumGetArrayTypeP(choice->value), segment->element_type,
+					  segment->element_length, segment->element_by_value,
+					  segment->element_align, &choice->elements, &nulls, &count);
+	choice->count = 0;
+	for (e = 0; e < count; e++)
+		if (!nulls[e])
+			choice->elements[choice->count++] = choice->elements[e];
+	return choice->count > 0;
+}
+
+/*
+ * Arrays and variables multiply: three arrays of a thousand elements, by
+ * mistake or by malice, would give a thousand million keys.  Each segment has at
+ * least one value here, so the limit bounds the steps taken, too.
+ */
+static void
+render_check_count(const Rendering *rendering)
+{
+	int64		texts = 1;
+	int			i;
+
+	for (i = 0; i < rendering->template->nsegments; i++)
+	{
+		texts *= rendering->choices[i].count;	/* neither is more than 2^30 */
+		if (texts > INVAL_MAX_KEYS)
+			inval_render_refuse_many();
+	}
+}
+
+/*
  * Renders the segments from number i on behind what stands in "out", once for
- * each value that they have.
+ * each combination of the values that they have.
  */
 static void
 render_from(Rendering *rendering, int i)
 {
 	StringInfo	out = rendering->out;
-	int			start = out->len;
 	InvalBoundSegment *segment;
+	RenderChoice *choice;
+	int			start = out->len;
+	int			v;
 
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	if (i == rendering->template->nsegments)
 	{
-		render_text(rendering);
+		rendering->callback(out, rendering->arg);
 		return;
 	}
 	segment = &rendering->template->segments[i];
-	if (segment->elements)
+	choice = &rendering->choices[i];
+	for (v = 0; v < choice->count; v++)
 	{
-		render_elements(rendering, i, start);
-		return;
-	}
-	if (segment->variable != NULL)
-	{
-		render_variable(rendering, i, start);
-		return;
-	}
-
-	if (segment->literal != NULL)
-		appendBinaryStringInfo(out, segment->literal, segment->literal_length);
-	else
-		inval_value_append(out, &segment->value, rendering->values[i]);
-	render_filters(out, start, segment);
-	render_from(rendering, i + 1);
-	out->len = start;
-}
-
-static void
-render_text(Rendering *rendering)
-{
-	if (rendering->texts == MAX_TEXTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a row gives more than %d keys", MAX_TEXTS),
-				 errdetail("Each combination of the elements and variables in the template gives one."),
-				 errhint("Use fewer columns with [] in one template, or shorter arrays.")));
-	rendering->texts++;
-	rendering->callback(rendering->out, rendering->arg);
-}
-
-static void
-render_elements(Rendering *rendering, int i, int start)
-{
-	InvalBoundSegment *segment = &rendering->template->segments[i];
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-	int			e;
-
-	deconstruct_array(DatumGetArrayTypeP(rendering->values[i]), segment->element_type,
-					  segment->element_length, segment->element_by_value,
-					  segment->element_align, &elements, &nulls, &count);
-	for (e = 0; e < count; e++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (nulls[e])
-			continue;
-		inval_value_append(rendering->out, &segment->value, elements[e]);
-		render_filters(rendering->out, start, segment);
+		if (segment->variable != NULL)
+			appendStringInfoString(out, choice->variants[v]);
+		else if (segment->literal != NULL)
+			appendBinaryStringInfo(out, segment->literal, segment->literal_length);
+		else
+			inval_value_append(out, &segment->value,
+							   segment->elements ? choice->elements[v] : choice->value);
+		render_filters(out, start, segment);
 		render_from(rendering, i + 1);
-		rendering->out->len = start;
-	}
-}
-
-static void
-render_variable(Rendering *rendering, int i, int start)
-{
-	InvalBoundSegment *segment = &rendering->template->segments[i];
-	char	  **values;
-	int			count = inval_variable_values(segment->variable, &values);
-	int			v;
-
-	for (v = 0; v < count; v++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		appendStringInfoString(rendering->out, values[v]);
-		render_filters(rendering->out, start, segment);
-		render_from(rendering, i + 1);
-		rendering->out->len = start;
+		out->len = start;
 	}
 }
 

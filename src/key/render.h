@@ -16,6 +16,9 @@
 #include "key/value.h"
 #include "key/via.h"
 
+/* The most keys that a row may give under a rule */
+#define INVAL_MAX_KEYS	1000000
+
 /* What a template's names mean */
 typedef struct InvalRenderSource
 {
@@ -70,6 +73,7 @@ extern bool inval_render_is_same(InvalBoundTemplate *template, TupleTableSlot *a
 extern InvalRenderResult inval_render_each(StringInfo out, InvalBoundTemplate *template,
 										   TupleTableSlot *row, InvalState state,
 										   InvalRenderCallback callback, void *arg);
+extern void inval_render_refuse_many(void);
 extern List *inval_render_reads(const InvalBoundTemplate *template);
 extern bool inval_render_is_touched(InvalBoundTemplate *template);
 
