@@ -18,7 +18,8 @@ OBJS = \
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
 # the queue that each test reads only grows.
 REGRESS = setup settings track track_errors template types changes delivery \
-	variables inheritance foreign_tables via lookups ddl paths partitions ways queue combinations \
+	variables inheritance foreign_tables via lookups ddl paths partitions ways queue \
+	combinations long_keys \
 	matviews savepoints truncate permissions guard coverage teardown
 
 # Server headers are system headers, so that a warning is always about our

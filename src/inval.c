@@ -11,6 +11,7 @@
 
 #include "base/settings.h"
 #include "base/shared.h"
+#include "base/skips.h"
 #include "capture/deferred.h"
 #include "commit/commit.h"
 #include "ddl/command_guard.h"
@@ -27,6 +28,7 @@ _PG_init(void)
 {
 	inval_settings_init();
 	inval_shared_init();
+	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();
 	inval_deferred_init();
 	inval_launcher_init();

@@ -10,6 +10,7 @@
 
 #include "utils/memutils.h"
 
+#include "base/skips.h"
 #include "capture/derive.h"
 
 /* A rule being applied to a row */
@@ -161,13 +162,9 @@ derive_field(StringInfo field, void *arg)
 static bool
 derive_fill_entry(const InvalRule *rule, InvalEntry *entry)
 {
-	if (key_buffer.len > INVAL_MAX_KEY_LENGTH || field_buffer.len > INVAL_MAX_KEY_LENGTH)
+	if (key_buffer.len + field_buffer.len > INVAL_MAX_KEY_LENGTH)
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("inval rule %u skips a row whose key would be longer than %d bytes",
-						rule->id, INVAL_MAX_KEY_LENGTH),
-				 errhint("Shorten the key by a filter, as in {column|sha256}.")));
+		inval_skips_note(rule->id, INVAL_SKIP_LONG);
 		return false;
 	}
 	entry->action = rule->action;

@@ -15,6 +15,7 @@
 
 #include "base/catalog.h"
 #include "base/rights.h"
+#include "base/skips.h"
 #include "capture/derive.h"
 #include "capture/scan.h"
 #include "functions/track.h"
@@ -74,6 +75,7 @@ inval_preview(PG_FUNCTION_ARGS)
 	preview.rules = rules;
 	inval_scan_query(relation, psprintf("SELECT * FROM %s", inval_catalog_relation_name(relid)),
 					 (uint64) max_rows, preview_row, &preview);
+	inval_skips_say();
 	relation_close(relation, AccessShareLock);
 	return (Datum) 0;
 }

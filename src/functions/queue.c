@@ -183,6 +183,7 @@ inval_touch(PG_FUNCTION_ARGS)
 	char	   *words[5] = {NULL};
 	InvalTarget *target;
 	InvalTally *tally;
+	Size		length;
 	int			i;
 
 	PreventCommandIfReadOnly("inval_touch()");
@@ -220,11 +221,14 @@ inval_touch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key must not be empty")));
-	if (strlen(words[0]) > INVAL_MAX_KEY_LENGTH ||
-		(words[3] != NULL && strlen(words[3]) > INVAL_MAX_KEY_LENGTH))
+	length = strlen(words[0]) + (words[3] != NULL ? strlen(words[3]) : 0);
+	if (length > INVAL_MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("key or field is longer than %d bytes", INVAL_MAX_KEY_LENGTH)));
+				 errmsg("key is too long"),
+				 errdetail("It has %zu bytes with its field, and can have %d.",
+						   length, INVAL_MAX_KEY_LENGTH),
+				 errhint("Use a hash of it as the key.")));
 
 	entry.key = words[0];
 	entry.key_length = (uint32) strlen(words[0]);
