@@ -17,7 +17,7 @@ OBJS = \
 
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
 # the queue that each test reads only grows.
-REGRESS = setup settings track track_errors template types changes delivery \
+REGRESS = setup settings track track_errors template types value_settings changes delivery \
 	variables inheritance foreign_tables via lookups ddl paths partitions ways queue \
 	combinations long_keys \
 	matviews savepoints truncate permissions guard coverage teardown
