@@ -378,6 +378,7 @@ value_is_formatted(Oid type_oid)
 		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
+		case INTERVALOID:
 			return true;
 		default:
 			getTypeOutputInfo(base, &output, &is_varlena);
