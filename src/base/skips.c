@@ -18,6 +18,7 @@
 
 #include "access/xact.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "tcop/utility.h"
 #include "utils/memutils.h"
 
@@ -189,6 +190,13 @@ skips_say_one(const Skipped *one)
 							one->rule, INVAL_MAX_KEY_LENGTH, (long long) one->count),
 					 errdetail("A key and its field count together."),
 					 errhint("Shorten the key by a filter, as in {column|sha256}.")));
+			break;
+		case INVAL_SKIP_ENCODING:
+			ereport(WARNING,
+					(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+					 errmsg("inval rule %u skips keys with text that cannot be converted from %s to UTF-8: %lld",
+							one->rule, GetDatabaseEncodingName(), (long long) one->count),
+					 errdetail("Keys are UTF-8 in Redis.")));
 			break;
 	}
 }

@@ -8,7 +8,8 @@
 /* Why a key is skipped; the texts are in skips.c */
 typedef enum InvalSkip
 {
-	INVAL_SKIP_LONG
+	INVAL_SKIP_LONG,
+	INVAL_SKIP_ENCODING
 } InvalSkip;
 
 extern void inval_skips_init(void);

@@ -28,6 +28,7 @@ typedef struct Derivation
 static StringInfoData key_buffer;
 static StringInfoData field_buffer;
 
+static void derive_note_lost(InvalRule *rule);
 static void derive_begin(void);
 static void derive_reset_buffer(StringInfo buffer);
 static void derive_row(Derivation *derivation, TupleTableSlot *row);
@@ -46,7 +47,10 @@ inval_derive_plain(InvalRule *rule, TupleTableSlot *row, InvalEntry *entry)
 	derive_begin();
 	if (!inval_render(&key_buffer, rule->key, row) ||
 		(rule->field != NULL && !inval_render(&field_buffer, rule->field, row)))
+	{
+		derive_note_lost(rule);
 		return false;
+	}
 	return derive_fill_entry(rule, entry);
 }
 
@@ -73,7 +77,22 @@ inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 		while ((found = inval_via_next(rows)) != NULL)
 			derive_row(&derivation, found);
 	}
+	derive_note_lost(rule);
 	return derivation.result;
+}
+
+/*
+ * Notes that a key was left out because it cannot be written in UTF-8.
+ */
+static void
+derive_note_lost(InvalRule *rule)
+{
+	if (likely(!rule->key->lost && (rule->field == NULL || !rule->field->lost)))
+		return;
+	rule->key->lost = false;
+	if (rule->field != NULL)
+		rule->field->lost = false;
+	inval_skips_note(rule->id, INVAL_SKIP_ENCODING);
 }
 
 static void

@@ -14,6 +14,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/catalog.h"
+#include "base/encoding.h"
 #include "base/rights.h"
 #include "base/skips.h"
 #include "capture/derive.h"
@@ -100,11 +101,10 @@ preview_entry(const InvalEntry *entry, void *arg)
 
 	values[0] = Int32GetDatum((int32) entry->rule);
 	values[1] = CStringGetTextDatum(inval_action_name(entry->action));
-	values[2] = PointerGetDatum(cstring_to_text_with_len(entry->key,
-														 (int) entry->key_length));
+	values[2] = PointerGetDatum(inval_show_key(entry->key, (int) entry->key_length));
 	nulls[3] = entry->field == NULL;
 	if (entry->field != NULL)
-		values[3] = PointerGetDatum(cstring_to_text_with_len(entry->field,
-															 (int) entry->field_length));
+		values[3] = PointerGetDatum(inval_show_key(entry->field,
+												   (int) entry->field_length));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

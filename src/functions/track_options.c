@@ -414,7 +414,7 @@ options_check_namespace(const InvalDefinition *definition, const InvalTarget *ta
 
 	if (target->namespace == NULL || segment->kind != INVAL_SEGMENT_LITERAL)
 		return;
-	known = Min(strlen(segment->text), target->namespace_length);
+	known = Min(strlen(segment->text), strlen(target->namespace));
 	if (strncmp(segment->text, target->namespace, known) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),

@@ -21,6 +21,7 @@
 #include "utils/resowner.h"
 
 #include "base/catalog.h"
+#include "base/encoding.h"
 #include "key/variable.h"
 #include "store/store.h"
 
@@ -164,6 +165,7 @@ variable_check_value(Datum *values, bool *nulls, int which)
 				 errmsg("list of values must not contain nulls"),
 				 errhint("Write VARIADIC '{}' to remove the variable.")));
 	value = TextDatumGetCString(values[which]);
+	(void) inval_encode_key_or_fail(value, "value of a variable");
 	if (strlen(value) > MAX_VALUE_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

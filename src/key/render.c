@@ -10,7 +10,6 @@
 #include "common/cryptohash.h"
 #include "common/md5.h"
 #include "common/sha2.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -19,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "base/encoding.h"
 #include "key/render.h"
 #include "key/variable.h"
 
@@ -59,6 +59,8 @@ static void render_check_count(const Rendering *rendering);
 static void render_from(Rendering *rendering, int i);
 static void render_filters(StringInfo out, int start, const InvalBoundSegment *segment);
 static void render_filter(StringInfo out, int start, const InvalFilterCall *call);
+static char *render_case(const char *text, int length,
+						 char *(*change) (const char *, size_t, Oid));
 static char *render_md5(const char *text, int length);
 static char *render_sha256(const char *text, int length);
 static char *render_url(const char *text, int length);
@@ -100,7 +102,11 @@ inval_render_bind(List *segments, const InvalRenderSource *source, MemoryContext
 				render_bind_column(bound, segment, source, cxt);
 				break;
 		}
-		bound->literal_length = bound->literal ? (int) strlen(bound->literal) : 0;
+		if (bound->literal != NULL)
+		{
+			bound->literal = inval_encode_key_or_fail(bound->literal, "text of a template");
+			bound->literal_length = (int) strlen(bound->literal);
+		}
 		bound->nfilters = segment->nfilters;
 		if (segment->nfilters > 0)
 		{
@@ -206,8 +212,9 @@ render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment, Oid 
 
 /*
  * Appends the rendered text to "out" and returns true; or, where a column
- * that it needs is NULL, leaves "out" as it was and returns false.  Leaks into
- * the current memory context.  Not for manifold templates.
+ * that it needs is NULL or cannot be written in UTF-8, leaves "out" as it was and
+ * returns false.  Leaks into the current memory context.  Not for manifold
+ * templates.
  */
 bool
 inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
@@ -234,6 +241,13 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 				return false;
 			}
 			inval_value_append(out, &segment->value, value);
+			if (unlikely(!inval_encode_tail(out, start)))
+			{
+				template->lost = true;
+				out->len = begin;
+				out->data[begin] = '\0';
+				return false;
+			}
 		}
 		if (segment->nfilters > 0)
 			render_filters(out, start, segment);
@@ -430,6 +444,11 @@ render_from(Rendering *rendering, int i)
 		else
 			inval_value_append(out, &segment->value,
 							   segment->elements ? choice->elements[v] : choice->value);
+		if (segment->literal == NULL && !inval_encode_tail(out, start))
+		{
+			rendering->template->lost = true;
+			continue;
+		}
 		render_filters(out, start, segment);
 		render_from(rendering, i + 1);
 		out->len = start;
@@ -494,10 +513,10 @@ render_filter(StringInfo out, int start, const InvalFilterCall *call)
 			result = render_sha256(text, length);
 			break;
 		case INVAL_FILTER_LOWER:
-			result = str_tolower(text, length, DEFAULT_COLLATION_OID);
+			result = render_case(text, length, str_tolower);
 			break;
 		case INVAL_FILTER_UPPER:
-			result = str_toupper(text, length, DEFAULT_COLLATION_OID);
+			result = render_case(text, length, str_toupper);
 			break;
 		case INVAL_FILTER_URL:
 			result = render_url(text, length);
@@ -507,9 +526,32 @@ render_filter(StringInfo out, int start, const InvalFilterCall *call)
 	out->len = start;
 	length = (int) strlen(result);
 	if (call->keep > 0)
-		length = pg_mbcharcliplen(result, length, call->keep);
+		length = inval_key_clip(result, length, call->keep);
 	appendBinaryStringInfo(out, result, length);
 	pfree(result);
+}
+
+/*
+ * Changes the case as the database's own lower() and upper() do, which know the
+ * database's encoding only.  What came from there can go back; a character
+ * whose other case is in none of the two is left as it is.
+ */
+static char *
+render_case(const char *text, int length,
+			char *(*change) (const char *, size_t, Oid))
+{
+	char	   *native = inval_decode_key(text, length, &length);
+	char	   *changed;
+	char	   *result;
+	int			result_length;
+
+	if (native == NULL)
+		return pnstrdup(text, length);
+	changed = change(native, length, DEFAULT_COLLATION_OID);
+	result = inval_encode_key(changed, (int) strlen(changed), &result_length);
+	pfree(native);
+	pfree(changed);
+	return result;
 }
 
 static char *

@@ -49,6 +49,8 @@ typedef struct InvalBoundSegment
 typedef struct InvalBoundTemplate
 {
 	bool		manifold;		/* may give several texts, or look something up */
+	bool		lost;			/* a text was left out because it cannot be
+								 * written in UTF-8; whoever looks resets it */
 	int			nsegments;
 	InvalBoundSegment *segments;
 } InvalBoundTemplate;
