@@ -42,7 +42,7 @@ INSERT INTO breaks VALUES ('1');
 SELECT interval '1 year 2 days', timestamptz '2026-01-02 03:04:05+00', '\x00ff'::bytea,
 	0.30000000000000004::float8, 'elsewhere.named'::regclass;
 RESET ALL;
-SELECT inval_untrack('breaks');
+SELECT inval_untrack('breaks') + inval_untrack('setting') AS untracked;
 DROP TABLE setting, setting_keys, breaks, elsewhere.named;
 DROP SCHEMA elsewhere;
 DROP DOMAIN spans, names;
