@@ -75,5 +75,10 @@ SELECT * FROM outcome(
 	$$inval_touch(repeat('k', 7000), field => repeat('l', 500))$$,
 	$$inval_touch(repeat('k', 7000), field => repeat('l', 501))$$,
 	$$inval_touch(repeat('é', 3751))$$);
+-- So is a rule that would skip every row.
+SELECT * FROM outcome(
+	$$inval_track('long_fine', key => repeat('x', 7501) || '{id}')$$,
+	$$inval_track('long_fine', key => repeat('x', 7000) || '{id}', field => repeat('y', 501))$$);
 DROP TABLE long_owned, long_owner, long_fine;
+SELECT count(*) FROM queued();
 DROP FUNCTION also_fine();

@@ -44,6 +44,7 @@ static char *options_key(FunctionCallInfo fcinfo, Relation relation);
 static char *options_key_from_columns(const char *columns, Relation relation);
 static void options_set(InvalDefinition *definition, InvalRuleOption option, char *value);
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
+static void options_check_literals(const InvalRule *rule);
 static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_repeat(InvalDefinition *definition);
@@ -171,6 +172,7 @@ inval_track_check_rule(const InvalDefinition *definition, Relation relation)
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
 									ALLOCSET_SMALL_SIZES);
 	inval_rule_compile(&rule, definition, relation, relation, context);
+	options_check_literals(&rule);
 	MemoryContextDelete(context);
 	if (definition->options[RULE_VIA] != NULL)
 		inval_via_check_rights(definition->options[RULE_VIA], relation);
@@ -195,6 +197,24 @@ options_check_length(const InvalDefinition *definition, InvalRuleOption option)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%s is longer than %d bytes", inval_definition_name(option),
 						MAX_TEMPLATE_LENGTH)));
+}
+
+/*
+ * A rule whose literal text alone is too long a key would skip all rows.
+ */
+static void
+options_check_literals(const InvalRule *rule)
+{
+	Size		length = inval_render_literal_length(rule->key);
+
+	if (rule->field != NULL)
+		length += inval_render_literal_length(rule->field);
+	if (length > INVAL_MAX_KEY_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("key of the rule is too long"),
+				 errdetail("What its templates have beside placeholders is %zu bytes long, and a key with its field can have %d.",
+						   length, INVAL_MAX_KEY_LENGTH)));
 }
 
 /*

@@ -321,6 +321,21 @@ inval_render_refuse_many(void)
 }
 
 /*
+ * How many bytes every key has, whatever the row.
+ */
+Size
+inval_render_literal_length(const InvalBoundTemplate *template)
+{
+	Size		length = 0;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].nfilters == 0)
+			length += template->segments[i].literal_length;
+	return length;
+}
+
+/*
  * Collects what each segment has.  All of it is there before anything is
  * combined: one segment that has nothing makes all combinations of the others
  * futile, and they may be thousands of millions.  Nothing is looked up for

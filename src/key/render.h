@@ -76,6 +76,7 @@ extern InvalRenderResult inval_render_each(StringInfo out, InvalBoundTemplate *t
 										   TupleTableSlot *row, InvalState state,
 										   InvalRenderCallback callback, void *arg);
 extern void inval_render_refuse_many(void);
+extern Size inval_render_literal_length(const InvalBoundTemplate *template);
 extern List *inval_render_reads(const InvalBoundTemplate *template);
 extern bool inval_render_is_touched(InvalBoundTemplate *template);
 
