@@ -17,9 +17,10 @@ OBJS = \
 
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
 # the queue that each test reads only grows.
-REGRESS = setup settings track track_errors template types changes delivery \
+REGRESS = setup settings track track_errors template types value_settings changes delivery \
 	variables inheritance foreign_tables via via_bound lookups attempts ddl paths partitions ways queue \
-	matviews pending_constraints savepoints truncate permissions strangers target_rights rule_rows guard coverage teardown
+	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers \
+	target_rights rule_rows guard coverage teardown
 
 # Server headers are system headers, so that a warning is always about our
 # own code.

@@ -66,9 +66,9 @@ SELECT * FROM rendered('{slug|md5:4}:{team_id|md5:4}',
 	$$left(md5(slug), 4) || ':' || left(md5(team_id::text), 4)$$);
 SELECT * FROM rendered('{team_id|md5}', 'md5(team_id::text)');
 
--- A template as long as it may be
-SELECT key = repeat('x', 8184) || '{1}' AS rendered, length(key)
-FROM (SELECT inval_track('place.page', key => repeat('x', 8184) || '{{{id}}}') AS rule) t,
+-- A key as long as it may be
+SELECT key = repeat('x', 7497) || '{1}' AS rendered, length(key)
+FROM (SELECT inval_track('place.page', key => repeat('x', 7497) || '{{{id}}}') AS rule) t,
 	LATERAL (SELECT * FROM inval_preview('place.page') WHERE t.rule IS NOT NULL) p
 ORDER BY 1 DESC LIMIT 1;
 SELECT inval_untrack('place.page');

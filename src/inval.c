@@ -12,6 +12,7 @@
 #include "base/database.h"
 #include "base/settings.h"
 #include "base/shared.h"
+#include "base/skips.h"
 #include "capture/looks.h"
 #include "commit/commit.h"
 #include "ddl/command_guard.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 	inval_stats_init();
 	inval_refusal_init();
 	inval_shared_init();
+	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();
 	inval_looks_init();
 	inval_launcher_init();

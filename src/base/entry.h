@@ -5,8 +5,8 @@
 #ifndef INVAL_ENTRY_H
 #define INVAL_ENTRY_H
 
-/* Limits of what is stored: a key, or a field, in bytes. */
-#define INVAL_MAX_KEY_LENGTH	65536
+/* The most bytes of a key and its field together */
+#define INVAL_MAX_KEY_LENGTH	7500
 
 /*
  * Numbers are stored in the outbox: never renumber.  A prefix entry is alone in

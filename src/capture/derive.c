@@ -10,6 +10,7 @@
 
 #include "utils/memutils.h"
 
+#include "base/skips.h"
 #include "capture/derive.h"
 
 /* A rule being applied to a row */
@@ -21,11 +22,13 @@ typedef struct Derivation
 	InvalRenderResult result;
 	InvalEntryCallback callback;
 	void	   *arg;
+	int			entries;		/* given so far */
 } Derivation;
 
 static StringInfoData key_buffer;
 static StringInfoData field_buffer;
 
+static void derive_note_lost(InvalRule *rule);
 static void derive_begin(void);
 static void derive_reset_buffer(StringInfo buffer);
 static void derive_row(Derivation *derivation, TupleTableSlot *row);
@@ -44,7 +47,10 @@ inval_derive_plain(InvalRule *rule, TupleTableSlot *row, InvalEntry *entry)
 	derive_begin();
 	if (!inval_render(&key_buffer, rule->key, row) ||
 		(rule->field != NULL && !inval_render(&field_buffer, rule->field, row)))
+	{
+		derive_note_lost(rule);
 		return false;
+	}
 	return derive_fill_entry(rule, entry);
 }
 
@@ -58,7 +64,7 @@ InvalRenderResult
 inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 				  InvalEntryCallback callback, void *arg)
 {
-	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg};
+	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg, 0};
 
 	derive_begin();
 	if (rule->via == NULL)
@@ -71,7 +77,22 @@ inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 		while ((found = inval_via_next(rows)) != NULL)
 			derive_row(&derivation, found);
 	}
+	derive_note_lost(rule);
 	return derivation.result;
+}
+
+/*
+ * Notes that a key was left out because it cannot be written in UTF-8.
+ */
+static void
+derive_note_lost(InvalRule *rule)
+{
+	if (likely(!rule->key->lost && (rule->field == NULL || !rule->field->lost)))
+		return;
+	rule->key->lost = false;
+	if (rule->field != NULL)
+		rule->field->lost = false;
+	inval_skips_note(rule->id, INVAL_SKIP_ENCODING);
 }
 
 static void
@@ -145,6 +166,8 @@ derive_field(StringInfo field, void *arg)
 	InvalEntry	entry;
 
 	(void) field;
+	if (derivation->entries++ == INVAL_MAX_KEYS)
+		inval_render_refuse_many();
 	if (!derive_fill_entry(derivation->rule, &entry))
 		return;
 	if (derivation->result == INVAL_RENDER_NULL)
@@ -158,13 +181,9 @@ derive_field(StringInfo field, void *arg)
 static bool
 derive_fill_entry(const InvalRule *rule, InvalEntry *entry)
 {
-	if (key_buffer.len > INVAL_MAX_KEY_LENGTH || field_buffer.len > INVAL_MAX_KEY_LENGTH)
+	if (key_buffer.len + field_buffer.len > INVAL_MAX_KEY_LENGTH)
 	{
-		ereport(WARNING,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("inval rule %u skips a row whose key would be longer than %d bytes",
-						rule->id, INVAL_MAX_KEY_LENGTH),
-				 errhint("Shorten the key by a filter, as in {column|sha256}.")));
+		inval_skips_note(rule->id, INVAL_SKIP_LONG);
 		return false;
 	}
 	entry->action = rule->action;

@@ -15,7 +15,9 @@
 #include "utils/tuplestore.h"
 
 #include "base/catalog.h"
+#include "base/encoding.h"
 #include "base/rights.h"
+#include "base/skips.h"
 #include "capture/derive.h"
 #include "capture/scan.h"
 #include "functions/track.h"
@@ -78,6 +80,7 @@ inval_preview(PG_FUNCTION_ARGS)
 	inval_scan_query(relation, psprintf("SELECT * FROM %s", inval_catalog_relation_name(relid)),
 					 (uint64) max_rows, preview_row, &preview);
 	inval_lookup_end();
+	inval_skips_say();
 	relation_close(relation, AccessShareLock);
 	return (Datum) 0;
 }
@@ -103,11 +106,10 @@ preview_entry(const InvalEntry *entry, void *arg)
 
 	values[0] = Int32GetDatum((int32) entry->rule);
 	values[1] = CStringGetTextDatum(inval_action_name(entry->action));
-	values[2] = PointerGetDatum(cstring_to_text_with_len(entry->key,
-														 (int) entry->key_length));
+	values[2] = PointerGetDatum(inval_show_key(entry->key, (int) entry->key_length));
 	nulls[3] = entry->field == NULL;
 	if (entry->field != NULL)
-		values[3] = PointerGetDatum(cstring_to_text_with_len(entry->field,
-															 (int) entry->field_length));
+		values[3] = PointerGetDatum(inval_show_key(entry->field,
+												   (int) entry->field_length));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }

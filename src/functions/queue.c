@@ -7,13 +7,13 @@
 #include "access/xact.h"
 #include "commands/extension.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 #include "utils/xid8.h"
 
 #include "base/catalog.h"
+#include "base/encoding.h"
 #include "commit/commit.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
@@ -131,12 +131,11 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 	if (!nulls[6])
 	{
 		values[5] = CStringGetTextDatum(inval_action_name(entry->action));
-		values[6] = PointerGetDatum(cstring_to_text_with_len(entry->key,
-															 (int) entry->key_length));
+		values[6] = PointerGetDatum(inval_show_key(entry->key, (int) entry->key_length));
 	}
 	if (!nulls[7])
-		values[7] = PointerGetDatum(cstring_to_text_with_len(entry->field,
-															 (int) entry->field_length));
+		values[7] = PointerGetDatum(inval_show_key(entry->field,
+												   (int) entry->field_length));
 
 	nulls[9] = nulls[10] = true;
 	values[8] = Int32GetDatum(0);
@@ -186,6 +185,7 @@ inval_touch(PG_FUNCTION_ARGS)
 	char	   *words[5] = {NULL};
 	InvalTarget *target;
 	InvalTally *tally;
+	Size		length;
 	int			i;
 
 	PreventCommandIfReadOnly("inval_touch()");
@@ -224,11 +224,17 @@ inval_touch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("key must not be empty")));
-	if (strlen(words[0]) > INVAL_MAX_KEY_LENGTH ||
-		(words[3] != NULL && strlen(words[3]) > INVAL_MAX_KEY_LENGTH))
+	words[0] = inval_encode_key_or_fail(words[0], "key");
+	if (words[3] != NULL)
+		words[3] = inval_encode_key_or_fail(words[3], "field");
+	length = strlen(words[0]) + (words[3] != NULL ? strlen(words[3]) : 0);
+	if (length > INVAL_MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("key or field is longer than %d bytes", INVAL_MAX_KEY_LENGTH)));
+				 errmsg("key is too long"),
+				 errdetail("It has %zu bytes with its field, and can have %d.",
+						   length, INVAL_MAX_KEY_LENGTH),
+				 errhint("Use a hash of it as the key.")));
 
 	entry.key = words[0];
 	entry.key_length = (uint32) strlen(words[0]);

@@ -15,6 +15,7 @@
 #include "utils/builtins.h"
 
 #include "base/catalog.h"
+#include "base/encoding.h"
 #include "store/secret.h"
 #include "store/store.h"
 #include "target/health.h"
@@ -109,7 +110,10 @@ target_set_add(FunctionCallInfo fcinfo)
 	if (region != NULL)
 		options = inval_store_add_option(options, "region", region);
 	if (namespace != NULL)
+	{
+		(void) inval_encode_key_or_fail(namespace, "namespace");
 		options = inval_store_add_option(options, "namespace", namespace);
+	}
 
 	(void) inval_store_lock();
 	target_set_check_number(name);

@@ -48,6 +48,7 @@ static char *options_key_from_columns(const char *columns, Relation relation);
 static void options_set(InvalDefinition *definition, InvalRuleOption option, char *value);
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
 static void options_check_via(InvalDefinition *definition, Relation relation);
+static void options_check_literals(const InvalRule *rule);
 static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_repeat(InvalDefinition *definition);
@@ -174,6 +175,7 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
 									ALLOCSET_SMALL_SIZES);
 	inval_rule_compile(&rule, definition, relation, relation, context);
+	options_check_literals(&rule);
 	MemoryContextDelete(context);
 	if (definition->options[RULE_VIA] != NULL)
 		inval_via_check_plan(definition->options[RULE_VIA], relation);
@@ -221,6 +223,24 @@ options_check_length(const InvalDefinition *definition, InvalRuleOption option)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("%s is longer than %d bytes", inval_definition_name(option),
 						MAX_TEMPLATE_LENGTH)));
+}
+
+/*
+ * A rule whose literal text alone is too long a key would skip all rows.
+ */
+static void
+options_check_literals(const InvalRule *rule)
+{
+	Size		length = inval_render_literal_length(rule->key);
+
+	if (rule->field != NULL)
+		length += inval_render_literal_length(rule->field);
+	if (length > INVAL_MAX_KEY_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("key of the rule is too long"),
+				 errdetail("What its templates have beside placeholders is %zu bytes long, and a key with its field can have %d.",
+						   length, INVAL_MAX_KEY_LENGTH)));
 }
 
 /*
@@ -443,7 +463,7 @@ options_check_namespace(const InvalDefinition *definition, const InvalTarget *ta
 
 	if (target->namespace == NULL || segment->kind != INVAL_SEGMENT_LITERAL)
 		return;
-	known = Min(strlen(segment->text), target->namespace_length);
+	known = Min(strlen(segment->text), strlen(target->namespace));
 	if (strncmp(segment->text, target->namespace, known) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),

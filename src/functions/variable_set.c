@@ -6,26 +6,36 @@
 
 #include <ctype.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "base/catalog.h"
+#include "base/encoding.h"
 #include "key/variable.h"
 #include "store/store.h"
 
 #define MAX_VALUES			64
 #define MAX_VALUE_LENGTH	1024
 
+/* How long others may have to wait behind us, in milliseconds */
+#define LOCK_MS				100
+
 static char *variable_check_name(FunctionCallInfo fcinfo);
 static ArrayType *variable_check_values(FunctionCallInfo fcinfo);
 static void variable_check_value(Datum *values, bool *nulls, int which);
 static void variable_lock_out(void);
+static bool variable_lock_quickly(Oid view);
 static void variable_check_unused(const char *name);
 static bool variable_is_in(const char *template, const char *name);
 
@@ -155,6 +165,7 @@ variable_check_value(Datum *values, bool *nulls, int which)
 				 errmsg("list of values must not contain nulls"),
 				 errhint("Write VARIADIC '{}' to remove the variable.")));
 	value = TextDatumGetCString(values[which]);
+	(void) inval_encode_key_or_fail(value, "value of a variable");
 	if (strlen(value) > MAX_VALUE_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -175,8 +186,10 @@ variable_check_value(Datum *values, bool *nulls, int which)
  *
  * Who waits for a lock is a wall to those who come later.  So first wait,
  * without a lock, for those who hold one now: a report that runs for hours keeps
- * a deploy waiting, but no writer.  Then the lock has to wait for those
- * only that have begun meanwhile.
+ * a deploy waiting, but no writer.  Then the lock has to wait for those only that
+ * have begun meanwhile.  One of them may last, too: if the lock does not
+ * come within moments, give up the place in its queue and begin again, with
+ * those who hold it now.
  */
 static void
 variable_lock_out(void)
@@ -185,8 +198,54 @@ variable_lock_out(void)
 	LOCKTAG		tag;
 
 	SET_LOCKTAG_RELATION(tag, MyDatabaseId, view);
-	WaitForLockers(tag, INVAL_VARIABLE_LOCK_SET, false);
-	LockRelationOid(view, INVAL_VARIABLE_LOCK_SET);
+	do
+		WaitForLockers(tag, INVAL_VARIABLE_LOCK_SET, false);
+	while (!variable_lock_quickly(view));
+}
+
+/*
+ * Takes the lock, or returns false if that takes longer than LOCK_MS.  That ends
+ * by an error, like any lock_timeout, hence the subtransaction; whatever the
+ * error, it is rolled back here.
+ */
+static bool
+variable_lock_quickly(Oid view)
+{
+	MemoryContext old_context = CurrentMemoryContext;
+	ResourceOwner old_owner = CurrentResourceOwner;
+	volatile bool locked = false;
+	int			limit = LockTimeout > 0 ? Min(LockTimeout, LOCK_MS) : LOCK_MS;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		int			nest_level = NewGUCNestLevel();
+
+		(void) set_config_option("lock_timeout", psprintf("%d", limit), PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+		LockRelationOid(view, INVAL_VARIABLE_LOCK_SET);
+		AtEOXact_GUC(true, nest_level);
+		ReleaseCurrentSubTransaction();
+		locked = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(old_context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		CurrentResourceOwner = old_owner;
+		MemoryContextSwitchTo(old_context);
+		if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
+			ReThrowError(error);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old_context);
+	CurrentResourceOwner = old_owner;
+	return locked;
 }
 
 /*

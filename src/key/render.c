@@ -10,7 +10,6 @@
 #include "common/cryptohash.h"
 #include "common/md5.h"
 #include "common/sha2.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -19,25 +18,30 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "base/encoding.h"
 #include "key/render.h"
 #include "key/variable.h"
 
 /*
- * The most texts that a template may give for a row.  Arrays and variables
- * multiply: three arrays of a thousand elements, by mistake or by malice, would
- * give a thousand million.
+ * What a segment of a manifold template has to offer for a row.  Only an array or
+ * a variable has another number of values than one.
  */
-#define MAX_TEXTS	1000000
+typedef struct RenderChoice
+{
+	Datum		value;			/* of a column; with elements, the array */
+	int			count;
+	Datum	   *elements;		/* of an array, those that are not NULL */
+	char	  **variants;		/* of a variable */
+} RenderChoice;
 
 /* A manifold template being rendered for a row */
 typedef struct Rendering
 {
 	StringInfo	out;
 	InvalBoundTemplate *template;
-	Datum	   *values;			/* of the segments that have one */
+	RenderChoice *choices;		/* one for each segment */
 	InvalRenderCallback callback;
 	void	   *arg;
-	int			texts;			/* given so far */
 } Rendering;
 
 static void render_bind_column(InvalBoundSegment *bound, const InvalSegment *segment,
@@ -46,15 +50,17 @@ static Oid	render_bind_own_column(InvalBoundSegment *bound, const char *name,
 								   const InvalRenderSource *source);
 static void render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment,
 								 Oid type);
-static InvalRenderResult render_get_values(InvalBoundTemplate *template,
-										   TupleTableSlot *row, InvalState state,
-										   Datum *values);
+static InvalRenderResult render_choose(InvalBoundTemplate *template,
+									   TupleTableSlot *row, InvalState state,
+									   RenderChoice *choices);
+static bool render_choose_elements(RenderChoice *choice,
+								   const InvalBoundSegment *segment);
+static void render_check_count(const Rendering *rendering);
 static void render_from(Rendering *rendering, int i);
-static void render_text(Rendering *rendering);
-static void render_elements(Rendering *rendering, int i, int start);
-static void render_variable(Rendering *rendering, int i, int start);
 static void render_filters(StringInfo out, int start, const InvalBoundSegment *segment);
 static void render_filter(StringInfo out, int start, const InvalFilterCall *call);
+static char *render_case(const char *text, int length,
+						 char *(*change) (const char *, size_t, Oid));
 static char *render_md5(const char *text, int length);
 static char *render_sha256(const char *text, int length);
 static char *render_url(const char *text, int length);
@@ -96,7 +102,11 @@ inval_render_bind(List *segments, const InvalRenderSource *source, MemoryContext
 				render_bind_column(bound, segment, source, cxt);
 				break;
 		}
-		bound->literal_length = bound->literal ? (int) strlen(bound->literal) : 0;
+		if (bound->literal != NULL)
+		{
+			bound->literal = inval_encode_key_or_fail(bound->literal, "text of a template");
+			bound->literal_length = (int) strlen(bound->literal);
+		}
 		bound->nfilters = segment->nfilters;
 		if (segment->nfilters > 0)
 		{
@@ -202,8 +212,9 @@ render_bind_elements(InvalBoundSegment *bound, const InvalSegment *segment, Oid 
 
 /*
  * Appends the rendered text to "out" and returns true; or, where a column
- * that it needs is NULL, leaves "out" as it was and returns false.  Leaks into
- * the current memory context.  Not for manifold templates.
+ * that it needs is NULL or cannot be written in UTF-8, leaves "out" as it was and
+ * returns false.  Leaks into the current memory context.  Not for manifold
+ * templates.
  */
 bool
 inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
@@ -230,6 +241,13 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 				return false;
 			}
 			inval_value_append(out, &segment->value, value);
+			if (unlikely(!inval_encode_tail(out, start)))
+			{
+				template->lost = true;
+				out->len = begin;
+				out->data[begin] = '\0';
+				return false;
+			}
 		}
 		if (segment->nfilters > 0)
 			render_filters(out, start, segment);
@@ -277,45 +295,87 @@ InvalRenderResult
 inval_render_each(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row,
 				  InvalState state, InvalRenderCallback callback, void *arg)
 {
-	Rendering	rendering = {out, template, NULL, callback, arg, 0};
+	Rendering	rendering = {out, template, NULL, callback, arg};
 	InvalRenderResult result;
 
-	rendering.values = palloc0(Max(template->nsegments, 1) * sizeof(Datum));
-	result = render_get_values(template, row, state, rendering.values);
+	rendering.choices = palloc0(Max(template->nsegments, 1) * sizeof(RenderChoice));
+	result = render_choose(template, row, state, rendering.choices);
 	if (result != INVAL_RENDER_DONE)
 		return result;
+	render_check_count(&rendering);
 	render_from(&rendering, 0);
-	return rendering.texts > 0 ? INVAL_RENDER_DONE : INVAL_RENDER_NULL;
+	return INVAL_RENDER_DONE;
 }
 
 /*
- * The columns' values.  Nothing is looked up for a row that has a NULL where
- * it would feed no key anyway.
+ * Raises the error that a row gives more keys than INVAL_MAX_KEYS.
+ */
+void
+inval_render_refuse_many(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("a row gives more than %d keys", INVAL_MAX_KEYS),
+			 errdetail("Each combination of the elements and variables in the template gives one."),
+			 errhint("Use fewer columns with [] in one template, or shorter arrays.")));
+}
+
+/*
+ * How many bytes every key has, whatever the row.
+ */
+Size
+inval_render_literal_length(const InvalBoundTemplate *template)
+{
+	Size		length = 0;
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].nfilters == 0)
+			length += template->segments[i].literal_length;
+	return length;
+}
+
+/*
+ * Collects what each segment has.  All of it is there before anything is
+ * combined: one segment that has nothing makes all combinations of the others
+ * futile, and they may be thousands of millions.  Nothing is looked up for
+ * a row that has a NULL where it would feed no key anyway.
  */
 static InvalRenderResult
-render_get_values(InvalBoundTemplate *template, TupleTableSlot *row,
-				  InvalState state, Datum *values)
+render_choose(InvalBoundTemplate *template, TupleTableSlot *row, InvalState state,
+			  RenderChoice *choices)
 {
 	InvalRenderResult result = INVAL_RENDER_DONE;
 	int			i;
 
 	for (i = 0; i < template->nsegments; i++)
 	{
+		InvalBoundSegment *segment = &template->segments[i];
 		bool		isnull;
 
-		if (template->segments[i].attnum == 0)
+		choices[i].count = 1;
+		if (segment->variable != NULL)
+			choices[i].count = inval_variable_values(segment->variable,
+													 &choices[i].variants);
+		if (choices[i].count == 0)
+			return INVAL_RENDER_NULL;
+		if (segment->attnum == 0)
 			continue;
-		values[i] = slot_getattr(row, template->segments[i].attnum, &isnull);
-		if (isnull)
+		choices[i].value = slot_getattr(row, segment->attnum, &isnull);
+		if (isnull || !render_choose_elements(&choices[i], segment))
 			return INVAL_RENDER_NULL;
 	}
 	for (i = 0; i < template->nsegments; i++)
 	{
-		if (template->segments[i].path == NULL)
+		InvalBoundSegment *segment = &template->segments[i];
+
+		if (segment->path == NULL)
 			continue;
-		switch (inval_path_value(template->segments[i].path, row, state, &values[i]))
+		switch (inval_path_value(segment->path, row, state, &choices[i].value))
 		{
 			case INVAL_PATH_VALUE:
+				if (!render_choose_elements(&choices[i], segment))
+					return INVAL_RENDER_NULL;
 				break;
 			case INVAL_PATH_NULL:
 				return INVAL_RENDER_NULL;
@@ -328,94 +388,85 @@ render_get_values(InvalBoundTemplate *template, TupleTableSlot *row,
 }
 
 /*
+ * The elements, if elements are meant; false if there are none but NULLs.
+ */
+static bool
+render_choose_elements(RenderChoice *choice, const InvalBoundSegment *segment)
+{
+	bool	   *nulls;
+	int			count;
+	int			e;
+
+	if (!segment->elements)
+		return true;
+	deconstruct_array(DatumGetArrayTypeP(choice->value), segment->element_type,
+					  segment->element_length, segment->element_by_value,
+					  segment->element_align, &choice->elements, &nulls, &count);
+	choice->count = 0;
+	for (e = 0; e < count; e++)
+		if (!nulls[e])
+			choice->elements[choice->count++] = choice->elements[e];
+	return choice->count > 0;
+}
+
+/*
+ * Arrays and variables multiply: three arrays of a thousand elements, by
+ * mistake or by malice, would give a thousand million keys.  Each segment has at
+ * least one value here, so the limit bounds the steps taken, too.
+ */
+static void
+render_check_count(const Rendering *rendering)
+{
+	int64		texts = 1;
+	int			i;
+
+	for (i = 0; i < rendering->template->nsegments; i++)
+	{
+		texts *= rendering->choices[i].count;	/* neither is more than 2^30 */
+		if (texts > INVAL_MAX_KEYS)
+			inval_render_refuse_many();
+	}
+}
+
+/*
  * Renders the segments from number i on behind what stands in "out", once for
- * each value that they have.
+ * each combination of the values that they have.
  */
 static void
 render_from(Rendering *rendering, int i)
 {
 	StringInfo	out = rendering->out;
-	int			start = out->len;
 	InvalBoundSegment *segment;
+	RenderChoice *choice;
+	int			start = out->len;
+	int			v;
 
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
 	if (i == rendering->template->nsegments)
 	{
-		render_text(rendering);
+		rendering->callback(out, rendering->arg);
 		return;
 	}
 	segment = &rendering->template->segments[i];
-	if (segment->elements)
+	choice = &rendering->choices[i];
+	for (v = 0; v < choice->count; v++)
 	{
-		render_elements(rendering, i, start);
-		return;
-	}
-	if (segment->variable != NULL)
-	{
-		render_variable(rendering, i, start);
-		return;
-	}
-
-	if (segment->literal != NULL)
-		appendBinaryStringInfo(out, segment->literal, segment->literal_length);
-	else
-		inval_value_append(out, &segment->value, rendering->values[i]);
-	render_filters(out, start, segment);
-	render_from(rendering, i + 1);
-	out->len = start;
-}
-
-static void
-render_text(Rendering *rendering)
-{
-	if (rendering->texts == MAX_TEXTS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a row gives more than %d keys", MAX_TEXTS),
-				 errdetail("Each combination of the elements and variables in the template gives one."),
-				 errhint("Use fewer columns with [] in one template, or shorter arrays.")));
-	rendering->texts++;
-	rendering->callback(rendering->out, rendering->arg);
-}
-
-static void
-render_elements(Rendering *rendering, int i, int start)
-{
-	InvalBoundSegment *segment = &rendering->template->segments[i];
-	Datum	   *elements;
-	bool	   *nulls;
-	int			count;
-	int			e;
-
-	deconstruct_array(DatumGetArrayTypeP(rendering->values[i]), segment->element_type,
-					  segment->element_length, segment->element_by_value,
-					  segment->element_align, &elements, &nulls, &count);
-	for (e = 0; e < count; e++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (nulls[e])
+		if (segment->variable != NULL)
+			appendStringInfoString(out, choice->variants[v]);
+		else if (segment->literal != NULL)
+			appendBinaryStringInfo(out, segment->literal, segment->literal_length);
+		else
+			inval_value_append(out, &segment->value,
+							   segment->elements ? choice->elements[v] : choice->value);
+		if (segment->literal == NULL && !inval_encode_tail(out, start))
+		{
+			rendering->template->lost = true;
 			continue;
-		inval_value_append(rendering->out, &segment->value, elements[e]);
-		render_filters(rendering->out, start, segment);
+		}
+		render_filters(out, start, segment);
 		render_from(rendering, i + 1);
-		rendering->out->len = start;
-	}
-}
-
-static void
-render_variable(Rendering *rendering, int i, int start)
-{
-	InvalBoundSegment *segment = &rendering->template->segments[i];
-	char	  **values;
-	int			count = inval_variable_values(segment->variable, &values);
-	int			v;
-
-	for (v = 0; v < count; v++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		appendStringInfoString(rendering->out, values[v]);
-		render_filters(rendering->out, start, segment);
-		render_from(rendering, i + 1);
-		rendering->out->len = start;
+		out->len = start;
 	}
 }
 
@@ -492,10 +543,10 @@ render_filter(StringInfo out, int start, const InvalFilterCall *call)
 			result = render_sha256(text, length);
 			break;
 		case INVAL_FILTER_LOWER:
-			result = str_tolower(text, length, DEFAULT_COLLATION_OID);
+			result = render_case(text, length, str_tolower);
 			break;
 		case INVAL_FILTER_UPPER:
-			result = str_toupper(text, length, DEFAULT_COLLATION_OID);
+			result = render_case(text, length, str_toupper);
 			break;
 		case INVAL_FILTER_URL:
 			result = render_url(text, length);
@@ -505,9 +556,32 @@ render_filter(StringInfo out, int start, const InvalFilterCall *call)
 	out->len = start;
 	length = (int) strlen(result);
 	if (call->keep > 0)
-		length = pg_mbcharcliplen(result, length, call->keep);
+		length = inval_key_clip(result, length, call->keep);
 	appendBinaryStringInfo(out, result, length);
 	pfree(result);
+}
+
+/*
+ * Changes the case as the database's own lower() and upper() do, which know the
+ * database's encoding only.  What came from there can go back; a character
+ * whose other case is in none of the two is left as it is.
+ */
+static char *
+render_case(const char *text, int length,
+			char *(*change) (const char *, size_t, Oid))
+{
+	char	   *native = inval_decode_key(text, length, &length);
+	char	   *changed;
+	char	   *result;
+	int			result_length;
+
+	if (native == NULL)
+		return pnstrdup(text, length);
+	changed = change(native, length, DEFAULT_COLLATION_OID);
+	result = inval_encode_key(changed, (int) strlen(changed), &result_length);
+	pfree(native);
+	pfree(changed);
+	return result;
 }
 
 static char *

@@ -16,6 +16,9 @@
 #include "key/value.h"
 #include "key/via.h"
 
+/* The most keys that a row may give under a rule */
+#define INVAL_MAX_KEYS	1000000
+
 /* What a template's names mean */
 typedef struct InvalRenderSource
 {
@@ -46,6 +49,8 @@ typedef struct InvalBoundSegment
 typedef struct InvalBoundTemplate
 {
 	bool		manifold;		/* may give several texts, or look something up */
+	bool		lost;			/* a text was left out because it cannot be
+								 * written in UTF-8; whoever looks resets it */
 	int			nsegments;
 	InvalBoundSegment *segments;
 } InvalBoundTemplate;
@@ -70,6 +75,8 @@ extern bool inval_render_is_same(InvalBoundTemplate *template, TupleTableSlot *a
 extern InvalRenderResult inval_render_each(StringInfo out, InvalBoundTemplate *template,
 										   TupleTableSlot *row, InvalState state,
 										   InvalRenderCallback callback, void *arg);
+extern void inval_render_refuse_many(void);
+extern Size inval_render_literal_length(const InvalBoundTemplate *template);
 extern List *inval_render_reads(const InvalBoundTemplate *template);
 extern bool inval_render_is_touched(InvalBoundTemplate *template);
 extern bool inval_render_may_miss(const InvalBoundTemplate *template);

@@ -19,6 +19,9 @@
 
 #define MAX_FILTERS	8
 
+/* More would make no shorter a key, and rendering goes one deeper for each. */
+#define MAX_SEGMENTS	1000
+
 /* In the order of the enumeration */
 static const struct
 {
@@ -88,6 +91,12 @@ inval_template_parse(const char *template, const char *what)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("%s template is empty", what),
 				 errhint("Write a template such as 'user:{id}'.")));
+	if (list_length(segments) > MAX_SEGMENTS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%s template has too many parts", what),
+				 errdetail("It has %d placeholders and texts between them, and can have %d.",
+						   list_length(segments), MAX_SEGMENTS)));
 	return segments;
 }
 

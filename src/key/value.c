@@ -5,21 +5,31 @@
  * A key that depends on DateStyle or TimeZone is another key in another
  * session, and then one of them is stale.  The types that keys are mostly made
  * of have a rendering of their own here; of the others, those whose output
- * depends on the value alone use their output function; and whatever is left
- * (arrays, composites, ranges, types of other extensions) runs its output
- * function with all the settings pinned that output functions look at.
+ * depends on the value alone use their output function.  What is left runs its
+ * output function with all the settings pinned that output functions look at.
+ *
+ * To set them by the server's own means and to reset them costs several times
+ * what the rest of a key costs.  Most of them are plain variables to output
+ * functions: how a date, an interval, a float or a bytea is written.  These are
+ * exchanged directly for the time of a call.  That is enough for output
+ * functions that are IMMUTABLE, which look at such variables all the same, and
+ * for arrays and ranges of such types.  The others (names of objects, money,
+ * composites, which can get other columns at any time) get the full treatment.
  */
 #include "postgres.h"
 
 #include <math.h>
 
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "miscadmin.h"
+#include "pgtime.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
+#include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -48,11 +58,25 @@ static const struct
 	{"search_path", "pg_catalog, pg_temp"},
 };
 
+/* The variables that most output functions look at */
+typedef struct Formatting
+{
+	int			date_style;
+	int			date_order;
+	int			interval_style;
+	int			bytea_output;
+	int			extra_float_digits;
+	pg_tz	   *time_zone;
+} Formatting;
+
 static void value_append_integer(StringInfo out, int64 value);
 static bool value_append_special(StringInfo out, double number);
 static void value_append_date(StringInfo out, DateADT date);
 static void value_append_timestamp(StringInfo out, Timestamp timestamp, bool utc);
 static void value_append_output(StringInfo out, FmgrInfo *output, Datum value);
+static bool value_is_formatted(Oid type_oid);
+static void value_append_formatted(StringInfo out, FmgrInfo *output, Datum value);
+static Formatting value_exchange_formatting(Formatting formatting);
 
 /*
  * Finds out how to render a type; domains render as what they are over.
@@ -126,7 +150,12 @@ inval_value_prepare(InvalValueType *type, Oid type_oid, MemoryContext cxt)
 			type->kind = INVAL_VALUE_STABLE;
 			break;
 		default:
-			type->kind = type_is_enum(base) ? INVAL_VALUE_STABLE : INVAL_VALUE_SESSION;
+			if (type_is_enum(base))
+				type->kind = INVAL_VALUE_STABLE;
+			else if (value_is_formatted(base))
+				type->kind = INVAL_VALUE_FORMATTED;
+			else
+				type->kind = INVAL_VALUE_SESSION;
 			break;
 	}
 	getTypeOutputInfo(base, &output, &is_varlena);
@@ -217,6 +246,9 @@ inval_value_append(StringInfo out, InvalValueType *type, Datum value)
 			}
 		case INVAL_VALUE_STABLE:
 			value_append_output(out, &type->output, value);
+			break;
+		case INVAL_VALUE_FORMATTED:
+			value_append_formatted(out, &type->output, value);
 			break;
 		case INVAL_VALUE_SESSION:
 			{
@@ -320,6 +352,89 @@ value_append_timestamp(StringInfo out, Timestamp timestamp, bool utc)
 	}
 	else
 		appendStringInfoString(out, text);
+}
+
+/*
+ * Whether the output of a type looks at nothing but the value and formatting.
+ */
+static bool
+value_is_formatted(Oid type_oid)
+{
+	Oid			base = getBaseType(type_oid);
+	Oid			part = get_element_type(base);
+	Oid			output;
+	bool		is_varlena;
+
+	if (!OidIsValid(part))
+		part = get_range_subtype(base);
+	if (!OidIsValid(part))
+		part = get_multirange_range(base);
+	if (OidIsValid(part))
+		return value_is_formatted(part);
+
+	switch (base)
+	{
+			/* STABLE, because of formatting */
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+		case INTERVALOID:
+			return true;
+		default:
+			getTypeOutputInfo(base, &output, &is_varlena);
+			return type_is_enum(base) || func_volatile(output) == PROVOLATILE_IMMUTABLE;
+	}
+}
+
+static void
+value_append_formatted(StringInfo out, FmgrInfo *output, Datum value)
+{
+	static Formatting pinned = {
+		.date_style = USE_ISO_DATES,
+		.date_order = DATEORDER_YMD,
+		.interval_style = INTSTYLE_ISO_8601,
+		.bytea_output = BYTEA_OUTPUT_HEX,
+		.extra_float_digits = 1,
+	};
+	Formatting	theirs;
+
+	if (unlikely(pinned.time_zone == NULL))
+		pinned.time_zone = pg_tzset("UTC");
+	theirs = value_exchange_formatting(pinned);
+	PG_TRY();
+	{
+		value_append_output(out, output, value);
+	}
+	PG_FINALLY();
+	{
+		(void) value_exchange_formatting(theirs);
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Sets the variables; returns what they were.  Their settings go on saying
+ * that, so nothing that reads a setting may run before they are set back.
+ */
+static Formatting
+value_exchange_formatting(Formatting formatting)
+{
+	Formatting	was = {
+		.date_style = DateStyle,
+		.date_order = DateOrder,
+		.interval_style = IntervalStyle,
+		.bytea_output = bytea_output,
+		.extra_float_digits = extra_float_digits,
+		.time_zone = session_timezone,
+	};
+
+	DateStyle = formatting.date_style;
+	DateOrder = formatting.date_order;
+	IntervalStyle = formatting.interval_style;
+	bytea_output = formatting.bytea_output;
+	extra_float_digits = formatting.extra_float_digits;
+	session_timezone = formatting.time_zone;
+	return was;
 }
 
 static void

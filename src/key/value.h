@@ -23,6 +23,7 @@ typedef enum InvalValueKind
 	INVAL_VALUE_FLOAT4,
 	INVAL_VALUE_FLOAT8,
 	INVAL_VALUE_STABLE,			/* output depends on the value alone */
+	INVAL_VALUE_FORMATTED,		/* output looks at variables of formatting */
 	INVAL_VALUE_SESSION			/* output may depend on settings: pin them */
 } InvalValueKind;
 
@@ -30,7 +31,7 @@ typedef enum InvalValueKind
 typedef struct InvalValueType
 {
 	InvalValueKind kind;
-	FmgrInfo	output;			/* set for the last two kinds */
+	FmgrInfo	output;			/* set for the last three kinds */
 } InvalValueType;
 
 extern void inval_value_prepare(InvalValueType *type, Oid type_oid, MemoryContext cxt);

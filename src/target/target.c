@@ -78,7 +78,7 @@ inval_target_may_have(const InvalTarget *target, const InvalEntry *entry)
 {
 	return target->namespace == NULL ||
 		(entry->key_length >= target->namespace_length &&
-		 memcmp(entry->key, target->namespace, target->namespace_length) == 0);
+		 memcmp(entry->key, target->namespace_key, target->namespace_length) == 0);
 }
 
 /*

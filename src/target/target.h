@@ -16,8 +16,10 @@ typedef struct InvalTarget
 	const char *name;
 	int32		number;			/* what the outbox calls it by */
 	const char *region;			/* NULL: none */
-	const char *namespace;		/* what its keys must start with; NULL: nothing */
-	Size		namespace_length;
+	const char *namespace;		/* what its keys must start with, as text; NULL:
+								 * nothing */
+	const char *namespace_key;	/* the same as the bytes of a key */
+	Size		namespace_length;	/* of those */
 	int			max_rate;		/* keys per second, 0: no limit */
 	uint64		next_batch;		/* not before, as inval_clock_us gives it */
 	const char *stored_url;		/* of all but the target "default" */

@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/encoding.h"
 #include "base/settings.h"
 #include "store/secret.h"
 #include "store/store.h"
@@ -35,6 +36,7 @@ static void targets_read(void);
 static InvalTarget *targets_find(const char *name);
 static InvalTarget *targets_add(const char *name);
 static void targets_read_options(InvalTarget *target, const InvalStored *stored);
+static const char *targets_encode(const char *namespace);
 static void targets_keep(const char **kept, const char *text);
 static char *targets_copy(const char *text);
 
@@ -201,7 +203,8 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 
 	targets_keep(&target->region, region);
 	targets_keep(&target->namespace, namespace);
-	target->namespace_length = namespace ? strlen(namespace) : 0;
+	targets_keep(&target->namespace_key, targets_encode(namespace));
+	target->namespace_length = target->namespace_key ? strlen(target->namespace_key) : 0;
 	target->max_rate = max_rate ? pg_strtoint32(max_rate) : 0;
 	targets_keep(&target->stored_url, url);
 
@@ -212,6 +215,22 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	target->health->pause_known = true;
 	SpinLockRelease(&target->health->mutex);
 	target->dropped = target->number != 0 && target->stored_url == NULL;
+}
+
+/*
+ * A namespace as keys begin with it.  One that cannot be converted was not set by
+ * inval_add_target: no key begins with its bytes.
+ */
+static const char *
+targets_encode(const char *namespace)
+{
+	int			length;
+	const char *key;
+
+	if (namespace == NULL)
+		return NULL;
+	key = inval_encode_key(namespace, (int) strlen(namespace), &length);
+	return key ? key : namespace;
 }
 
 /*

@@ -273,7 +273,7 @@ static void
 backlog_queue_removal(const Backlog *backlog)
 {
 	InvalEntry	entry = {.action = INVAL_ACTION_PREFIX,
-		.key = backlog->target->namespace,
+		.key = backlog->target->namespace_key,
 	.key_length = (uint32) backlog->target->namespace_length};
 	InvalOutboxRow row = {.xid = GetTopFullTransactionId(),
 		.target = backlog->target->number,

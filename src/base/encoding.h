@@ -1,0 +1,30 @@
+/*
+ * encoding.h
+ *		Keys are UTF-8, whatever the database's encoding is.
+ */
+#ifndef INVAL_ENCODING_H
+#define INVAL_ENCODING_H
+
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+
+/*
+ * Whether text of this database must be converted to be a key.  Text of SQL_ASCII
+ * is bytes, and so are its keys.
+ */
+static inline bool
+inval_encoding_differs(void)
+{
+	int			encoding = GetDatabaseEncoding();
+
+	return encoding != PG_UTF8 && encoding != PG_SQL_ASCII;
+}
+
+extern char *inval_encode_key(const char *text, int length, int *key_length);
+extern char *inval_encode_key_or_fail(const char *text, const char *what);
+extern bool inval_encode_tail(StringInfo out, int start);
+extern char *inval_decode_key(const char *key, int length, int *text_length);
+extern text *inval_show_key(const char *key, int length);
+extern int	inval_key_clip(const char *key, int length, int characters);
+
+#endif							/* INVAL_ENCODING_H */
