@@ -290,14 +290,14 @@ kinship (relid, ancestor) AS (
 	UNION
 	SELECT k.relid, i.inhparent
 	FROM kinship k JOIN pg_inherits i ON i.inhrelid = k.ancestor),
-unit AS (
+unit AS MATERIALIZED (
 	SELECT r.relation, r.path, c.relkind
 	FROM reached r JOIN pg_class c ON c.oid = r.relation
-	WHERE NOT EXISTS (
+	WHERE NOT c.relispartition OR NOT EXISTS (
 		SELECT FROM pg_partition_ancestors(r.relation) a
 			JOIN reached root ON root.relation = a.relid
 		WHERE a.relid <> r.relation)),
-member AS (
+member AS MATERIALIZED (
 	SELECT u.relation AS unit, c.oid AS relid, c.relkind
 	FROM unit u JOIN kinship k ON k.ancestor = u.relation
 		JOIN pg_class c ON c.oid = k.relid
@@ -388,18 +388,22 @@ hole AS (
 			ORDER BY f.relid::regclass::text COLLATE "C"))[1:3], ', ')
 			|| CASE WHEN count(*) > 3 THEN format(' and %s more', count(*) - 3) ELSE '' END
 		END AS problem
-	FROM fault f GROUP BY f.unit, f.rank, f.general, f.problem)
+	FROM fault f GROUP BY f.unit, f.rank, f.general, f.problem),
+-- What is said of each unit, made for all of them at once: asked for one unit at
+-- a time, each of the steps above would be run again for each of thousands.
+holes AS MATERIALIZED (
+	SELECT h.unit, string_agg(h.problem, '; ' ORDER BY h.rank, h.problem) AS problems
+	FROM hole h GROUP BY h.unit),
+fed AS MATERIALIZED (
+	SELECT a.unit, string_agg(DISTINCT a.key || coalesce(' ' || a.field, ''), ', ') AS keys
+	FROM applied a WHERE a.is_on AND a.feeds GROUP BY a.unit)
 SELECT u.relation::regclass,
 	CASE WHEN t.unit IS NULL THEN 'untracked'
 		WHEN h.problems IS NULL THEN 'tracked' ELSE 'hole' END,
-	CASE WHEN t.unit IS NULL THEN u.path
-		ELSE coalesce(h.problems, (
-			SELECT string_agg(DISTINCT a.key || coalesce(' ' || a.field, ''), ', ')
-			FROM applied a WHERE a.unit = u.relation AND a.is_on AND a.feeds)) END
+	CASE WHEN t.unit IS NULL THEN u.path ELSE coalesce(h.problems, k.keys) END
 FROM unit u LEFT JOIN touched t ON t.unit = u.relation
-	LEFT JOIN LATERAL (
-		SELECT string_agg(h.problem, '; ' ORDER BY h.rank, h.problem) AS problems
-		FROM hole h WHERE h.unit = u.relation) h ON true
+	LEFT JOIN holes h ON h.unit = u.relation
+	LEFT JOIN fed k ON k.unit = u.relation
 ORDER BY u.relation::regclass::text COLLATE "C";
 END;
 
