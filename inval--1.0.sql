@@ -244,6 +244,11 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 3
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION inval_template_columns(oid, text) IS
 	'The columns that a key template names, and whether they are there; for inval_coverage';
+CREATE FUNCTION inval_template_variables(template text) RETURNS SETOF text
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION inval_template_variables(text) IS
+	'The variables that a key template names; for inval_coverage';
 
 -- The body is parsed here, so that it follows when the schema is renamed.  The
 -- search path is that of the function, for operators that nobody can replace.
@@ -277,6 +282,15 @@ mention AS MATERIALIZED (
 	FROM rule r CROSS JOIN LATERAL unnest(r.changes) c (name)),
 -- The tables in question: those that have the column or reach it, and those
 -- that had it when a rule was made.
+-- Variables that a rule names and that have no value: it gives no key.
+unset AS MATERIALIZED (
+	SELECT DISTINCT r.id, n.name
+	FROM rule r
+		CROSS JOIN LATERAL (VALUES (r.key), (r.field)) s (template)
+		CROSS JOIN LATERAL @extschema@.inval_template_variables(s.template) n (name)
+	WHERE strpos(s.template, '{$') > 0 AND NOT EXISTS (
+		SELECT FROM @extschema@.inval_var v
+		WHERE v.name = n.name AND cardinality(v."values") > 0)),
 reached AS MATERIALIZED (
 	SELECT p.relation, p.path FROM @extschema@.inval_coverage_paths($1) p
 	UNION ALL
@@ -361,6 +375,10 @@ fault (unit, relid, rank, general, problem) AS (
 	UNION ALL
 	SELECT t.unit, t.relid, 5, false, t.name || ' ' || t.fault
 	FROM trigger_state t
+	SELECT DISTINCT a.unit, a.relid, 4, true,
+		format('variable %s, which the rule for %s names, has no value', v.name, a.key)
+	FROM applied a JOIN unset v ON v.id = a.id WHERE a.is_on
+	UNION ALL
 	WHERE t.fault <> '' AND EXISTS (
 		SELECT FROM applied a WHERE a.unit = t.unit AND a.relid = t.relid)
 	UNION ALL

@@ -57,6 +57,7 @@ static void coverage_put_segment(ReturnSetInfo *result, Oid relid,
 
 PG_FUNCTION_INFO_V1(inval_coverage_paths);
 PG_FUNCTION_INFO_V1(inval_template_columns);
+PG_FUNCTION_INFO_V1(inval_template_variables);
 
 /*
  * inval_coverage_paths(column_name text, OUT relation oid, OUT path text)
@@ -138,6 +139,34 @@ inval_template_columns(PG_FUNCTION_ARGS)
 		if (((InvalSegment *) lfirst(lc))->kind == INVAL_SEGMENT_COLUMN)
 			coverage_put_segment((ReturnSetInfo *) fcinfo->resultinfo, relid,
 								 lfirst(lc));
+	}
+	return (Datum) 0;
+}
+
+/*
+ * inval_template_variables(template text) RETURNS SETOF text
+ *
+ * The names of the variables that a template names.
+ */
+Datum
+inval_template_variables(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *template = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	foreach(lc, inval_template_parse(template, "key"))
+	{
+		InvalSegment *segment = lfirst(lc);
+		Datum		value;
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (segment->kind != INVAL_SEGMENT_VARIABLE)
+			continue;
+		value = CStringGetTextDatum(segment->text);
+		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
 	}
 	return (Datum) 0;
 }
