@@ -24,6 +24,7 @@
 #include "ddl/drop.h"
 #include "ddl/equip.h"
 #include "ddl/guard.h"
+#include "ddl/extension.h"
 #include "ddl/keep.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
@@ -63,6 +64,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	frame = inval_ddl_push(event->parsetree);
 	frame->drops_extension = ddl_drops_extension(event->parsetree);
+	inval_ddl_say_what_goes(event->parsetree);
 	if (frame->drops_extension)
 	{
 		/* Where pg_upgrade made servers, no event trigger was there to see it. */
