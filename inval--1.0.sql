@@ -207,14 +207,15 @@ COMMENT ON VIEW inval_var IS
 COMMENT ON COLUMN inval_var.name IS 'The variable, {$name} in a template';
 COMMENT ON COLUMN inval_var.values IS 'Its current values, each of which gives a key';
 
-CREATE FUNCTION inval_guard(mode text, column_name text) RETURNS void
+CREATE FUNCTION inval_guard(mode text, column_name text, exempt text[] DEFAULT NULL)
+RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
-REVOKE ALL ON FUNCTION inval_guard(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION inval_guard(text, text) IS
-	'Sets what happens when a table that has the column is created or altered and not tracked: off, warn, error or track';
+REVOKE ALL ON FUNCTION inval_guard(text, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION inval_guard(text, text, text[]) IS
+	'Sets what happens when a table that has the column is created or altered and not tracked: off, warn, error or track; tables of which the schema or the name is like one of exempt are left alone';
 
-CREATE FUNCTION inval_guard_rows(OUT column_name text, OUT mode text)
+CREATE FUNCTION inval_guard_rows(OUT column_name text, OUT mode text, OUT exempt text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 REVOKE ALL ON FUNCTION inval_guard_rows() FROM PUBLIC;
@@ -227,6 +228,7 @@ GRANT SELECT ON inval_guards TO pg_monitor;
 COMMENT ON VIEW inval_guards IS 'Guards that inval_guard has set';
 COMMENT ON COLUMN inval_guards.column_name IS 'The column that a guarded table has';
 COMMENT ON COLUMN inval_guards.mode IS 'What happens if it is not tracked: warn, error or track';
+COMMENT ON COLUMN inval_guards.exempt IS 'Patterns of schemas and names of tables that are left alone';
 
 CREATE FUNCTION inval_coverage_paths(
 	column_name text, OUT relation oid, OUT path text)

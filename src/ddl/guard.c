@@ -27,6 +27,8 @@
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -57,6 +59,8 @@ static char *guard_table_name(Oid relid);
 
 /*
  * A relation was created or altered.  Whatever it is may be passed: what no
+static bool guard_is_exempt(Oid relid, const InvalStored *guard);
+static bool guard_is_like(const char *text, const char *pattern, const char *end);
  * guard is about is left alone.
  */
 void
@@ -85,6 +89,8 @@ inval_guard_check(Oid relid)
 			guard_remember(relid);
 		else if (!inval_family_is_tracked(relid))
 			guard_track(relid, column);
+		if (guard_is_exempt(relid, lfirst(lc)))
+			continue;
 	}
 }
 
@@ -249,16 +255,84 @@ guard_judge(Oid relid, List *guards, const char *mode)
 		const char *its_mode = inval_store_option(lfirst(lc), INVAL_GUARD_MODE);
 
 		if (column == NULL || its_mode == NULL || strcmp(its_mode, mode) != 0 ||
-			get_attnum(relid, column) <= 0 || inval_family_is_tracked(relid))
+			get_attnum(relid, column) <= 0 || guard_is_exempt(relid, lfirst(lc)) ||
+			inval_family_is_tracked(relid))
 			continue;
 		ereport(strcmp(mode, INVAL_GUARD_ERROR) == 0 ? ERROR : WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s has column \"%s\" and is not tracked",
 						guard_table_name(relid), column),
 				 errdetail("inval_guard is in mode \"%s\" for this column.", mode),
-				 errhint("Call inval_track(%s, %s) in the same transaction.",
+				 errhint("Call inval_track(%s, %s) in the same transaction, or name the table, its schema or a pattern such as backup_* in inval_guard(%s, %s, exempt => ...).",
 						 quote_literal_cstr(guard_table_name(relid)),
-						 quote_literal_cstr(quote_identifier(column)))));
+						 quote_literal_cstr(quote_identifier(column)),
+						 quote_literal_cstr(mode), quote_literal_cstr(column))));
+	}
+}
+
+/*
+ * Whether the guard leaves a table alone.  A pattern is of the name of a table
+ * or of its schema; with a dot, of both: the schema before it, the table after.
+ */
+static bool
+guard_is_exempt(Oid relid, const InvalStored *guard)
+{
+	const char *literal = inval_store_option(guard, INVAL_GUARD_EXEMPT);
+	char	   *table = get_rel_name(relid);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	Datum	   *patterns;
+	int			count;
+	int			i;
+
+	if (literal == NULL || table == NULL || schema == NULL)
+		return false;
+	deconstruct_array(inval_store_array(literal), TEXTOID, -1, false, TYPALIGN_INT,
+					  &patterns, NULL, &count);
+	for (i = 0; i < count; i++)
+	{
+		const char *pattern = TextDatumGetCString(patterns[i]);
+		const char *end = pattern + strlen(pattern);
+		const char *dot = strchr(pattern, '.');
+
+		CHECK_FOR_INTERRUPTS();
+		if (guard_is_like(table, pattern, end) || guard_is_like(schema, pattern, end) ||
+			(dot != NULL && guard_is_like(schema, pattern, dot) &&
+			 guard_is_like(table, dot + 1, end)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a text is like a pattern, in which "*" stands for any characters.
+ * Only the last "*" that was passed is ever gone back to, so the time is at most
+ * the product of the lengths.
+ */
+static bool
+guard_is_like(const char *text, const char *pattern, const char *end)
+{
+	const char *star = NULL;	/* behind the last one */
+	const char *from = NULL;	/* what it was tried to end before */
+
+	while (*text != '\0')
+	{
+		if (pattern < end && *pattern == '*')
+		{
+			star = ++pattern;
+			from = text;
+		}
+		else if (pattern < end && *pattern == *text)
+		{
+			pattern++;
+			text++;
+		}
+		else if (star != NULL)
+		{
+			pattern = star;
+			text = ++from;
+		}
+		else
+			return false;
 	}
 }
 

@@ -8,6 +8,7 @@
 /* Options of a guard in the store */
 #define INVAL_GUARD_COLUMN	"column"
 #define INVAL_GUARD_MODE		"mode"
+#define INVAL_GUARD_EXEMPT		"exempt"
 
 /* Modes */
 #define INVAL_GUARD_OFF		"off"
