@@ -244,13 +244,13 @@ CREATE FUNCTION inval_template_columns(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 3
 SET search_path = pg_catalog, pg_temp;
-COMMENT ON FUNCTION inval_template_columns(oid, text) IS
-	'The columns that a key template names, and whether they are there; for inval_coverage';
 CREATE FUNCTION inval_template_variables(template text) RETURNS SETOF text
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION inval_template_variables(text) IS
 	'The variables that a key template names; for inval_coverage';
+COMMENT ON FUNCTION inval_template_columns(oid, text) IS
+	'The columns that a key template names, and whether they are there; for inval_coverage';
 
 -- The body is parsed here, so that it follows when the schema is renamed.  The
 -- search path is that of the function, for operators that nobody can replace.
@@ -282,8 +282,6 @@ mention AS MATERIALIZED (
 		WHERE a.attrelid = r.relid AND a.attname = c.name AND a.attnum > 0
 			AND NOT a.attisdropped)
 	FROM rule r CROSS JOIN LATERAL unnest(r.changes) c (name)),
--- The tables in question: those that have the column or reach it, and those
--- that had it when a rule was made.
 -- Variables that a rule names and that have no value: it gives no key.
 unset AS MATERIALIZED (
 	SELECT DISTINCT r.id, n.name
@@ -293,6 +291,8 @@ unset AS MATERIALIZED (
 	WHERE strpos(s.template, '{$') > 0 AND NOT EXISTS (
 		SELECT FROM @extschema@.inval_var v
 		WHERE v.name = n.name AND cardinality(v."values") > 0)),
+-- The tables in question: those that have the column or reach it, and those
+-- that had it when a rule was made.
 reached AS MATERIALIZED (
 	SELECT p.relation, p.path FROM @extschema@.inval_coverage_paths($1) p
 	UNION ALL
@@ -375,12 +375,12 @@ fault (unit, relid, rank, general, problem) AS (
 		format('%s, which the rule for %s names, does not exist', m.path, a.key)
 	FROM applied a JOIN mention m ON m.id = a.id WHERE NOT m.found
 	UNION ALL
-	SELECT t.unit, t.relid, 5, false, t.name || ' ' || t.fault
-	FROM trigger_state t
 	SELECT DISTINCT a.unit, a.relid, 4, true,
 		format('variable %s, which the rule for %s names, has no value', v.name, a.key)
 	FROM applied a JOIN unset v ON v.id = a.id WHERE a.is_on
 	UNION ALL
+	SELECT t.unit, t.relid, 5, false, t.name || ' ' || t.fault
+	FROM trigger_state t
 	WHERE t.fault <> '' AND EXISTS (
 		SELECT FROM applied a WHERE a.unit = t.unit AND a.relid = t.relid)
 	UNION ALL
@@ -577,7 +577,7 @@ REVOKE ALL ON inval_stats FROM PUBLIC;
 GRANT SELECT ON inval_stats TO pg_monitor;
 COMMENT ON VIEW inval_stats IS
 	'What each rule did to each target since the server started or inval_stats_reset ran; committed work only';
-COMMENT ON COLUMN inval_stats.rule IS 'The rule; NULL for inval_touch';
+COMMENT ON COLUMN inval_stats.rule IS 'The rule; NULL for inval_touch; -1 for all rules that found no place for counters of their own';
 COMMENT ON COLUMN inval_stats.relation IS 'The tracked table';
 COMMENT ON COLUMN inval_stats.target IS 'The target';
 COMMENT ON COLUMN inval_stats.rows_seen IS 'Changed rows that the rule looked at';

@@ -24,7 +24,7 @@
 #include "base/shared.h"
 
 /* To be raised with every change of the structs in shared.h */
-#define SHARED_LAYOUT	9
+#define SHARED_LAYOUT	10
 
 /* Array sizes when preloaded, and when taken from the reserve. */
 typedef struct SharedSizes
@@ -36,7 +36,7 @@ typedef struct SharedSizes
 	uint32		refusals;
 } SharedSizes;
 
-static const SharedSizes preloaded_sizes = {65536, 256, 256, 1024, 256};
+static const SharedSizes preloaded_sizes = {65536, 256, 256, 16384, 256};
 static const SharedSizes reserve_sizes = {2048, 8, 8, 16, 8};
 
 static InvalShared *shared = NULL;

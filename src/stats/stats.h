@@ -5,6 +5,8 @@
 #ifndef INVAL_STATS_H
 #define INVAL_STATS_H
 
+#include "nodes/pg_list.h"
+
 #include "base/shared.h"
 
 typedef struct InvalCounts
@@ -15,6 +17,12 @@ typedef struct InvalCounts
 	uint64		queued;			/* set when the outbox is written */
 	uint64		at_commit;		/* of those, sent by the commit callback */
 } InvalCounts;
+
+/*
+ * What a slot has for a rule if it counts for all those that found none free;
+ * -1 in inval_stats
+ */
+#define INVAL_STATS_OTHERS		PG_UINT32_MAX
 
 /* The counts as they were when a nesting level began to count */
 typedef struct InvalTallyMark
@@ -64,5 +72,8 @@ extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
 								  uint64 lag_us, bool by_worker);
 extern double inval_stats_lag_ms(const uint64 *buckets, double share);
 extern void inval_stats_clear(void);
+extern bool inval_stats_are_scarce(void);
+extern List *inval_stats_rules(void);
+extern void inval_stats_give_back(uint32 rule);
 
 #endif							/* INVAL_STATS_H */

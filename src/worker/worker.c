@@ -37,6 +37,7 @@
 #include "target/address.h"
 #include "target/delivery.h"
 #include "worker/backlog.h"
+#include "worker/counters.h"
 #include "worker/drain.h"
 #include "worker/removal.h"
 #include "worker/sweep.h"
@@ -123,7 +124,10 @@ inval_worker_main(Datum database_oid)
 		inval_target_log_change(target);
 		worker_watch_backlog();
 		if (target->number == 0)
+		{
 			inval_sweep();
+			inval_counters_tidy();
+		}
 		pgstat_report_stat(false);
 		worker_wait(delivered);
 	}
