@@ -19,7 +19,8 @@ OBJS = \
 # the queue that each test reads only grows.
 REGRESS = setup settings track track_errors template types changes delivery \
 	variables inheritance foreign_tables via lookups ddl paths partitions ways queue \
-	matviews savepoints truncate permissions guard coverage teardown
+	matviews savepoints truncate permissions guard coverage \
+	guard_exempt refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage teardown
 
 # Server headers are system headers, so that a warning is always about our
 # own code.

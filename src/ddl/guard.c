@@ -11,10 +11,12 @@
  * at the end of its statement.
  *
  * A dump makes tables first and their rules later, in transactions of their
- * own.  It would meet guards that were restored before.  So a session that
- * restores a dump is not guarded; it is known by check_function_bodies, which
- * pg_dump and pg_restore switch off for the very purpose of making things
- * before what they refer to is there.
+ * own.  It would meet guards that it has restored before.  So a session that
+ * restores a guard is not guarded.  It is known by the guard, which it makes by
+ * CREATE SERVER and not by inval_guard, and by check_function_bodies, which
+ * pg_dump and pg_restore switch off.  That alone says nothing: tools that have
+ * loaded the dump of a schema go on in that session, and some always set it.
+ * The other sessions of pg_restore -j make no table and add no column.
  */
 #include "postgres.h"
 
@@ -25,10 +27,10 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
 #include "miscadmin.h"
 #include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -48,6 +50,8 @@ typedef struct GuardedTable
 static List *guarded_tables = NIL;	/* in TopTransactionContext */
 static bool tracking = false;	/* our own call of inval_track is running */
 
+static bool restored = false;	/* this session has made a guard by hand */
+
 static Oid	guard_subject(Oid relid);
 static void guard_track(Oid relid, const char *column);
 static void guard_remember(Oid relid);
@@ -55,12 +59,12 @@ static void guard_xact_callback(XactEvent event, void *arg);
 static void guard_subxact_callback(SubXactEvent event, SubTransactionId subxact,
 								   SubTransactionId parent, void *arg);
 static void guard_judge(Oid relid, List *guards, const char *mode);
+static bool guard_is_exempt(Oid relid, const InvalStored *guard);
+static bool guard_is_like(const char *text, const char *pattern, const char *end);
 static char *guard_table_name(Oid relid);
 
 /*
  * A relation was created or altered.  Whatever it is may be passed: what no
-static bool guard_is_exempt(Oid relid, const InvalStored *guard);
-static bool guard_is_like(const char *text, const char *pattern, const char *end);
  * guard is about is left alone.
  */
 void
@@ -69,7 +73,7 @@ inval_guard_check(Oid relid)
 	List	   *guards;
 	ListCell   *lc;
 
-	if (tracking || !check_function_bodies)
+	if (tracking || (restored && !check_function_bodies))
 		return;
 	guards = inval_store_list(INVAL_STORE_GUARD, CurrentMemoryContext);
 	if (guards == NIL)
@@ -85,13 +89,25 @@ inval_guard_check(Oid relid)
 
 		if (column == NULL || mode == NULL || get_attnum(relid, column) <= 0)
 			continue;
+		if (guard_is_exempt(relid, lfirst(lc)))
+			continue;
 		if (strcmp(mode, INVAL_GUARD_TRACK) != 0)
 			guard_remember(relid);
 		else if (!inval_family_is_tracked(relid))
 			guard_track(relid, column);
-		if (guard_is_exempt(relid, lfirst(lc)))
-			continue;
 	}
+}
+
+/*
+ * A foreign server was created by a command, and not by inval_guard.
+ */
+void
+inval_guard_restored(Oid server)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_store_list(INVAL_STORE_GUARD, CurrentMemoryContext))
+		restored |= ((InvalStored *) lfirst(lc))->oid == server;
 }
 
 /*
@@ -334,6 +350,9 @@ guard_is_like(const char *text, const char *pattern, const char *end)
 		else
 			return false;
 	}
+	while (pattern < end && *pattern == '*')
+		pattern++;
+	return pattern == end;
 }
 
 static char *

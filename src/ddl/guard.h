@@ -17,5 +17,6 @@
 #define INVAL_GUARD_TRACK		"track"
 
 extern void inval_guard_check(Oid relid);
+extern void inval_guard_restored(Oid server);
 
 #endif							/* INVAL_GUARD_H */
