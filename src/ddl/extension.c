@@ -87,6 +87,7 @@ extension_goes(Node *statement)
 static bool
 extension_count_row(InvalOutboxRow *row, void *arg)
 {
+	CHECK_FOR_INTERRUPTS();
 	if (inval_target_by_number(row->target) != NULL && inval_outbox_is_owed(row))
 		*(int64 *) arg += row->entries;
 	return true;
