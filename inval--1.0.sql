@@ -215,14 +215,15 @@ COMMENT ON VIEW inval_var IS
 COMMENT ON COLUMN inval_var.name IS 'The variable, {$name} in a template';
 COMMENT ON COLUMN inval_var.values IS 'Its current values, each of which gives a key';
 
-CREATE FUNCTION inval_guard(mode text, column_name text) RETURNS void
+CREATE FUNCTION inval_guard(mode text, column_name text, exempt text[] DEFAULT NULL)
+RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
-REVOKE ALL ON FUNCTION inval_guard(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION inval_guard(text, text) IS
-	'Sets what happens when a table that has the column is created or altered and not tracked: off, warn, error or track';
+REVOKE ALL ON FUNCTION inval_guard(text, text, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION inval_guard(text, text, text[]) IS
+	'Sets what happens when a table that has the column is created or altered and not tracked: off, warn, error or track; tables of which the schema or the name is like one of exempt are left alone';
 
-CREATE FUNCTION inval_guard_rows(OUT column_name text, OUT mode text)
+CREATE FUNCTION inval_guard_rows(OUT column_name text, OUT mode text, OUT exempt text[])
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 REVOKE ALL ON FUNCTION inval_guard_rows() FROM PUBLIC;
@@ -235,6 +236,7 @@ GRANT SELECT ON inval_guards TO pg_monitor;
 COMMENT ON VIEW inval_guards IS 'Guards that inval_guard has set';
 COMMENT ON COLUMN inval_guards.column_name IS 'The column that a guarded table has';
 COMMENT ON COLUMN inval_guards.mode IS 'What happens if it is not tracked: warn, error or track';
+COMMENT ON COLUMN inval_guards.exempt IS 'Patterns of schemas and names of tables that are left alone';
 
 CREATE FUNCTION inval_coverage_paths(
 	column_name text, OUT relation oid, OUT path text)
@@ -250,6 +252,11 @@ CREATE FUNCTION inval_template_columns(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 3
 SET search_path = pg_catalog, pg_temp;
+CREATE FUNCTION inval_template_variables(template text) RETURNS SETOF text
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1
+SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION inval_template_variables(text) IS
+	'The variables that a key template names; for inval_coverage';
 COMMENT ON FUNCTION inval_template_columns(oid, text) IS
 	'The columns that a key template names, and whether they are there; for inval_coverage';
 
@@ -283,6 +290,15 @@ mention AS MATERIALIZED (
 		WHERE a.attrelid = r.relid AND a.attname = c.name AND a.attnum > 0
 			AND NOT a.attisdropped)
 	FROM rule r CROSS JOIN LATERAL unnest(r.changes) c (name)),
+-- Variables that a rule names and that have no value: it gives no key.
+unset AS MATERIALIZED (
+	SELECT DISTINCT r.id, n.name
+	FROM rule r
+		CROSS JOIN LATERAL (VALUES (r.key), (r.field)) s (template)
+		CROSS JOIN LATERAL @extschema@.inval_template_variables(s.template) n (name)
+	WHERE strpos(s.template, '{$') > 0 AND NOT EXISTS (
+		SELECT FROM @extschema@.inval_var v
+		WHERE v.name = n.name AND cardinality(v."values") > 0)),
 -- The tables in question: those that have the column or reach it, and those
 -- that had it when a rule was made.
 reached AS MATERIALIZED (
@@ -298,14 +314,14 @@ kinship (relid, ancestor) AS (
 	UNION
 	SELECT k.relid, i.inhparent
 	FROM kinship k JOIN pg_inherits i ON i.inhrelid = k.ancestor),
-unit AS (
+unit AS MATERIALIZED (
 	SELECT r.relation, r.path, c.relkind
 	FROM reached r JOIN pg_class c ON c.oid = r.relation
-	WHERE NOT EXISTS (
+	WHERE NOT c.relispartition OR NOT EXISTS (
 		SELECT FROM pg_partition_ancestors(r.relation) a
 			JOIN reached root ON root.relation = a.relid
 		WHERE a.relid <> r.relation)),
-member AS (
+member AS MATERIALIZED (
 	SELECT u.relation AS unit, c.oid AS relid, c.relkind
 	FROM unit u JOIN kinship k ON k.ancestor = u.relation
 		JOIN pg_class c ON c.oid = k.relid
@@ -367,6 +383,10 @@ fault (unit, relid, rank, general, problem) AS (
 		format('%s, which the rule for %s names, does not exist', m.path, a.key)
 	FROM applied a JOIN mention m ON m.id = a.id WHERE NOT m.found
 	UNION ALL
+	SELECT DISTINCT a.unit, a.relid, 4, true,
+		format('variable %s, which the rule for %s names, has no value', v.name, a.key)
+	FROM applied a JOIN unset v ON v.id = a.id WHERE a.is_on
+	UNION ALL
 	SELECT t.unit, t.relid, 5, false, t.name || ' ' || t.fault
 	FROM trigger_state t
 	WHERE t.fault <> '' AND EXISTS (
@@ -396,18 +416,22 @@ hole AS (
 			ORDER BY f.relid::regclass::text COLLATE "C"))[1:3], ', ')
 			|| CASE WHEN count(*) > 3 THEN format(' and %s more', count(*) - 3) ELSE '' END
 		END AS problem
-	FROM fault f GROUP BY f.unit, f.rank, f.general, f.problem)
+	FROM fault f GROUP BY f.unit, f.rank, f.general, f.problem),
+-- What is said of each unit, made for all of them at once: asked for one unit at
+-- a time, each of the steps above would be run again for each of thousands.
+holes AS MATERIALIZED (
+	SELECT h.unit, string_agg(h.problem, '; ' ORDER BY h.rank, h.problem) AS problems
+	FROM hole h GROUP BY h.unit),
+fed AS MATERIALIZED (
+	SELECT a.unit, string_agg(DISTINCT a.key || coalesce(' ' || a.field, ''), ', ') AS keys
+	FROM applied a WHERE a.is_on AND a.feeds GROUP BY a.unit)
 SELECT u.relation::regclass,
 	CASE WHEN t.unit IS NULL THEN 'untracked'
 		WHEN h.problems IS NULL THEN 'tracked' ELSE 'hole' END,
-	CASE WHEN t.unit IS NULL THEN u.path
-		ELSE coalesce(h.problems, (
-			SELECT string_agg(DISTINCT a.key || coalesce(' ' || a.field, ''), ', ')
-			FROM applied a WHERE a.unit = u.relation AND a.is_on AND a.feeds)) END
+	CASE WHEN t.unit IS NULL THEN u.path ELSE coalesce(h.problems, k.keys) END
 FROM unit u LEFT JOIN touched t ON t.unit = u.relation
-	LEFT JOIN LATERAL (
-		SELECT string_agg(h.problem, '; ' ORDER BY h.rank, h.problem) AS problems
-		FROM hole h WHERE h.unit = u.relation) h ON true
+	LEFT JOIN holes h ON h.unit = u.relation
+	LEFT JOIN fed k ON k.unit = u.relation
 ORDER BY u.relation::regclass::text COLLATE "C";
 END;
 
@@ -561,7 +585,7 @@ REVOKE ALL ON inval_stats FROM PUBLIC;
 GRANT SELECT ON inval_stats TO pg_monitor;
 COMMENT ON VIEW inval_stats IS
 	'What each rule did to each target since the server started or inval_stats_reset ran; committed work only';
-COMMENT ON COLUMN inval_stats.rule IS 'The rule; NULL for inval_touch';
+COMMENT ON COLUMN inval_stats.rule IS 'The rule; NULL for inval_touch; -1 for all rules that found no place for counters of their own';
 COMMENT ON COLUMN inval_stats.relation IS 'The tracked table';
 COMMENT ON COLUMN inval_stats.target IS 'The target';
 COMMENT ON COLUMN inval_stats.rows_seen IS 'Changed rows that the rule looked at';

@@ -174,7 +174,7 @@ SELECT inval_set_var('sha', 'f7');
 
 -- They go with the extension, without CASCADE, and in whatever schema it is.
 BEGIN;
-SET LOCAL client_min_messages = warning;
+SET LOCAL client_min_messages = error;
 DROP VIEW rules;
 DROP EXTENSION inval;
 SELECT srvname FROM pg_foreign_server WHERE srvname LIKE 'inval%';

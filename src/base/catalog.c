@@ -17,17 +17,18 @@
 #include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "parser/parse_func.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/catalog.h"
 
@@ -300,12 +301,16 @@ catalog_relation(const char *name)
 	return get_relname_relid(name, catalog.schema);
 }
 
+/*
+ * One of our functions.  Not as a command would look it up: whoever changes a
+ * row, or runs DDL, need not have USAGE on the extension's schema.
+ */
 static Oid
 catalog_function(const char *name)
 {
-	return LookupFuncName(list_make2(makeString(get_namespace_name(catalog.schema)),
-									 makeString(pstrdup(name))),
-						  0, NULL, true);
+	return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+						   PointerGetDatum(buildoidvector(NULL, 0)),
+						   ObjectIdGetDatum(catalog.schema));
 }
 
 static void

@@ -11,8 +11,10 @@
  * TRUNCATE of a foreign table fires no trigger before version 16, so what its
  * rows owe is queued here.
  *
- * REFRESH MATERIALIZED VIEW would empty the outbox; its query refuses to run
- * (inval_outbox_source), and with WITH NO DATA, where it does not run, we do.
+ * REFRESH MATERIALIZED VIEW would empty the outbox.  Functions that refresh all
+ * materialized views there are come by it, so here the command does nothing.
+ * In a session that did not have this library when the command began, the
+ * query of the outbox refuses to run (inval_outbox_source).
  */
 #include "postgres.h"
 
@@ -39,6 +41,7 @@
 
 #include "base/catalog.h"
 #include "base/database.h"
+#include "base/rights.h"
 #include "base/shared.h"
 #include "capture/scan.h"
 #include "ddl/command_guard.h"
@@ -60,7 +63,7 @@ static const char *guard_database_of(Node *statement);
 static const char *guard_option(List *options, const char *name);
 static bool guard_may(Oid database, bool copy);
 static void guard_end_worker(const char *name, bool copy);
-static void guard_outbox(RefreshMatViewStmt *statement);
+static bool guard_skips_refresh(RefreshMatViewStmt *statement);
 static void guard_foreign_tables(TruncateStmt *statement);
 static void guard_foreign_table(Oid relid);
 
@@ -87,8 +90,13 @@ guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 		if (name != NULL)
 			guard_end_worker(name, IsA(pstmt->utilityStmt, CreatedbStmt));
 	}
-	if (IsA(pstmt->utilityStmt, RefreshMatViewStmt))
-		guard_outbox((RefreshMatViewStmt *) pstmt->utilityStmt);
+	if (IsA(pstmt->utilityStmt, RefreshMatViewStmt) &&
+		guard_skips_refresh((RefreshMatViewStmt *) pstmt->utilityStmt))
+	{
+		if (qc != NULL)
+			SetQueryCompletion(qc, CMDTAG_REFRESH_MATERIALIZED_VIEW, 0);
+		return;
+	}
 	if (PG_VERSION_NUM < 160000 && IsA(pstmt->utilityStmt, TruncateStmt))
 		guard_foreign_tables((TruncateStmt *) pstmt->utilityStmt);
 	if (prev_process_utility)
@@ -211,13 +219,22 @@ guard_end_worker(const char *name, bool copy)
 	}
 }
 
-static void
-guard_outbox(RefreshMatViewStmt *statement)
+/*
+ * Whether the command is about the outbox, and nothing is to be done.  Who may
+ * not refresh it gets the server's error.
+ */
+static bool
+guard_skips_refresh(RefreshMatViewStmt *statement)
 {
 	Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
 
-	if (OidIsValid(relid) && inval_catalog_is_outbox(relid))
-		inval_catalog_refuse_refresh();
+	if (!OidIsValid(relid) || !inval_catalog_is_outbox(relid) ||
+		!inval_rights_may_refresh(relid))
+		return false;
+	ereport(NOTICE,
+			(errmsg("\"%s\" was left as it is", get_rel_name(relid)),
+			 errdetail("It is part of the outbox of inval and holds queued invalidations, which a REFRESH would lose.")));
+	return true;
 }
 
 static void

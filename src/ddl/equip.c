@@ -8,7 +8,6 @@
 #include "utils/lsyscache.h"
 
 #include "ddl/equip.h"
-#include "ddl/frame.h"
 #include "rule/family.h"
 
 static void equip_say_enabled(Oid relid);
@@ -28,11 +27,32 @@ inval_ddl_equip(Oid relid)
 		return;
 	foreach(lc, inval_family_leaves(relid, NoLock))
 	{
-		/* A dump makes the triggers before the rules. */
-		if (inval_ddl_is_restoring() && !inval_family_is_tracked(lfirst_oid(lc)))
-			continue;
 		if (inval_family_equip(lfirst_oid(lc)))
 			equip_say_enabled(lfirst_oid(lc));
+	}
+}
+
+/*
+ * Sees to the triggers of a relation on which one of ours was created, by a
+ * dump that is restored or by hand.  Needs a connection to SPI.
+ *
+ * A dump has our triggers in an order of its own, those that capture changes
+ * before the rules or after them, and pg_restore -j makes them in several
+ * sessions, each with an AccessExclusiveLock on the extension (ALTER TRIGGER ...
+ * DEPENDS ON EXTENSION).  So a trigger without a rule is left alone, and what
+ * is done to one table must not make us look at another, let alone change it:
+ * it would be a deadlock.  That is needed only for triggers that are not as
+ * ours are, which no dump has.
+ */
+void
+inval_ddl_equip_created(Oid relid)
+{
+	if (inval_family_is_altered(relid) && inval_family_is_tracked(relid))
+		inval_ddl_equip(relid);
+	else
+	{
+		inval_family_equip_own(relid);
+		(void) inval_family_enable(relid);
 	}
 }
 

@@ -7,6 +7,7 @@
 
 
 extern void inval_ddl_equip(Oid relid);
+extern void inval_ddl_equip_created(Oid relid);
 extern void inval_ddl_enable(Oid relid);
 
 #endif							/* INVAL_DDL_EQUIP_H */

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_foreign_server.h"
@@ -24,6 +25,7 @@
 #include "ddl/alter.h"
 #include "ddl/drop.h"
 #include "ddl/equip.h"
+#include "ddl/extension.h"
 #include "ddl/guard.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
@@ -43,8 +45,9 @@ static void ddl_before_trigger(CreateTrigStmt *statement);
 static void ddl_before_rename(const RenameStmt *statement);
 static bool ddl_calls_ours(const CreateTrigStmt *statement);
 pg_noreturn static void ddl_refuse_name(const char *name);
-static void ddl_after_each(CommandTag tag);
-static void ddl_after_object(Oid class, Oid object, CommandTag tag);
+static void ddl_after_each(const EventTriggerData *event);
+static void ddl_after_object(Oid class, Oid object, const EventTriggerData *event);
+static bool ddl_alters(Node *statement, const AlterTableType *types, int ntypes);
 static void ddl_tie(Oid class, Oid carrier);
 
 PG_FUNCTION_INFO_V1(inval_on_ddl_start);
@@ -63,6 +66,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 
 	if (inval_catalog(true) == NULL)
 		PG_RETURN_NULL();
+	inval_ddl_say_what_goes(event->parsetree);
 	frame = inval_ddl_push(event->parsetree);
 	frame->drops_extension = ddl_drops_extension(event->parsetree);
 	if (frame->drops_extension)
@@ -124,7 +128,7 @@ inval_on_ddl_end(PG_FUNCTION_ARGS)
 		default:
 			break;
 	}
-	ddl_after_each(event->tag);
+	ddl_after_each(event);
 	SPI_finish();
 	if (frame != NULL)
 		inval_ddl_pop();
@@ -192,8 +196,9 @@ ddl_drops_extension(Node *statement)
 }
 
 /*
- * Keeps our triggers' names for them.  A dump may have such a trigger of
- * somebody else's, but never replaces one.
+ * Keeps our triggers' names for them on tables that are tracked.  A dump may
+ * have such a trigger of somebody else's, on a table that is not; inval_track
+ * replaces it.
  *
  * A dump of a partition or child may be restored where its parent is tracked:
  * then the triggers that it brings are there already, and are made anew.
@@ -205,7 +210,9 @@ ddl_before_trigger(CreateTrigStmt *statement)
 		return;
 	if (!ddl_calls_ours(statement))
 	{
-		if (!inval_ddl_is_restoring() || statement->replace)
+		Oid			relid = RangeVarGetRelid(statement->relation, NoLock, true);
+
+		if (statement->replace || (OidIsValid(relid) && inval_family_is_tracked(relid)))
 			ddl_refuse_name(statement->trigname);
 	}
 	else if (inval_family_is_capture_trigger(statement->trigname) && !statement->isconstraint)
@@ -255,7 +262,7 @@ ddl_refuse_name(const char *name)
  * has done so too.
  */
 static void
-ddl_after_each(CommandTag tag)
+ddl_after_each(const EventTriggerData *event)
 {
 	ListCell   *lc;
 
@@ -265,7 +272,7 @@ ddl_after_each(CommandTag tag)
 	{
 		const ObjectAddress *object = lfirst(lc);
 
-		ddl_after_object(object->classId, object->objectId, tag);
+		ddl_after_object(object->classId, object->objectId, event);
 	}
 }
 
@@ -299,30 +306,42 @@ ddl_altered(void)
 }
 
 static void
-ddl_after_object(Oid class, Oid object, CommandTag tag)
+ddl_after_object(Oid class, Oid object, const EventTriggerData *event)
 {
-	if (class == ForeignServerRelationId && tag == CMDTAG_CREATE_SERVER)
+	static const AlterTableType parents[] = {AT_AttachPartition, AT_DetachPartition,
+	AT_DetachPartitionFinalize, AT_AddInherit, AT_DropInherit};
+	static const AlterTableType columns[] = {AT_AddColumn, AT_AttachPartition, AT_AddInherit,
+	AT_AddOf};
+	Node	   *statement = event->parsetree;
+
+	if (class == ForeignServerRelationId && event->tag == CMDTAG_CREATE_SERVER)
 	{
 		inval_store_created(object);
 		inval_carrier_restored(object);
 		ddl_tie(class, object);
+		inval_guard_restored(object);
 	}
-	if (class == TriggerRelationId && tag == CMDTAG_CREATE_TRIGGER)
+	if (class == TriggerRelationId && event->tag == CMDTAG_CREATE_TRIGGER)
 	{
 		inval_carrier_renumber(object);
 		ddl_tie(class, object);
-		if (!inval_ddl_is_restoring())
-			inval_ddl_equip(inval_catalog_relation_of(class, object));
+		inval_ddl_equip_created(inval_catalog_relation_of(class, object));
 	}
-	if (class != RelationRelationId)
+	if (class != RelationRelationId || event->tag == CMDTAG_REFRESH_MATERIALIZED_VIEW ||
+		IsA(statement, CommentStmt) || IsA(statement, SecLabelStmt))
 		return;
-	if (inval_ddl_is_restoring() && tag == CMDTAG_ALTER_TABLE)
-	{
+
+	/*
+	 * Other sessions of a restore add constraints to other tables of a family at
+	 * the same time, which needs nothing of us: what is not asked cannot deadlock.
+	 */
+	if (!IsA(statement, AlterTableStmt) ||
+		ddl_alters(statement, parents, lengthof(parents)))
+		inval_ddl_equip(object);
+	else
 		inval_ddl_enable(object);
-		return;
-	}
-	inval_ddl_equip(object);
-	if (tag != CMDTAG_REFRESH_MATERIALIZED_VIEW)
+	if (!IsA(statement, AlterTableStmt) ||
+		ddl_alters(statement, columns, lengthof(columns)))
 		inval_guard_check(object);
 }
 
@@ -337,4 +356,20 @@ ddl_tie(Oid class, Oid carrier)
 
 	if (definition != NULL)
 		(void) inval_tie_attempt(definition);
+}
+
+/*
+ * Whether an ALTER TABLE has a subcommand of one of the given types.
+ */
+static bool
+ddl_alters(Node *statement, const AlterTableType *types, int ntypes)
+{
+	ListCell   *lc;
+	int			i;
+
+	foreach(lc, ((AlterTableStmt *) statement)->cmds)
+		for (i = 0; i < ntypes; i++)
+			if (((AlterTableCmd *) lfirst(lc))->subtype == types[i])
+				return true;
+	return false;
 }

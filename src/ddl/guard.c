@@ -11,10 +11,12 @@
  * at the end of its statement.
  *
  * A dump makes tables first and their rules later, in transactions of their
- * own.  It would meet guards that were restored before.  So a session that
- * restores a dump is not guarded; it is known by check_function_bodies, which
- * pg_dump and pg_restore switch off for the very purpose of making things
- * before what they refer to is there.
+ * own.  It would meet guards that it has restored before.  So a session that
+ * restores a guard is not guarded.  It is known by the guard, which it makes by
+ * CREATE SERVER and not by inval_guard, and by check_function_bodies, which
+ * pg_dump and pg_restore switch off.  That alone says nothing: tools that have
+ * loaded the dump of a schema go on in that session, and some always set it.
+ * The other sessions of pg_restore -j make no table and add no column.
  */
 #include "postgres.h"
 
@@ -25,6 +27,8 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -35,6 +39,7 @@
 #include "ddl/guard.h"
 #include "rule/family.h"
 #include "store/store.h"
+#include "store/wrapper.h"
 
 /* A table to look at before the transaction commits */
 typedef struct GuardedTable
@@ -46,6 +51,8 @@ typedef struct GuardedTable
 static List *guarded_tables = NIL;	/* in TopTransactionContext */
 static bool tracking = false;	/* our own call of inval_track is running */
 
+static bool restored = false;	/* this session has made a guard by hand */
+
 static Oid	guard_subject(Oid relid);
 static void guard_track(Oid relid, const char *column);
 static void guard_remember(Oid relid);
@@ -53,6 +60,8 @@ static void guard_xact_callback(XactEvent event, void *arg);
 static void guard_subxact_callback(SubXactEvent event, SubTransactionId subxact,
 								   SubTransactionId parent, void *arg);
 static void guard_judge(Oid relid, List *guards, const char *mode);
+static bool guard_is_exempt(Oid relid, const InvalStored *guard);
+static bool guard_is_like(const char *text, const char *pattern, const char *end);
 static char *guard_table_name(Oid relid);
 
 /*
@@ -65,7 +74,7 @@ inval_guard_check(Oid relid)
 	List	   *guards;
 	ListCell   *lc;
 
-	if (tracking || !check_function_bodies)
+	if (tracking || (restored && !check_function_bodies))
 		return;
 	guards = inval_store_list(INVAL_STORE_GUARD, CurrentMemoryContext);
 	if (guards == NIL)
@@ -81,11 +90,25 @@ inval_guard_check(Oid relid)
 
 		if (column == NULL || mode == NULL || get_attnum(relid, column) <= 0)
 			continue;
+		if (guard_is_exempt(relid, lfirst(lc)))
+			continue;
 		if (strcmp(mode, INVAL_GUARD_TRACK) != 0)
 			guard_remember(relid);
 		else if (!inval_family_is_tracked(relid))
 			guard_track(relid, column);
 	}
+}
+
+/*
+ * A foreign server was created by a command, and not by inval_guard.
+ */
+void
+inval_guard_restored(Oid server)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_store_list(INVAL_STORE_GUARD, CurrentMemoryContext))
+		restored |= ((InvalStored *) lfirst(lc))->oid == server;
 }
 
 /*
@@ -249,17 +272,88 @@ guard_judge(Oid relid, List *guards, const char *mode)
 		const char *its_mode = inval_store_option(lfirst(lc), INVAL_GUARD_MODE);
 
 		if (column == NULL || its_mode == NULL || strcmp(its_mode, mode) != 0 ||
-			get_attnum(relid, column) <= 0 || inval_family_is_tracked(relid))
+			get_attnum(relid, column) <= 0 || guard_is_exempt(relid, lfirst(lc)) ||
+			inval_family_is_tracked(relid))
 			continue;
 		ereport(strcmp(mode, INVAL_GUARD_ERROR) == 0 ? ERROR : WARNING,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table %s has column \"%s\" and is not tracked",
 						guard_table_name(relid), column),
 				 errdetail("inval_guard is in mode \"%s\" for this column.", mode),
-				 errhint("Call inval_track(%s, %s) in the same transaction.",
+				 errhint("Call inval_track(%s, %s) in the same transaction, or name the table, its schema or a pattern such as backup_* in inval_guard(%s, %s, exempt => ...).",
 						 quote_literal_cstr(guard_table_name(relid)),
-						 quote_literal_cstr(quote_identifier(column)))));
+						 quote_literal_cstr(quote_identifier(column)),
+						 quote_literal_cstr(mode), quote_literal_cstr(column))));
 	}
+}
+
+/*
+ * Whether the guard leaves a table alone.  A pattern is of the name of a table
+ * or of its schema; with a dot, of both: the schema before it, the table after.
+ */
+static bool
+guard_is_exempt(Oid relid, const InvalStored *guard)
+{
+	const char *literal = inval_store_option(guard, INVAL_GUARD_EXEMPT);
+	char	   *table = get_rel_name(relid);
+	char	   *schema = get_namespace_name(get_rel_namespace(relid));
+	Datum	   *patterns;
+	int			count;
+	int			i;
+
+	if (literal == NULL || table == NULL || schema == NULL)
+		return false;
+	deconstruct_array(inval_store_array(literal), TEXTOID, -1, false, TYPALIGN_INT,
+					  &patterns, NULL, &count);
+	for (i = 0; i < count; i++)
+	{
+		const char *pattern = TextDatumGetCString(patterns[i]);
+		const char *end = pattern + strlen(pattern);
+		const char *dot = strchr(pattern, '.');
+
+		CHECK_FOR_INTERRUPTS();
+		if (guard_is_like(table, pattern, end) || guard_is_like(schema, pattern, end) ||
+			(dot != NULL && guard_is_like(schema, pattern, dot) &&
+			 guard_is_like(table, dot + 1, end)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether a text is like a pattern, in which "*" stands for any characters.
+ * Only the last "*" that was passed is ever gone back to, so the time is at most
+ * the product of the lengths.
+ */
+static bool
+guard_is_like(const char *text, const char *pattern, const char *end)
+{
+	const char *star = NULL;	/* behind the last one */
+	const char *from = NULL;	/* what it was tried to end before */
+
+	while (*text != '\0')
+	{
+		if (pattern < end && *pattern == '*')
+		{
+			star = ++pattern;
+			from = text;
+		}
+		else if (pattern < end && *pattern == *text)
+		{
+			pattern++;
+			text++;
+		}
+		else if (star != NULL)
+		{
+			pattern = star;
+			text = ++from;
+		}
+		else
+			return false;
+	}
+	while (pattern < end && *pattern == '*')
+		pattern++;
+	return pattern == end;
 }
 
 static char *

@@ -8,6 +8,7 @@
 /* Options of a guard in the store */
 #define INVAL_GUARD_COLUMN	"column"
 #define INVAL_GUARD_MODE		"mode"
+#define INVAL_GUARD_EXEMPT		"exempt"
 
 /* Modes */
 #define INVAL_GUARD_OFF		"off"
@@ -16,5 +17,6 @@
 #define INVAL_GUARD_TRACK		"track"
 
 extern void inval_guard_check(Oid relid);
+extern void inval_guard_restored(Oid server);
 
 #endif							/* INVAL_GUARD_H */

@@ -81,7 +81,12 @@ inval_ddl_before_refresh(InvalDdlFrame *frame, RefreshMatViewStmt *statement)
 	relation = try_relation_open(relid, NoLock);
 	if (relation == NULL)
 		return;
-	/* Nobody can have read what is filled for the first time, as by a dump. */
+
+	/*
+	 * A view that was never filled could not be read, so nobody has cached
+	 * anything from it: what fills it for the first time, as a dump does that is
+	 * restored, invalidates nothing.  Each REFRESH gives it another file.
+	 */
 	carriers = RelationIsPopulated(relation) || relation->rd_rel->relfilenode != relid ?
 		inval_carriers_of(relation) : NIL;
 	relation_close(relation, NoLock);

@@ -5,6 +5,11 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -12,8 +17,10 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/tuplestore.h"
 
 #include "key/template.h"
@@ -30,18 +37,27 @@ typedef struct Step
 {
 	Oid			relid;
 	char	   *column;
-	Oid			referenced;
 } Step;
 
+/* The columns of foreign keys that lead to a table */
+typedef struct Leading
+{
+	Oid			referenced;		/* hash key */
+	List	   *steps;
+} Leading;
+
+static HTAB *coverage_table(const char *name, Size entry);
 static List *coverage_having(const char *column);
-static List *coverage_steps(void);
+static HTAB *coverage_steps(void);
 static bool coverage_add(HTAB *reached, Oid relid, char *path);
-static bool coverage_follow(Oid relid, List *names, int which, List *steps);
+static bool coverage_follow(Oid relid, List *names);
+static void coverage_referenced(HTAB *found, List **relations, Oid relid, const char *name);
 static void coverage_put_segment(ReturnSetInfo *result, Oid relid,
-								 InvalSegment *segment, List *steps);
+								 InvalSegment *segment);
 
 PG_FUNCTION_INFO_V1(inval_coverage_paths);
 PG_FUNCTION_INFO_V1(inval_template_columns);
+PG_FUNCTION_INFO_V1(inval_template_variables);
 
 /*
  * inval_coverage_paths(column_name text, OUT relation oid, OUT path text)
@@ -53,11 +69,10 @@ Datum
 inval_coverage_paths(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	HASHCTL		ctl = {0};
 	HTAB	   *reached;
 	char	   *column;
 	List	   *queue;
-	List	   *steps;
+	HTAB	   *steps;
 	int			next;
 
 	if (PG_ARGISNULL(0))
@@ -68,11 +83,7 @@ inval_coverage_paths(PG_FUNCTION_ARGS)
 	column = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
 
-	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(Reached);
-	ctl.hcxt = CurrentMemoryContext;
-	reached = hash_create("inval coverage", 256, &ctl,
-						  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	reached = coverage_table("inval coverage", sizeof(Reached));
 	queue = coverage_having(column);
 	steps = coverage_steps();
 	for (next = 0; next < list_length(queue); next++)
@@ -84,6 +95,7 @@ inval_coverage_paths(PG_FUNCTION_ARGS)
 	{
 		Oid			relid = list_nth_oid(queue, next);
 		Reached    *here = hash_search(reached, &relid, HASH_FIND, NULL);
+		Leading    *leading = hash_search(steps, &relid, HASH_FIND, NULL);
 		Datum		values[2];
 		bool		nulls[2] = {false, false};
 		ListCell   *lc;
@@ -92,12 +104,13 @@ inval_coverage_paths(PG_FUNCTION_ARGS)
 		values[0] = ObjectIdGetDatum(relid);
 		values[1] = CStringGetTextDatum(here->path);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-		foreach(lc, steps)
+		if (leading == NULL)
+			continue;
+		foreach(lc, leading->steps)
 		{
 			Step	   *step = lfirst(lc);
 
-			if (step->referenced == relid &&
-				coverage_add(reached, step->relid,
+			if (coverage_add(reached, step->relid,
 							 psprintf("%s.%s", inval_template_quote_column(step->column),
 									  here->path)))
 				queue = lappend_oid(queue, step->relid);
@@ -118,38 +131,55 @@ inval_template_columns(PG_FUNCTION_ARGS)
 {
 	Oid			relid = PG_GETARG_OID(0);
 	char	   *template = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	List	   *steps = NIL;
-	List	   *segments;
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
-	segments = inval_template_parse(template, "key");
-	foreach(lc, segments)
-	{
-		if (list_length(((InvalSegment *) lfirst(lc))->names) > 1)
-		{
-			steps = coverage_steps();
-			break;
-		}
-	}
-	foreach(lc, segments)
+	foreach(lc, inval_template_parse(template, "key"))
 	{
 		if (((InvalSegment *) lfirst(lc))->kind == INVAL_SEGMENT_COLUMN)
 			coverage_put_segment((ReturnSetInfo *) fcinfo->resultinfo, relid,
-								 lfirst(lc), steps);
+								 lfirst(lc));
+	}
+	return (Datum) 0;
+}
+
+/*
+ * inval_template_variables(template text) RETURNS SETOF text
+ *
+ * The names of the variables that a template names.
+ */
+Datum
+inval_template_variables(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	char	   *template = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	ListCell   *lc;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	foreach(lc, inval_template_parse(template, "key"))
+	{
+		InvalSegment *segment = lfirst(lc);
+		Datum		value;
+		bool		isnull = false;
+
+		CHECK_FOR_INTERRUPTS();
+		if (segment->kind != INVAL_SEGMENT_VARIABLE)
+			continue;
+		value = CStringGetTextDatum(segment->text);
+		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
 	}
 	return (Datum) 0;
 }
 
 static void
-coverage_put_segment(ReturnSetInfo *result, Oid relid, InvalSegment *segment,
-					 List *steps)
+coverage_put_segment(ReturnSetInfo *result, Oid relid, InvalSegment *segment)
 {
 	StringInfoData path;
 	ListCell   *lc;
 	Datum		values[3];
 	bool		nulls[3] = {false, false, false};
 
+	CHECK_FOR_INTERRUPTS();
 	initStringInfo(&path);
 	foreach(lc, segment->names)
 	{
@@ -158,30 +188,95 @@ coverage_put_segment(ReturnSetInfo *result, Oid relid, InvalSegment *segment,
 	}
 	values[0] = CStringGetTextDatum(path.data);
 	values[1] = CStringGetTextDatum(llast(segment->names));
-	values[2] = BoolGetDatum(coverage_follow(relid, segment->names, 0, steps));
+	values[2] = BoolGetDatum(coverage_follow(relid, segment->names));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
 /*
- * Whether the names from the given one on lead along foreign keys to a column.
+ * Whether the names lead along foreign keys to a column.
+ *
+ * Several foreign keys may have one column.  All tables that one more name
+ * leads to are looked at together and each once, as otherwise the ways would
+ * multiply with every name of a path.
  */
 static bool
-coverage_follow(Oid relid, List *names, int which, List *steps)
+coverage_follow(Oid relid, List *names)
 {
-	const char *name = list_nth(names, which);
+	List	   *relations = list_make1_oid(relid);
 	ListCell   *lc;
+	int			which;
 
-	if (which == list_length(names) - 1)
-		return get_attnum(relid, name) > 0;
-	foreach(lc, steps)
+	for (which = 0; which < list_length(names) - 1; which++)
 	{
-		Step	   *step = lfirst(lc);
+		HTAB	   *found = coverage_table("inval path", sizeof(Oid));
+		List	   *next = NIL;
 
-		if (step->relid == relid && strcmp(step->column, name) == 0 &&
-			coverage_follow(step->referenced, names, which + 1, steps))
-			return true;
+		foreach(lc, relations)
+			coverage_referenced(found, &next, lfirst_oid(lc), list_nth(names, which));
+		hash_destroy(found);
+		relations = next;
 	}
+	foreach(lc, relations)
+		if (get_attnum(lfirst_oid(lc), llast(names)) > 0)
+			return true;
 	return false;
+}
+
+/*
+ * Adds to the list, each once, the relations that the foreign keys of a
+ * relation with the column reference.
+ */
+static void
+coverage_referenced(HTAB *found, List **relations, Oid relid, const char *name)
+{
+	AttrNumber	column = get_attnum(relid, name);
+	Relation	constraints;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	CHECK_FOR_INTERRUPTS();
+	if (column <= 0)
+		return;
+	constraints = table_open(ConstraintRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_constraint_conrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	scan = systable_beginscan(constraints, ConstraintRelidTypidNameIndexId, true, NULL, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_constraint form = (Form_pg_constraint) GETSTRUCT(tuple);
+		AttrNumber	columns[INDEX_MAX_KEYS];
+		AttrNumber	theirs[INDEX_MAX_KEYS];
+		int			ncolumns;
+		int			i;
+		bool		known;
+
+		if (form->contype != CONSTRAINT_FOREIGN)
+			continue;
+		DeconstructFkConstraintRow(tuple, &ncolumns, columns, theirs, NULL, NULL, NULL,
+								   NULL, NULL);
+		for (i = 0; i < ncolumns; i++)
+		{
+			if (columns[i] != column)
+				continue;
+			(void) hash_search(found, &form->confrelid, HASH_ENTER, &known);
+			if (!known)
+				*relations = lappend_oid(*relations, form->confrelid);
+		}
+	}
+	systable_endscan(scan);
+	table_close(constraints, AccessShareLock);
+}
+
+static HTAB *
+coverage_table(const char *name, Size entry)
+{
+	HASHCTL		ctl = {0};
+
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = entry;
+	ctl.hcxt = CurrentMemoryContext;
+	return hash_create(name, 256, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
 /*
@@ -226,14 +321,14 @@ coverage_having(const char *column)
 }
 
 /*
- * All columns of all foreign keys between permanent tables, in the order of
- * the tables' OIDs and of their columns.
+ * All columns of all foreign keys between permanent tables, by the tables that
+ * they lead to; in the order of the tables' OIDs and of their columns.
  */
-static List *
+static HTAB *
 coverage_steps(void)
 {
 	MemoryContext context = CurrentMemoryContext;
-	List	   *result = NIL;
+	HTAB	   *result = coverage_table("inval foreign keys", sizeof(Leading));
 	uint64		i;
 
 	SPI_connect();
@@ -251,13 +346,19 @@ coverage_steps(void)
 		TupleDesc	desc = SPI_tuptable->tupdesc;
 		MemoryContext old = MemoryContextSwitchTo(context);
 		Step	   *step = palloc(sizeof(Step));
+		Oid			referenced;
+		Leading    *leading;
+		bool		found;
 		bool		isnull;
 
 		step->relid = DatumGetObjectId(SPI_getbinval(tuple, desc, 1, &isnull));
-		step->referenced = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
 		step->column = pstrdup(NameStr(*DatumGetName(SPI_getbinval(tuple, desc, 3,
 																   &isnull))));
-		result = lappend(result, step);
+		referenced = DatumGetObjectId(SPI_getbinval(tuple, desc, 2, &isnull));
+		leading = hash_search(result, &referenced, HASH_ENTER, &found);
+		if (!found)
+			leading->steps = NIL;
+		leading->steps = lappend(leading->steps, step);
 		MemoryContextSwitchTo(old);
 	}
 	SPI_finish();

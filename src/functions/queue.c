@@ -89,6 +89,7 @@ queue_visit_row(InvalOutboxRow *row, void *arg)
 
 	InvalTarget *target = inval_target_by_number(row->target);
 
+	CHECK_FOR_INTERRUPTS();
 	if (target == NULL || !inval_outbox_is_owed(row))
 		return true;
 	queue_look_at(arg, target);

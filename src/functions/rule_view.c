@@ -12,6 +12,7 @@
 #include "access/relation.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/tuplestore.h"
@@ -47,6 +48,7 @@ inval_rule_rows(PG_FUNCTION_ARGS)
 		Datum		values[RULE_OPTIONS] = {0};
 		bool		nulls[RULE_OPTIONS] = {0};
 
+		CHECK_FOR_INTERRUPTS();
 		view_values(lfirst(lc), result->setDesc, values, nulls);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}

@@ -170,6 +170,7 @@ status_visit_row(InvalOutboxRow *row, void *arg)
 {
 	QueueDepth *depth = arg;
 
+	CHECK_FOR_INTERRUPTS();
 	if (row->target != depth->target || !inval_outbox_is_owed(row))
 		return true;
 	if (depth->entries == 0 || row->queued_at < depth->oldest)

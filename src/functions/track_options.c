@@ -254,10 +254,9 @@ options_check_variables(const char *template, const char *what)
 	foreach(lc, inval_template_parse(template, what))
 	{
 		InvalSegment *segment = lfirst(lc);
-		char	  **values;
 
 		if (segment->kind == INVAL_SEGMENT_VARIABLE &&
-			inval_variable_values(segment->text, &values) == 0)
+			!inval_variable_is_set(segment->text))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("variable \"%s\" has no value", segment->text),

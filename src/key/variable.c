@@ -51,7 +51,9 @@ typedef struct VariableSet
 
 static VariableSet cache;
 
+static const Variable *variable_find(const char *name);
 static void variable_load(void);
+static void variable_say_unset(const char *name);
 static void variable_load_one(Variable *variable, InvalStored *stored);
 
 PG_FUNCTION_INFO_V1(inval_var_rows);
@@ -84,11 +86,42 @@ inval_var_rows(PG_FUNCTION_ARGS)
 
 /*
  * The current values of a variable, for rendering: sets *values and returns
- * how many, 0 if the variable is not set.  The values are valid until the end
- * of the transaction, and so is what they say: inval_set_var waits for it.
+ * how many, 0 with a warning if the variable is not set.  The values are valid
+ * until the end of the transaction, and so is what they say: inval_set_var
+ * waits for it.
  */
 int
 inval_variable_values(const char *name, char ***values)
+{
+	const Variable *variable = variable_find(name);
+
+	if (unlikely(variable == NULL || variable->nvalues == 0))
+	{
+		variable_say_unset(name);
+		return 0;
+	}
+	*values = variable->values;
+	return variable->nvalues;
+}
+
+/*
+ * Whether a variable has a value, which stays so until the end of the
+ * transaction.
+ */
+bool
+inval_variable_is_set(const char *name)
+{
+	const Variable *variable = variable_find(name);
+
+	return variable != NULL && variable->nvalues > 0;
+}
+
+/*
+ * A variable as it is and will be until the end of the transaction; NULL if
+ * there is none of that name.
+ */
+static const Variable *
+variable_find(const char *name)
 {
 	int			i;
 
@@ -101,7 +134,7 @@ inval_variable_values(const char *name, char ***values)
 		if (unlikely(cache.generation != inval_store_generation()))
 			variable_load();
 		if (!OidIsValid(cache.lock))
-			return 0;
+			return NULL;
 		LockRelationOid(cache.lock, INVAL_VARIABLE_LOCK_RENDER);
 		if (likely(cache.generation == inval_store_generation()))
 			break;
@@ -109,11 +142,36 @@ inval_variable_values(const char *name, char ***values)
 
 	for (i = 0; i < cache.nvariables; i++)
 		if (strcmp(cache.variables[i].name, name) == 0)
-		{
-			*values = cache.variables[i].values;
-			return cache.variables[i].nvalues;
-		}
-	return 0;
+			return &cache.variables[i];
+	return NULL;
+}
+
+/*
+ * inval_track refuses a variable that is not set and inval_set_var to remove
+ * one that a rule names, but a dump of a single table brings the rule without
+ * it.  Then rows feed no key: said once in a session for each name, as it is
+ * no row's fault.
+ */
+static void
+variable_say_unset(const char *name)
+{
+	static List *said = NIL;	/* names, in TopMemoryContext */
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, said)
+		if (strcmp(lfirst(lc), name) == 0)
+			return;
+	old = MemoryContextSwitchTo(TopMemoryContext);
+	said = lappend(said, pstrdup(name));
+	MemoryContextSwitchTo(old);
+	ereport(WARNING,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("variable \"%s\" has no value", name),
+			 errdetail("Rows of rules that name {$%s} invalidate nothing until it has one; inval_stats.skipped counts them.",
+					   name),
+			 errhint("Give it one: SELECT inval_set_var(%s, 'value').",
+					 quote_literal_cstr(name))));
 }
 
 /*

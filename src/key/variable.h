@@ -20,6 +20,7 @@
 
 extern bool inval_variable_name_is_valid(const char *name);
 extern int	inval_variable_values(const char *name, char ***values);
+extern bool inval_variable_is_set(const char *name);
 extern Oid	inval_variable_lock_relation(void);
 
 #endif							/* INVAL_VARIABLE_H */

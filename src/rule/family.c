@@ -213,6 +213,51 @@ inval_family_equip(Oid relid)
 }
 
 /*
+ * The same for a leaf that has a rule of its own, if it has one: no other
+ * relation is looked at for it.
+ */
+void
+inval_family_equip_own(Oid relid)
+{
+	const InvalCatalog *catalog = inval_catalog(false);
+	Oid			row_function = catalog->row_function;
+	Oid			truncate_function = catalog->truncate_function;
+	Relation	relation;
+	bool		wanted;
+
+	if (!family_holds_rows(relid))
+		return;
+	relation = relation_open(relid, AccessShareLock);
+	wanted = inval_carriers_exist(relation);
+	relation_close(relation, AccessShareLock);
+	if (!wanted)
+		return;
+	(void) family_equip_trigger(relid, &row_trigger, row_function, true);
+	if (family_fires_truncate(relid))
+		(void) family_equip_trigger(relid, &truncate_trigger, truncate_function, true);
+}
+
+/*
+ * Whether a leaf has something else than our triggers under their names.
+ */
+bool
+inval_family_is_altered(Oid relid)
+{
+	const InvalCatalog *catalog = inval_catalog(false);
+	Oid			row_function = catalog->row_function;
+	Oid			truncate_function = catalog->truncate_function;
+	FamilyState states[2];
+	Oid			trigger;
+
+	if (!family_holds_rows(relid))
+		return false;
+	states[0] = family_find_trigger(relid, &row_trigger, row_function, &trigger);
+	states[1] = family_find_trigger(relid, &truncate_trigger, truncate_function, &trigger);
+	return states[0] == FAMILY_FOREIGN || states[0] == FAMILY_ALTERED ||
+		states[1] == FAMILY_FOREIGN || states[1] == FAMILY_ALTERED;
+}
+
+/*
  * Enables ALWAYS those of a leaf's triggers that it has.  Returns whether some
  * were not.
  */

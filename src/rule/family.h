@@ -14,7 +14,9 @@ extern List *inval_family_leaves(Oid relid, LOCKMODE lockmode);
 extern List *inval_family_typed(Oid composite_relid);
 extern bool inval_family_is_tracked(Oid relid);
 extern bool inval_family_is_equipped(Oid relid);
+extern bool inval_family_is_altered(Oid relid);
 extern bool inval_family_equip(Oid relid);
+extern void inval_family_equip_own(Oid relid);
 extern bool inval_family_enable(Oid relid);
 extern bool inval_family_is_capture_trigger(const char *name);
 

@@ -5,6 +5,7 @@
 #ifndef INVAL_STATS_H
 #define INVAL_STATS_H
 
+#include "nodes/pg_list.h"
 #include "port/atomics.h"
 
 #include "target/health.h"
@@ -44,6 +45,12 @@ typedef struct InvalCounts
 	uint64		queued;			/* set when the outbox is written */
 	uint64		at_commit;		/* of those, sent by the commit callback */
 } InvalCounts;
+
+/*
+ * What a slot has for a rule if it counts for all those that found none free;
+ * -1 in inval_stats
+ */
+#define INVAL_STATS_OTHERS		PG_UINT32_MAX
 
 /* The counts as they were when a nesting level began to count */
 typedef struct InvalTallyMark
@@ -96,5 +103,8 @@ extern double inval_stats_lag_ms(const uint64 *buckets, double share);
 extern void inval_stats_clear(void);
 extern InvalStatsSlot *inval_stats_slots(uint32 *count);
 extern void inval_stats_free_database(Oid database);
+extern bool inval_stats_are_scarce(void);
+extern List *inval_stats_rules(void);
+extern void inval_stats_give_back(uint32 rule);
 
 #endif							/* INVAL_STATS_H */

@@ -48,6 +48,7 @@ static const struct
 	/* guard */
 	{"column", false},
 	{"mode", false},
+	{"exempt", true},
 	/* rule */
 	{"id", false},
 	{"relation", false},

@@ -43,6 +43,7 @@
 #include "target/target.h"
 #include "target/targets.h"
 #include "worker/backlog.h"
+#include "worker/counters.h"
 #include "worker/drain.h"
 #include "worker/forget.h"
 #include "worker/relook.h"
@@ -132,7 +133,10 @@ inval_worker_main(Datum database_oid)
 		inval_target_log_change(target);
 		worker_watch_backlog();
 		if (target->number == 0)
+		{
 			inval_sweep();
+			inval_counters_tidy();
+		}
 		pgstat_report_stat(false);
 		worker_wait(delivered);
 	}
