@@ -22,6 +22,7 @@
 
 #include "base/catalog.h"
 #include "base/rights.h"
+#include "base/shared.h"
 #include "functions/track.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
@@ -129,6 +130,8 @@ inval_track_write(InvalDefinition *definition)
 		definition->carrier = existing->carrier;
 	}
 	rule = inval_tie_put(definition);
+	if (!inval_shared_is_preloaded())	/* else the worker does it */
+		inval_tie_adopt();
 	track_equip(definition->relation);
 	SPI_finish();
 	return rule;
