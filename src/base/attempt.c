@@ -28,6 +28,19 @@ static bool attempt_is_accident(const ErrorData *error);
 ErrorData *
 inval_attempt(void (*apply) (void *arg), void *arg)
 {
+	ErrorData  *error = inval_attempt_anyhow(apply, arg);
+
+	if (error != NULL && attempt_is_accident(error))
+		ReThrowError(error);
+	return error;
+}
+
+/*
+ * The same, with whatever error it is returned.
+ */
+ErrorData *
+inval_attempt_anyhow(void (*apply) (void *arg), void *arg)
+{
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
@@ -49,8 +62,6 @@ inval_attempt(void (*apply) (void *arg), void *arg)
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (error != NULL && attempt_is_accident(error))
-		ReThrowError(error);
 	return error;
 }
 

@@ -7,6 +7,7 @@
 
 #include "utils/elog.h"
 
+extern ErrorData *inval_attempt_anyhow(void (*apply) (void *arg), void *arg);
 extern ErrorData *inval_attempt(void (*apply) (void *arg), void *arg);
 
 #endif							/* INVAL_ATTEMPT_H */

@@ -48,6 +48,7 @@ static void alter_scan_old(InvalOldTable *table);
 static void alter_scan_new(InvalOldTable *table);
 static bool alter_reads_differently(const InvalOldTable *table, Relation relation);
 static bool alter_is_of_rows(AlterTableStmt *statement);
+static bool alter_is_of_type(AlterTableStmt *statement);
 static bool alter_detaches_concurrently(AlterTableStmt *statement);
 static bool alter_takes_rows(AlterTableStmt *statement);
 static void alter_take_rows(Oid relid, AlterTableStmt *statement);
@@ -82,7 +83,8 @@ inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 		alter_detach_early(statement);
 		return;
 	}
-	if (!alter_may_rewrite(statement) && !alter_takes_rows(statement))
+	if (!alter_may_rewrite(statement) && !alter_takes_rows(statement) &&
+		!alter_is_of_type(statement))
 		return;
 	lockmode = AlterTableGetLockLevel(statement->cmds);
 	relid = AlterTableLookupRelation(statement, lockmode);
@@ -90,6 +92,8 @@ inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement)
 		return;
 	if (alter_takes_rows(statement) && !inval_ddl_is_last(T_AlterTableStmt))
 		alter_take_rows(relid, statement);
+	if (alter_is_of_type(statement))
+		inval_ddl_type_rows(relid);
 	if (alter_may_rewrite(statement))
 		alter_before_rewrite(frame, statement, relid, lockmode);
 }
@@ -114,10 +118,7 @@ alter_before_rewrite(InvalDdlFrame *frame, AlterTableStmt *statement, Oid relid,
 		alter_look_up_early(lfirst(lc), family, now);
 	}
 	if (get_rel_relkind(relid) == RELKIND_COMPOSITE_TYPE)
-	{
-		inval_ddl_type_rows(relid);
 		family = lappend_oid(family, relid);
-	}
 	inval_ddl_untie(frame, statement, family);
 }
 
@@ -294,13 +295,14 @@ alter_lock_family(Oid relid, AlterTableStmt *statement, LOCKMODE lockmode)
 static bool
 alter_is_of_rows(AlterTableStmt *statement)
 {
-#if PG_VERSION_NUM >= 140000
-	ObjectType	type = statement->objtype;
-#else
-	ObjectType	type = statement->relkind;
-#endif
+	return statement->objtype == OBJECT_TABLE || statement->objtype == OBJECT_FOREIGN_TABLE ||
+		alter_is_of_type(statement);
+}
 
-	return type == OBJECT_TABLE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_TYPE;
+static bool
+alter_is_of_type(AlterTableStmt *statement)
+{
+	return statement->objtype == OBJECT_TYPE;
 }
 
 static bool

@@ -9,9 +9,15 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -24,7 +30,9 @@
 #include "rule/tie.h"
 #include "rule/ties.h"
 
-static void retie_cut(InvalDdlFrame *frame, Oid relid, AttrNumber column);
+static bool retie_rebuilds(const AlterTableCmd *command);
+static void retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column);
+static void retie_cut(InvalDdlFrame *frame, Oid class, Oid object, int32 column);
 static void retie_one(void *arg);
 static void retie_via(InvalDefinition *definition);
 static void retie_path(const InvalDefinition *definition);
@@ -45,22 +53,69 @@ inval_ddl_untie(InvalDdlFrame *frame, AlterTableStmt *statement, List *family)
 		AlterTableCmd *command = lfirst(lc);
 		ListCell   *member;
 
-		if (command->subtype != AT_AlterColumnType)
+		if (!retie_rebuilds(command))
 			continue;
 		foreach(member, family)
 		{
 			AttrNumber	column = get_attnum(lfirst_oid(member), command->name);
 
 			if (column > 0)
-				retie_cut(frame, lfirst_oid(member), column);
+				retie_column(frame, lfirst_oid(member), column);
 		}
 	}
 }
 
-static void
-retie_cut(InvalDdlFrame *frame, Oid relid, AttrNumber column)
+static bool
+retie_rebuilds(const AlterTableCmd *command)
 {
-	List	   *readers = inval_ties_readers(RelationRelationId, relid, column);
+#if PG_VERSION_NUM >= 170000
+	if (command->subtype == AT_SetExpression)
+		return true;
+#endif
+	return command->subtype == AT_AlterColumnType;
+}
+
+/*
+ * The constraints that the column is part of are made anew by the command.
+ */
+static void
+retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	List	   *constraints = NIL;
+	ScanKeyData keys[3];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	ListCell   *lc;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(RelationRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(relid));
+	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
+				Int32GetDatum(column));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 3, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (form->classid == ConstraintRelationId)
+			constraints = list_append_unique_oid(constraints, form->objid);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+
+	retie_cut(frame, RelationRelationId, relid, column);
+	foreach(lc, constraints)
+	{
+		retie_cut(frame, ConstraintRelationId, lfirst_oid(lc), 0);
+	}
+}
+
+static void
+retie_cut(InvalDdlFrame *frame, Oid class, Oid object, int32 column)
+{
+	List	   *readers = inval_ties_readers(class, object, column);
 	MemoryContext old = MemoryContextSwitchTo(frame->context);
 	ListCell   *lc;
 
@@ -69,11 +124,12 @@ retie_cut(InvalDdlFrame *frame, Oid relid, AttrNumber column)
 		ObjectAddress *carrier = palloc(sizeof(ObjectAddress));
 
 		*carrier = inval_ties_carrier(lfirst(lc));
-		frame->untied = lappend(frame->untied, carrier);
+		if (!inval_ties_have(frame->untied, carrier))
+			frame->untied = lappend(frame->untied, carrier);
 	}
 	MemoryContextSwitchTo(old);
 	if (readers != NIL)
-		inval_ties_cut_column(relid, column);
+		inval_ties_cut(class, object, column);
 }
 
 /*

@@ -21,6 +21,7 @@
 
 #include "base/catalog.h"
 #include "base/rights.h"
+#include "base/shared.h"
 #include "functions/track.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
@@ -127,6 +128,8 @@ inval_track_write(InvalDefinition *definition)
 		definition->carrier = existing->carrier;
 	}
 	rule = inval_tie_put(definition);
+	if (!inval_shared_is_preloaded())	/* else the worker does it */
+		inval_tie_adopt();
 	track_equip(definition->relation);
 	return rule;
 }

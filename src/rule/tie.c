@@ -8,14 +8,19 @@
 
 #include "access/relation.h"
 #include "catalog/pg_class.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
 #include "base/attempt.h"
 #include "rule/carrier.h"
+#include "rule/carrier_server.h"
 #include "rule/rule.h"
 #include "rule/tie.h"
 #include "rule/ties.h"
+
+/* How long a rule's tables may be locked by others */
+#define TIE_LOCK_TIMEOUT	"100ms"
 
 static List *tie_template(List *needs, const InvalBoundTemplate *template,
 						  const InvalRule *rule, Oid relid);
@@ -84,18 +89,28 @@ tie_one(void *arg)
 /*
  * Ties all rules that are not: pg_upgrade restores no such dependencies and runs
  * no event trigger that would, and a dump may have made what a rule needs after
- * it.  Those that cannot be applied stay as they are.
+ * it.  Those that cannot be applied stay as they are, and so do those whose tables
+ * are locked just now: this runs where nobody waits for it.
  */
 void
 inval_tie_adopt(void)
 {
+	int			nest_level = NewGUCNestLevel();
 	ListCell   *lc;
 
+	(void) set_config_option("lock_timeout", TIE_LOCK_TIMEOUT, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	inval_carrier_adopt();
 	foreach(lc, inval_carriers_all())
 	{
+		ErrorData  *error = NULL;
+
 		if (!inval_ties_exist(lfirst(lc)))
-			(void) inval_tie_attempt(lfirst(lc));
+			error = inval_attempt_anyhow(tie_one, lfirst(lc));
+		if (error != NULL && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+			ReThrowError(error);
 	}
+	AtEOXact_GUC(false, nest_level);
 }
 
 static List *

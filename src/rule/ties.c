@@ -113,11 +113,11 @@ ties_cut(const ObjectAddress *carrier, Oid class)
 }
 
 /*
- * Unties all carriers from a column whose type is to be changed, which the
- * server would refuse.  The caller ties them anew.
+ * Unties all carriers from an object or (if that is not 0) one of its columns,
+ * which the server will change or make anew.  The caller ties them again.
  */
 void
-inval_ties_cut_column(Oid relid, AttrNumber column)
+inval_ties_cut(Oid class, Oid object, int32 column)
 {
 	Relation	depend = table_open(DependRelationId, RowExclusiveLock);
 	ScanKeyData keys[3];
@@ -125,9 +125,9 @@ inval_ties_cut_column(Oid relid, AttrNumber column)
 	HeapTuple	tuple;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
+				ObjectIdGetDatum(class));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
+				ObjectIdGetDatum(object));
 	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
 				Int32GetDatum(column));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 3, keys);

@@ -13,7 +13,7 @@
 extern ObjectAddress inval_ties_carrier(const InvalDefinition *definition);
 extern void inval_ties_record(const InvalDefinition *definition, List *needs,
 							  Query *query);
-extern void inval_ties_cut_column(Oid relid, AttrNumber column);
+extern void inval_ties_cut(Oid class, Oid object, int32 column);
 extern bool inval_ties_exist(const InvalDefinition *definition);
 extern void inval_ties_check(const InvalDefinition *definition, List *objects);
 extern List *inval_ties_of(const InvalDefinition *definition);

@@ -35,6 +35,7 @@
 #include "base/transaction.h"
 #include "outbox/ledger.h"
 #include "outbox/replay.h"
+#include "rule/tie.h"
 #include "target/address.h"
 #include "target/breaker.h"
 #include "target/connect.h"
@@ -95,6 +96,7 @@ static void worker_find_target(void);
 static void worker_look_at_targets(void);
 static void worker_exit(int code, Datum arg);
 static bool worker_has_extension(void);
+static void worker_adopt(void);
 static void worker_leave(void);
 static void worker_end_others(void);
 static void worker_reload(void);
@@ -110,6 +112,8 @@ static long worker_timeout(void);
 void
 inval_worker_main(Datum database_oid)
 {
+	bool		adopted = false;
+
 	worker_start(DatumGetObjectId(database_oid));
 	inval_pass_begin(&pass, target, true);
 	pass.note_from = first_xid;
@@ -125,6 +129,9 @@ inval_worker_main(Datum database_oid)
 			worker_reload();
 		if (!worker_has_extension())
 			worker_leave();
+		if (!adopted && target->number == 0)
+			worker_adopt();
+		adopted = true;
 
 		pg_atomic_write_u32(&target->health->work, 0);
 		inval_target_log_change(target);
@@ -218,6 +225,17 @@ worker_start(Oid database_oid)
 		proc_exit(0);
 	inval_target_adopt(target);
 	removal = inval_removal_create(target, true);
+}
+
+/*
+ * Ties rules to what they need, where pg_upgrade or a dump has made them without.
+ */
+static void
+worker_adopt(void)
+{
+	inval_transaction_begin();
+	inval_tie_adopt();
+	inval_transaction_commit();
 }
 
 /*
