@@ -79,18 +79,37 @@ WHERE extname = 'inval';
 --
 -- What the tests share
 --
+-- Waits until the worker has looked up once more what committed transactions
+-- have left to it.
+CREATE FUNCTION looked() RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$
+BEGIN
+	WHILE EXISTS (
+		SELECT FROM (
+			SELECT xid, lane FROM inval_outbox_0 UNION ALL SELECT xid, lane FROM inval_outbox_1 UNION ALL
+			SELECT xid, lane FROM inval_outbox_2 UNION ALL SELECT xid, lane FROM inval_outbox_3 UNION ALL
+			SELECT xid, lane FROM inval_outbox_4 UNION ALL SELECT xid, lane FROM inval_outbox_5) o
+		WHERE lane = 'l' AND xid IS DISTINCT FROM pg_current_xact_id_if_assigned())
+	LOOP
+		PERFORM pg_sleep(0.01);
+	END LOOP;
+END $$;
+
 -- The invalidations queued since the last call.  One that was queued twice
 -- is shown twice.
 CREATE TABLE seen (id bigint PRIMARY KEY);
 CREATE FUNCTION queued(OUT key text, OUT field text) RETURNS SETOF record
-LANGUAGE sql VOLATILE AS $$
-	WITH fresh AS (
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+BEGIN
+	PERFORM looked();
+	RETURN QUERY WITH fresh AS (
 		SELECT q.id, q.key, q.field FROM inval_queue q
 		WHERE NOT EXISTS (SELECT FROM seen s WHERE s.id = q.id)),
 	noted AS (INSERT INTO seen SELECT f.id FROM fresh f)
 	SELECT f.key, f.field FROM fresh f
-	ORDER BY f.key COLLATE "C", f.field COLLATE "C" NULLS FIRST
-$$;
+	ORDER BY f.key COLLATE "C", f.field COLLATE "C" NULLS FIRST;
+END $$;
 
 -- What a rule is, without its number.
 CREATE VIEW rules AS

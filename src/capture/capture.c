@@ -24,6 +24,7 @@ static void capture_update(InvalRule *rule, Relation relation,
 						   TupleTableSlot *old_row, TupleTableSlot *new_row);
 static bool capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b);
 static bool capture_is_own(Relation relation, TupleTableSlot *row);
+static void capture_manifold(InvalRule *rule, TupleTableSlot *row);
 static void capture_entry(const InvalEntry *entry, void *arg);
 
 /*
@@ -128,15 +129,26 @@ capture_rule(InvalRule *rule, Relation relation, TupleTableSlot *row, InvalRowAg
 			inval_owed_count_skipped(rule);
 	}
 	else if (!rule->looks)
-	{
-		if (inval_derive_each(rule, row, INVAL_STATE_NOW, capture_entry, rule) !=
-			INVAL_RENDER_DONE)
-			inval_owed_count_skipped(rule);
-	}
+		capture_manifold(rule, row);
 	else if (!inval_rule_has_inputs(rule, row))
 		inval_owed_count_skipped(rule);
 	else if (age == INVAL_ROW_NEW || !capture_is_own(relation, row))
 		inval_looks_add(rule, RelationGetRelid(relation), row);
+}
+
+static void
+capture_manifold(InvalRule *rule, TupleTableSlot *row)
+{
+	ErrorContextCallback callback;
+
+	callback.callback = inval_rule_error_context;
+	callback.arg = rule;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+	if (inval_derive_each(rule, row, INVAL_STATE_NOW, capture_entry, rule) !=
+		INVAL_RENDER_DONE)
+		inval_owed_count_skipped(rule);
+	error_context_stack = callback.previous;
 }
 
 static void

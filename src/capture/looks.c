@@ -47,6 +47,8 @@ typedef struct Looks
 {
 	bool		last;			/* it is the last time in this transaction */
 	bool		spilling;		/* they may go to the outbox as they are */
+	bool		tell;			/* of a foreign key that leads nowhere */
+	Oid			only;			/* of this relation's rows; InvalidOid: of all */
 	bool		only_now;		/* the other state is none of these look-ups' */
 	bool		counting;		/* nothing is queued, only the digest made */
 	Relation	relation;		/* NULL: none is open */
@@ -60,12 +62,15 @@ typedef struct Looks
 
 static StringInfoData buffer;
 
+/* The rules of a relation whose rows are being read, if not the relation's own */
+static InvalRelationRules *used_rules = NULL;
+
 static void looks_xact_callback(XactEvent event, void *arg);
 static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
 								 uint64 *digest);
 static void looks_begin(Looks *looks);
 static void looks_end(Looks *looks);
-static void looks_run_all(bool last, bool spilling, InvalOutboxUse use);
+static void looks_run_noted(Looks *looks, InvalOutboxUse use);
 static void looks_write(Looks *looks, InvalEntry *look);
 static bool looks_open(Looks *looks, const InvalEntry *look);
 static void looks_close(Looks *looks);
@@ -73,7 +78,6 @@ static void looks_make(Looks *looks);
 static void looks_make_in(void *arg);
 static bool looks_is_for_worker(const Looks *looks);
 static void looks_found(const InvalEntry *entry, void *arg);
-static void looks_error_context(void *arg);
 
 /*
  * Called by _PG_init, after inval_commit_init: what is registered later is
@@ -89,10 +93,13 @@ static void
 looks_xact_callback(XactEvent event, void *arg)
 {
 	(void) arg;
-	if (event == XACT_EVENT_PRE_COMMIT)
-		looks_run_all(true, false, INVAL_OUTBOX_MORE);
-	else if (event == XACT_EVENT_PRE_PREPARE)
-		looks_run_all(true, false, INVAL_OUTBOX_LASTING);
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
+	{
+		Looks		looks = {.last = true,.tell = true};
+
+		looks_run_noted(&looks, event == XACT_EVENT_PRE_COMMIT ? INVAL_OUTBOX_MORE :
+						INVAL_OUTBOX_LASTING);
+	}
 }
 
 /*
@@ -121,7 +128,11 @@ inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row)
 	 * which cannot see what was before.
 	 */
 	if (inval_pending_is_full(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, &look))
-		looks_run_all(false, true, INVAL_OUTBOX_MORE);
+	{
+		Looks		looks = {.spilling = true};
+
+		looks_run_noted(&looks, INVAL_OUTBOX_MORE);
+	}
 	(void) inval_pending_add(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, 0, &look);
 	if (unlikely(inval_pending_is_flushed()))
 	{
@@ -155,7 +166,35 @@ looks_entry_of(const StringInfo bytes, const InvalRule *rule, uint64 *digest)
 void
 inval_looks_run(void)
 {
-	looks_run_all(false, false, INVAL_OUTBOX_MORE);
+	Looks		looks = {.last = false};
+
+	looks_run_noted(&looks, INVAL_OUTBOX_MORE);
+}
+
+/*
+ * Says that the rows of a relation, which are about to be read, are noted under
+ * these rules, whatever the relation's own are by now.  Returns what was said
+ * before, which is to be said again afterwards.  NULL: under its own.
+ */
+InvalRelationRules *
+inval_looks_use(InvalRelationRules *rules)
+{
+	InvalRelationRules *before = used_rules;
+
+	used_rules = rules;
+	return before;
+}
+
+/*
+ * Looks up what is noted of the rows of a relation, because the rules that are
+ * in use, or what they read, may be gone soon.  It stays noted.
+ */
+void
+inval_looks_run_for(InvalRelationRules *rules)
+{
+	Looks		looks = {.tell = true,.only = rules->relid};
+
+	looks_run_noted(&looks, INVAL_OUTBOX_MORE);
 }
 
 /*
@@ -200,17 +239,16 @@ looks_end(Looks *looks)
 }
 
 static void
-looks_run_all(bool last, bool spilling, InvalOutboxUse use)
+looks_run_noted(Looks *looks, InvalOutboxUse use)
 {
 	InvalOwed	set = inval_pending_find_set(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
 	Size		position = 0;
-	Looks		looks = {.last = last,.spilling = spilling};
 
 	/* Without the extension there is nowhere to put what they owe. */
 	if (set.length == 0 || inval_catalog(true) == NULL)
 		return;
-	initStringInfo(&looks.again);
-	looks_begin(&looks);
+	initStringInfo(&looks->again);
+	looks_begin(looks);
 	while (position < set.length)
 	{
 		const char *place = set.entries + position;
@@ -218,25 +256,27 @@ looks_run_all(bool last, bool spilling, InvalOutboxUse use)
 
 		CHECK_FOR_INTERRUPTS();
 		position += inval_entry_read(place, set.entries + set.length, &look) - place;
-		if (!looks_open(&looks, &look))
+		if (OidIsValid(looks->only) && inval_look_relation(&look) != looks->only)
+			continue;
+		if (!looks_open(looks, &look))
 			continue;			/* its rule is gone, and was applied before */
-		looks.digest = 0;
-		looks_make(&looks);
-		if (spilling)
-			memcpy(unconstify(char *, look.field), &looks.digest, INVAL_LOOK_DIGEST);
-		else if (last && looks.rule->lane != INVAL_LANE_SHADOW &&
+		looks->digest = 0;
+		looks_make(looks);
+		if (looks->spilling)
+			memcpy(unconstify(char *, look.field), &looks->digest, INVAL_LOOK_DIGEST);
+		else if (looks->last && looks->rule->lane != INVAL_LANE_SHADOW &&
 				 look.key_length <= INVAL_LOOK_MAX)
-			looks_write(&looks, &look);
+			looks_write(looks, &look);
 	}
-	looks_close(&looks);
-	looks_end(&looks);
-	if (last)
+	looks_close(looks);
+	looks_end(looks);
+	if (looks->last)
 	{
-		inval_outbox_write(looks.again.data, (Size) looks.again.len, INVAL_LANE_LOOK,
+		inval_outbox_write(looks->again.data, (Size) looks->again.len, INVAL_LANE_LOOK,
 						   INVAL_LOOK_TARGET, 0, use);
 		inval_pending_forget(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
 	}
-	pfree(looks.again.data);
+	pfree(looks->again.data);
 }
 
 /*
@@ -276,7 +316,8 @@ looks_open(Looks *looks, const InvalEntry *look)
 		looks->row = MakeSingleTupleTableSlot(RelationGetDescr(looks->relation),
 											  &TTSOpsVirtual);
 	}
-	rules = inval_rules_of(looks->relation);
+	rules = used_rules != NULL && used_rules->relid == relid ? used_rules :
+		inval_rules_of(looks->relation);
 	for (i = 0; i < rules->nrules && rules->rules[i].id != look->rule; i++)
 		 /* look on */ ;
 	if (i == rules->nrules || rules->rules[i].broken != NULL)
@@ -341,7 +382,7 @@ looks_make_in(void *arg)
 	InvalRenderResult now;
 	InvalRenderResult before = INVAL_RENDER_MISSING;
 
-	callback.callback = looks_error_context;
+	callback.callback = inval_rule_error_context;
 	callback.arg = rule;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
@@ -353,7 +394,7 @@ looks_make_in(void *arg)
 		before = inval_derive_each(rule, looks->row, INVAL_STATE_BEFORE, looks_found, looks);
 	error_context_stack = callback.previous;
 
-	if (!looks->last || now == INVAL_RENDER_DONE || before == INVAL_RENDER_DONE)
+	if (!looks->tell || now == INVAL_RENDER_DONE || before == INVAL_RENDER_DONE)
 		return;
 	if (now != INVAL_RENDER_MISSING)
 		inval_owed_count_skipped(rule);
@@ -405,10 +446,4 @@ looks_found(const InvalEntry *entry, void *arg)
 	}
 	if (!looks->counting)
 		inval_owed_queue(looks->rule, entry);
-}
-
-static void
-looks_error_context(void *arg)
-{
-	errcontext("inval rule %u", ((InvalRule *) arg)->id);
 }

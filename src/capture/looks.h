@@ -10,6 +10,8 @@
 extern void inval_looks_init(void);
 extern void inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row);
 extern void inval_looks_run(void);
+extern InvalRelationRules *inval_looks_use(InvalRelationRules *rules);
+extern void inval_looks_run_for(InvalRelationRules *rules);
 extern void inval_looks_again(const InvalEntry *look);
 
 #endif							/* INVAL_LOOKS_H */

@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
+#include "capture/looks.h"
 #include "capture/scan.h"
 
 /* Rows that a cursor fetches at a time */
@@ -32,6 +33,8 @@ typedef struct ScanForeign
 	InvalRowAge age;
 } ScanForeign;
 
+static void scan_rows(Relation relation, TupleDesc desc, InvalRelationRules *rules,
+					  InvalRowAge age);
 static void scan_give_rows(SPITupleTable *found, uint64 count, TupleTableSlot *row,
 						   MemoryContext row_context, InvalRowCallback callback,
 						   void *arg);
@@ -43,16 +46,6 @@ static void scan_foreign_row(TupleTableSlot *row, void *arg);
 void
 inval_scan_relation(Relation relation, InvalRelationRules *rules, InvalRowAge age)
 {
-	if (rules->nrules > 0 && relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
-	{
-		ScanForeign scan = {relation, rules, age};
-
-		inval_scan_query(relation,
-						 psprintf("SELECT * FROM ONLY %s",
-								  inval_catalog_relation_name(RelationGetRelid(relation))),
-						 0, scan_foreign_row, &scan);
-		return;
-	}
 	inval_scan_with_desc(relation, RelationGetDescr(relation), rules, age);
 }
 
@@ -60,10 +53,43 @@ inval_scan_relation(Relation relation, InvalRelationRules *rules, InvalRowAge ag
  * The same, with rows read by a descriptor other than the relation's: ALTER
  * TABLE has changed the catalogs by the time it says that it will rewrite the
  * rows, which are as they were.
+ *
+ * What has to be looked up is looked up now, too: soon the rules may be gone, or
+ * what they read.
  */
 void
 inval_scan_with_desc(Relation relation, TupleDesc desc, InvalRelationRules *rules,
 					 InvalRowAge age)
+{
+	InvalRelationRules *before;
+
+	if (rules->nrules == 0)
+		return;
+	before = inval_looks_use(rules);
+	PG_TRY();
+	{
+		if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
+		{
+			ScanForeign scan = {relation, rules, age};
+
+			inval_scan_query(relation,
+							 psprintf("SELECT * FROM ONLY %s",
+									  inval_catalog_relation_name(RelationGetRelid(relation))),
+							 0, scan_foreign_row, &scan);
+		}
+		else
+			scan_rows(relation, desc, rules, age);
+		inval_looks_run_for(rules);
+	}
+	PG_FINALLY();
+	{
+		(void) inval_looks_use(before);
+	}
+	PG_END_TRY();
+}
+
+static void
+scan_rows(Relation relation, TupleDesc desc, InvalRelationRules *rules, InvalRowAge age)
 {
 	MemoryContext row_context;
 	MemoryContext old;
@@ -71,8 +97,6 @@ inval_scan_with_desc(Relation relation, TupleDesc desc, InvalRelationRules *rule
 	TableScanDesc scan;
 	TupleTableSlot *row;
 
-	if (rules->nrules == 0)
-		return;
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "inval row",
 										ALLOCSET_DEFAULT_SIZES);
 	row = MakeSingleTupleTableSlot(desc, table_slot_callbacks(relation));

@@ -11,7 +11,6 @@
 #include "utils/rel.h"
 
 #include "capture/capture.h"
-#include "capture/looks.h"
 #include "capture/scan.h"
 #include "commit/commit.h"
 
@@ -59,9 +58,6 @@ inval_capture_truncate(PG_FUNCTION_ARGS)
 	trigger_check(fcinfo, "inval_capture_truncate", true);
 	inval_scan_relation(trigdata->tg_relation, inval_rules_of(trigdata->tg_relation),
 						INVAL_ROW_OLD);
-
-	/* The tables that they lead to may be truncated by the same command. */
-	inval_looks_run();
 	return PointerGetDatum(NULL);
 }
 

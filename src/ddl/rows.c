@@ -16,7 +16,6 @@
 #include "utils/snapmgr.h"
 
 #include "base/attempt.h"
-#include "capture/looks.h"
 #include "capture/scan.h"
 #include "ddl/rows.h"
 #include "rule/carrier.h"
@@ -148,11 +147,7 @@ rows_read(void *arg)
 	/* DETACH CONCURRENTLY has none after its commit midway. */
 	if (pushed)
 		PushActiveSnapshot(GetTransactionSnapshot());
-	if (rules->nrules > 0)
-	{
-		inval_scan_relation(rows->relation, rules, rows->age);
-		inval_looks_run();
-	}
+	inval_scan_relation(rows->relation, rules, rows->age);
 	if (pushed)
 		PopActiveSnapshot();
 	MemoryContextDelete(context);

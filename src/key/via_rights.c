@@ -15,6 +15,7 @@
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/guc.h"
 
 #include "base/rights.h"
 #include "key/via_rights.h"
@@ -36,6 +37,10 @@ inval_via_query_check_rights(const InvalViaQuery *query, Relation tracked, Oid r
 	inval_role_enter(&scope, INVAL_LOOKUP_VIA, RelationGetRelid(tracked));
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(role, security);
+
+	/* So that it is we who say what applies to whom. */
+	(void) set_config_option("row_security", "on", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	foreach(lc, QueryRewrite(copyObject(query->query)))
 	{
 		(void) rights_check(lfirst(lc), &role);

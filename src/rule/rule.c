@@ -52,7 +52,6 @@ static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition
 							  MemoryContext context);
 static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
 							  Relation relation, MemoryContext context);
-static void rule_error_context(void *arg);
 
 /*
  * The rules of a relation, without those that are off.  Valid until the end of
@@ -286,7 +285,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	memset(rule, 0, sizeof(*rule));
 	rule->id = (uint32) inval_definition_id(definition);
 
-	callback.callback = rule_error_context;
+	callback.callback = inval_rule_error_context;
 	callback.arg = rule;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
@@ -500,8 +499,11 @@ rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
 	}
 }
 
-static void
-rule_error_context(void *arg)
+/*
+ * Says which rule an error is about; for error_context_stack.
+ */
+void
+inval_rule_error_context(void *arg)
 {
 	if (((InvalRule *) arg)->id != 0)	/* else it is being made */
 		errcontext("inval rule %u", ((InvalRule *) arg)->id);

@@ -68,6 +68,7 @@ extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definitio
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);
 extern bool inval_rule_may_miss(const InvalRule *rule);
+extern void inval_rule_error_context(void *arg);
 extern bool inval_rule_has_inputs(const InvalRule *rule, TupleTableSlot *row);
 
 #endif							/* INVAL_RULE_H */
