@@ -189,6 +189,10 @@ rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 		tracked = self ? relation : try_relation_open(relid, AccessShareLock);
 		if (tracked == NULL)
 			continue;
+		foreach(carrier, inval_carriers_readable(tracked))
+		{
+			inval_ties_lock(lfirst(carrier));
+		}
 		/* One that cannot be read is in the way of writers, not of DROP. */
 		foreach(carrier, filter != NULL ? inval_carriers_readable(tracked) :
 				inval_carriers_of(tracked))
