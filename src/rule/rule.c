@@ -200,6 +200,10 @@ rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 		tracked = self ? relation : try_relation_open(relid, AccessShareLock);
 		if (tracked == NULL)
 			continue;
+		foreach(carrier, inval_carriers_readable(tracked))
+		{
+			inval_ties_lock(lfirst(carrier));
+		}
 		foreach(carrier, inval_carriers_usable(tracked))
 		{
 			const InvalDefinition *definition = lfirst(carrier);

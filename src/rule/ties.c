@@ -26,6 +26,7 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -151,6 +152,28 @@ bool
 inval_ties_exist(const InvalDefinition *definition)
 {
 	return inval_ties_of(definition) != NIL;
+}
+
+/*
+ * Locks what a rule reads in other relations, so that its text, if it is read after
+ * that, has the names that they have: who renames does not lock the rule's table.
+ */
+void
+inval_ties_lock(const InvalDefinition *definition)
+{
+	Oid			last = definition->relation;
+	ListCell   *lc;
+
+	foreach(lc, inval_ties_of(definition))
+	{
+		const ObjectAddress *tie = lfirst(lc);
+
+		if (tie->classId != RelationRelationId || tie->objectId == definition->relation ||
+			tie->objectId == last)
+			continue;
+		last = tie->objectId;
+		LockRelationOid(last, AccessShareLock);
+	}
 }
 
 /*

@@ -16,6 +16,7 @@ extern void inval_ties_record(const InvalDefinition *definition, List *needs,
 extern void inval_ties_cut(Oid class, Oid object, int32 column);
 extern bool inval_ties_exist(const InvalDefinition *definition);
 extern void inval_ties_check(const InvalDefinition *definition, List *objects);
+extern void inval_ties_lock(const InvalDefinition *definition);
 extern List *inval_ties_of(const InvalDefinition *definition);
 extern bool inval_ties_have(List *ties, const ObjectAddress *wanted);
 extern List *inval_ties_readers(Oid class, Oid object, int32 column);
