@@ -82,6 +82,15 @@ int			inval_backlog_max_keys = 10000000;
 int			inval_backlog_max_age = 0;
 
 /*
+ * Whether the worker makes each look-up once more after its transaction has
+ * committed.  That closes the moment between the look-up before the commit and
+ * the commit itself, in which somebody else can commit a change of what was
+ * read; and it costs a row in the outbox for each transaction that looks
+ * something up.  Who knows that nobody writes to what is read can do without.
+ */
+bool		inval_look_again = true;
+
+/*
  * Whether what was delivered is delivered once more when all standbys show the
  * change: for readers that fill the cache from standbys.
  */
@@ -177,6 +186,11 @@ inval_settings_init(void)
 							"without a namespace there is a warning.  0 sets no limit.",
 							&inval_backlog_max_age, 0, 0, 366 * SECS_PER_DAY,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomBoolVariable("inval.look_again",
+							 "Sets whether keys are looked up once more after the commit.",
+							 "For what others commit between the look-up before the commit and the commit.",
+							 &inval_look_again, true,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("inval.repeat_after_replay",
 							 "Sets whether keys are removed once more when all standbys have replayed the commit.",
 							 "For readers that fill the cache from a standby, which may still show the old row.",

@@ -17,6 +17,7 @@ extern int	inval_batch_keys;
 extern int	inval_workers;
 extern int	inval_backlog_max_keys;
 extern int	inval_backlog_max_age;	/* s */
+extern bool inval_look_again;
 extern bool inval_repeat_after_replay;
 extern int	inval_replay_timeout;	/* ms */
 

@@ -22,6 +22,8 @@ static void capture_rule(InvalRule *rule, Relation relation,
 						 TupleTableSlot *row, InvalRowAge age);
 static void capture_update(InvalRule *rule, Relation relation,
 						   TupleTableSlot *old_row, TupleTableSlot *new_row);
+static bool capture_moves(const InvalRule *rule, TupleTableSlot *old_row,
+						  TupleTableSlot *new_row);
 static bool capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b);
 static bool capture_is_own(Relation relation, TupleTableSlot *row);
 static void capture_manifold(InvalRule *rule, TupleTableSlot *row);
@@ -89,6 +91,18 @@ capture_counts(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *n
 	for (i = 0; i < rule->nchanges; i++)
 		if (capture_differs(rule->changes[i], old_row, new_row))
 			return true;
+	return capture_moves(rule, old_row, new_row);
+}
+
+/*
+ * Whether a column has changed that the keys of a rule are made of, or looked
+ * up by.
+ */
+static bool
+capture_moves(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *new_row)
+{
+	int			i;
+
 	for (i = 0; i < rule->ninputs; i++)
 		if (capture_differs(rule->inputs[i].attnum, old_row, new_row))
 			return true;
@@ -133,7 +147,7 @@ capture_rule(InvalRule *rule, Relation relation, TupleTableSlot *row, InvalRowAg
 	else if (!inval_rule_has_inputs(rule, row))
 		inval_owed_count_skipped(rule);
 	else if (age == INVAL_ROW_NEW || !capture_is_own(relation, row))
-		inval_looks_add(rule, RelationGetRelid(relation), row);
+		inval_looks_add(rule, RelationGetRelid(relation), row, age == INVAL_ROW_OLD);
 }
 
 static void
@@ -165,9 +179,20 @@ static void
 capture_update(InvalRule *rule, Relation relation,
 			   TupleTableSlot *old_row, TupleTableSlot *new_row)
 {
-	uint64		skipped = inval_stats_tally(rule->id, rule->targets[0]->number)->counts.skipped;
+	uint64		skipped;
 	int			i;
 
+	if (rule->looks)
+	{
+		bool		own = capture_is_own(relation, old_row);
+
+		if (!own)
+			capture_rule(rule, relation, old_row, INVAL_ROW_OLD);
+		if (own || capture_moves(rule, old_row, new_row))
+			capture_rule(rule, relation, new_row, INVAL_ROW_NEW);
+		return;
+	}
+	skipped = inval_stats_tally(rule->id, rule->targets[0]->number)->counts.skipped;
 	capture_rule(rule, relation, old_row, INVAL_ROW_OLD);
 	if (!rule->plain || !inval_render_is_same(rule->key, old_row, new_row) ||
 		(rule->field != NULL &&

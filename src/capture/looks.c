@@ -32,6 +32,7 @@
 
 #include "base/attempt.h"
 #include "base/catalog.h"
+#include "base/settings.h"
 #include "capture/derive.h"
 #include "capture/look.h"
 #include "capture/looks.h"
@@ -41,6 +42,13 @@
 #include "key/lookup.h"
 #include "outbox/outbox.h"
 #include "rule/broken.h"
+
+/*
+ * What stands in place of a digest as long as there is none: whether others have
+ * seen the row.
+ */
+#define LOOKS_NEW	UINT64CONST(0)
+#define LOOKS_OLD	UINT64CONST(1)
 
 /* Look-ups being made, of one relation after the other */
 typedef struct Looks
@@ -55,6 +63,8 @@ typedef struct Looks
 	TupleTableSlot *row;
 	MemoryContext context;		/* of one look-up */
 	InvalRule  *rule;
+	bool		old;			/* others have seen the row */
+	bool		left;			/* it is left to the worker */
 	InvalState	state;
 	uint64		digest;			/* of what was found in the state NOW */
 	StringInfoData again;		/* for the worker */
@@ -103,13 +113,13 @@ looks_xact_callback(XactEvent event, void *arg)
 }
 
 /*
- * Notes a row of a relation, whose keys under this rule have to be looked up.
- * Leaks into the current memory context.
+ * Notes a row of a relation, whose keys under this rule have to be looked up;
+ * "old" if others have seen it.  Leaks into the current memory context.
  */
 void
-inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row)
+inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row, bool old)
 {
-	uint64		digest = 0;
+	uint64		digest = old ? LOOKS_OLD : LOOKS_NEW;
 	InvalEntry	look;
 
 	if (unlikely(buffer.data == NULL))
@@ -260,11 +270,14 @@ looks_run_noted(Looks *looks, InvalOutboxUse use)
 			continue;
 		if (!looks_open(looks, &look))
 			continue;			/* its rule is gone, and was applied before */
+		memcpy(&looks->digest, look.field, INVAL_LOOK_DIGEST);
+		looks->old = looks->digest == LOOKS_OLD;
 		looks->digest = 0;
 		looks_make(looks);
 		if (looks->spilling)
 			memcpy(unconstify(char *, look.field), &looks->digest, INVAL_LOOK_DIGEST);
-		else if (looks->last && looks->rule->lane != INVAL_LANE_SHADOW &&
+		else if (looks->last && (inval_look_again || looks->left) &&
+				 looks->rule->lane != INVAL_LANE_SHADOW &&
 				 look.key_length <= INVAL_LOOK_MAX)
 			looks_write(looks, &look);
 	}
@@ -351,7 +364,8 @@ looks_make(Looks *looks)
 	ErrorData  *error;
 
 	old = MemoryContextSwitchTo(looks->context);
-	if (looks_is_for_worker(looks))
+	looks->left = looks_is_for_worker(looks);
+	if (looks->left)
 	{
 		MemoryContextSwitchTo(old);
 		return;
@@ -398,10 +412,10 @@ looks_make_in(void *arg)
 		return;
 	if (now != INVAL_RENDER_MISSING)
 		inval_owed_count_skipped(rule);
-	else if (inval_rule_may_miss(rule))
+	else if (looks->old || (looks->last && inval_rule_may_miss(rule)))
 		inval_owed_missing(rule);
 
-	/* Else the row is gone again, or what it pointed to was deleted with it. */
+	/* Else what it points to may come yet, or the row is gone again. */
 }
 
 /*

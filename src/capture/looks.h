@@ -8,7 +8,7 @@
 #include "rule/rule.h"
 
 extern void inval_looks_init(void);
-extern void inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row);
+extern void inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row, bool old);
 extern void inval_looks_run(void);
 extern InvalRelationRules *inval_looks_use(InvalRelationRules *rules);
 extern void inval_looks_run_for(InvalRelationRules *rules);
