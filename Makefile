@@ -18,7 +18,7 @@ OBJS = \
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
 # the queue that each test reads only grows.
 REGRESS = setup settings track track_errors template types changes delivery \
-	variables inheritance foreign_tables via via_bound lookups attempts ties ddl paths partitions ways queue \
+	variables inheritance foreign_tables via via_bound lookups attempts ties swaps ddl paths partitions ways queue \
 	matviews savepoints truncate permissions guard coverage teardown
 
 # Server headers are system headers, so that a warning is always about our

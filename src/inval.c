@@ -16,6 +16,7 @@
 #include "ddl/command_guard.h"
 #include "ddl/drop.h"
 #include "ddl/frame.h"
+#include "ddl/swap.h"
 #include "worker/launcher.h"
 
 PG_MODULE_MAGIC;
@@ -33,4 +34,5 @@ _PG_init(void)
 	inval_command_guard_init();
 	inval_ddl_frame_init();
 	inval_ddl_drop_init();
+	inval_ddl_swap_init();
 }

@@ -27,6 +27,7 @@
 #include "ddl/guard.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
+#include "ddl/swap.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "rule/family.h"
@@ -81,6 +82,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 			ddl_before_rename((RenameStmt *) event->parsetree);
 			/* FALLTHROUGH */
 		case T_AlterObjectSchemaStmt:
+			inval_ddl_before_name(event->parsetree);
 			inval_ddl_before_rename(frame, event->parsetree);
 			break;
 		case T_CreateTrigStmt:
@@ -317,6 +319,7 @@ ddl_after_object(Oid class, Oid object, CommandTag tag)
 	}
 	if (class != RelationRelationId)
 		return;
+	inval_ddl_after_name(object);
 	if (inval_ddl_is_restoring() && tag == CMDTAG_ALTER_TABLE)
 	{
 		inval_ddl_enable(object);
