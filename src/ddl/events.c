@@ -27,6 +27,7 @@
 #include "ddl/guard.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
+#include "ddl/rewrite.h"
 #include "ddl/swap.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
