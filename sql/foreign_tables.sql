@@ -188,6 +188,12 @@ SELECT * FROM queued();
 SELECT * FROM triggers_of('event_d');
 UPDATE event_d SET team_id = 8;
 SELECT * FROM queued();
+-- ... in two transactions, in the second of which there is no snapshot
+ALTER TABLE event ATTACH PARTITION event_d FOR VALUES IN ('d');
+SELECT * FROM queued();
+ALTER TABLE event DETACH PARTITION event_d CONCURRENTLY;
+SELECT DISTINCT * FROM queued();
+SELECT * FROM triggers_of('event_d');
 TRUNCATE event_b;
 SELECT * FROM queued();
 TRUNCATE event;

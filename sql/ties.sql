@@ -137,6 +137,16 @@ INSERT INTO l VALUES (1, 9);
 UPDATE tag SET n = 'y';
 COMMIT;
 SELECT * FROM queued();
+CREATE MATERIALIZED VIEW m AS SELECT * FROM l;
+SELECT inval_track('tag', key => 'm:{art_id}', via => 'SELECT art_id FROM m WHERE tag_id = {id}') AS m \gset
+BEGIN;
+UPDATE l SET art_id = art_id + 1;
+REFRESH MATERIALIZED VIEW m;
+UPDATE tag SET n = 'm';
+COMMIT;
+SELECT * FROM queued();
+SELECT inval_untrack_rule(:m);
+DROP MATERIALIZED VIEW m;
 -- Nothing can follow in a transaction of one command.
 ALTER TABLE l ALTER art_id TYPE bigint;
 TRUNCATE l;

@@ -48,6 +48,27 @@ UPDATE bound.s SET tenant = 78;
 SELECT * FROM queued();
 SELECT inval_untrack('bound.s');
 
+-- A function that would fit better than a polymorphic one, or without a default,
+-- is not run.
+CREATE FUNCTION bound.one(anyelement, integer DEFAULT 1) RETURNS anyelement LANGUAGE sql AS 'SELECT $1';
+CREATE TABLE bound.f (id integer);
+SELECT inval_track('bound.f', key => 'f:{x}', via => 'SELECT one({id}) AS x') IS NOT NULL AS tracked;
+INSERT INTO bound.f VALUES (1);
+SELECT * FROM queued();
+SET ROLE regress_inval_mallory;
+CREATE FUNCTION bound.one(integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	RAISE WARNING 'hostile code runs as %', current_user;
+	RETURN $1;
+END
+$$;
+RESET ROLE;
+INSERT INTO bound.f VALUES (2);
+DROP FUNCTION bound.one(integer);
+INSERT INTO bound.f VALUES (3);
+SELECT * FROM queued();
+SELECT inval_untrack('bound.f');
+
 -- What the syntax cannot qualify is refused, what it can is kept.
 CREATE TYPE bound.odd AS (v integer);
 CREATE FUNCTION bound.odd_eq(bound.odd, bound.odd) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT ($1).v % 2 = ($2).v % 2';

@@ -18,6 +18,7 @@
 #include "ddl/command_guard.h"
 #include "ddl/drop.h"
 #include "ddl/frame.h"
+#include "ddl/swap.h"
 #include "outbox/ledger.h"
 #include "outbox/tables.h"
 #include "stats/stats.h"
@@ -47,4 +48,5 @@ _PG_init(void)
 	inval_command_guard_init();
 	inval_ddl_frame_init();
 	inval_ddl_drop_init();
+	inval_ddl_swap_init();
 }

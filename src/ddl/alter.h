@@ -1,6 +1,6 @@
 /*
  * alter.h
- *		ALTER TABLE: rewrites, partitions and children that come and go.
+ *		ALTER TABLE: partitions and children that come and go.
  */
 #ifndef INVAL_DDL_ALTER_H
 #define INVAL_DDL_ALTER_H
@@ -8,7 +8,6 @@
 #include "ddl/frame.h"
 
 extern void inval_ddl_before_alter(InvalDdlFrame *frame, AlterTableStmt *statement);
-extern void inval_ddl_before_rewrite(InvalDdlFrame *frame, Oid relid, int reason);
 extern void inval_ddl_after_alter(InvalDdlFrame *frame, AlterTableStmt *statement);
 
 #endif							/* INVAL_DDL_ALTER_H */

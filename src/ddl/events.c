@@ -29,6 +29,8 @@
 #include "ddl/guard.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
+#include "ddl/rewrite.h"
+#include "ddl/swap.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "rule/family.h"
@@ -85,6 +87,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 			ddl_before_rename((RenameStmt *) event->parsetree);
 			/* FALLTHROUGH */
 		case T_AlterObjectSchemaStmt:
+			inval_ddl_before_name(event->parsetree);
 			inval_ddl_before_rename(frame, event->parsetree);
 			break;
 		case T_CreateTrigStmt:
@@ -330,6 +333,7 @@ ddl_after_object(Oid class, Oid object, const EventTriggerData *event)
 	if (class != RelationRelationId || event->tag == CMDTAG_REFRESH_MATERIALIZED_VIEW ||
 		IsA(statement, CommentStmt) || IsA(statement, SecLabelStmt))
 		return;
+	inval_ddl_after_name(object);
 
 	/*
 	 * Other sessions of a restore add constraints to other tables of a family at

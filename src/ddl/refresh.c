@@ -29,6 +29,7 @@
 #include "capture/owed.h"
 #include "commit/commit.h"
 #include "ddl/refresh.h"
+#include "ddl/rows.h"
 #include "key/lookup.h"
 #include "rule/carrier.h"
 #include "stats/stats.h"
@@ -90,6 +91,8 @@ inval_ddl_before_refresh(InvalDdlFrame *frame, RefreshMatViewStmt *statement)
 	carriers = RelationIsPopulated(relation) || relation->rd_rel->relfilenode != relid ?
 		inval_carriers_of(relation) : NIL;
 	relation_close(relation, NoLock);
+	if (!statement->concurrent && !inval_ddl_is_last(T_RefreshMatViewStmt))
+		inval_ddl_rows_of_readers(relid);
 	if (carriers == NIL)
 		return;
 

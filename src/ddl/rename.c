@@ -14,40 +14,26 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_constraint.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 #include "base/attempt.h"
 #include "base/catalog.h"
 #include "ddl/rename.h"
-#include "key/template.h"
+#include "ddl/rename_columns.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
 #include "rule/family.h"
 #include "rule/ties.h"
-
-/* A column that has another name now: */
-typedef struct Renaming
-{
-	List	   *relids;			/* of these relations */
-	const char *old_name;
-	const char *new_name;
-} Renaming;
 
 /* A query to be understood */
 typedef struct RenameVia
@@ -66,17 +52,8 @@ static void rename_keep_via(InvalDdlFrame *frame, const InvalDefinition *definit
 static void rename_analyze(void *arg);
 static InvalOldVia *rename_find_via(InvalDdlFrame *frame, const InvalDefinition *definition);
 static bool rename_via(InvalDdlFrame *frame, InvalDefinition *definition);
-static bool rename_columns(InvalDefinition *definition, const Renaming *renaming);
-static bool rename_in_template(InvalDefinition *definition, InvalRuleOption option,
-							   const Renaming *renaming);
-static bool rename_in_path(InvalDefinition *definition, List *names, List *ties,
-						   const Renaming *renaming);
-static Oid	rename_next(List *ties, Oid relid, AttrNumber column);
-static bool rename_in_list(InvalDefinition *definition, InvalRuleOption option,
-						   const Renaming *renaming);
 static void rename_tell(const InvalDefinition *definition);
 static void rename_servers(void);
-
 /*
  * Understands the queries that may name what a command renames.
  */
@@ -109,7 +86,7 @@ inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement, List *altered)
 	foreach(lc, altered)
 	{
 		const ObjectAddress *target = lfirst(lc);
-		Renaming	renaming = {NIL, NULL, NULL};
+		InvalRenaming	renaming = {NIL, NULL, NULL};
 		ListCell   *reader;
 
 		if (column && target->classId == RelationRelationId)
@@ -123,7 +100,7 @@ inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement, List *altered)
 			InvalDefinition *definition = lfirst(reader);
 			const char *key = definition->options[RULE_KEY];
 			const char *field = definition->options[RULE_FIELD];
-			bool		changed = renaming.relids != NIL && rename_columns(definition, &renaming);
+			bool		changed = renaming.relids != NIL && inval_ddl_rename_columns(definition, &renaming);
 
 			if (definition->options[RULE_VIA] != NULL)
 				changed |= rename_via(frame, definition);
@@ -367,148 +344,6 @@ rename_via(InvalDdlFrame *frame, InvalDefinition *definition)
 		return false;
 	definition->options[RULE_VIA] = text;
 	return true;
-}
-
-/*
- * Gives columns their new name in the templates and lists of a rule.  Returns
- * whether that changed anything.
- */
-static bool
-rename_columns(InvalDefinition *definition, const Renaming *renaming)
-{
-	bool		changed = false;
-
-	/* With via the template names columns of the result, which stay. */
-	if (definition->options[RULE_VIA] == NULL)
-	{
-		changed |= rename_in_template(definition, RULE_KEY, renaming);
-		changed |= rename_in_template(definition, RULE_FIELD, renaming);
-	}
-	changed |= rename_in_list(definition, RULE_CHANGES, renaming);
-	return changed;
-}
-
-static bool
-rename_in_template(InvalDefinition *definition, InvalRuleOption option,
-				   const Renaming *renaming)
-{
-	bool		changed = false;
-	List	   *ties = inval_ties_of(definition);
-	List	   *segments;
-	ListCell   *lc;
-
-	if (definition->options[option] == NULL)
-		return false;
-	segments = inval_template_parse(definition->options[option],
-									inval_definition_name(option));
-	foreach(lc, segments)
-	{
-		InvalSegment *segment = lfirst(lc);
-
-		if (segment->kind == INVAL_SEGMENT_COLUMN)
-			changed |= rename_in_path(definition, segment->names, ties, renaming);
-	}
-	if (changed)
-		definition->options[option] = inval_template_write(segments);
-	return changed;
-}
-
-/*
- * Walks along a path: the foreign keys that it follows are among the rule's ties.
- */
-static bool
-rename_in_path(InvalDefinition *definition, List *names, List *ties,
-			   const Renaming *renaming)
-{
-	Oid			relid = definition->relation;
-	bool		changed = false;
-	ListCell   *lc;
-
-	foreach(lc, names)
-	{
-		if (list_member_oid(renaming->relids, relid) &&
-			strcmp(lfirst(lc), renaming->old_name) == 0)
-		{
-			lfirst(lc) = pstrdup(renaming->new_name);
-			changed = true;
-		}
-		if (lnext(names, lc) != NULL)
-			relid = rename_next(ties, relid, get_attnum(relid, lfirst(lc)));
-	}
-	return changed;
-}
-
-/*
- * The table that a column of a path leads to; invalid if the rule is not tied.  As
- * in key/path.c a foreign key of that column alone goes before others.
- */
-static Oid
-rename_next(List *ties, Oid relid, AttrNumber column)
-{
-	Oid			next = InvalidOid;
-	bool		alone = false;
-	ListCell   *lc;
-
-	foreach(lc, ties)
-	{
-		const ObjectAddress *tie = lfirst(lc);
-		AttrNumber	columns[INDEX_MAX_KEYS];
-		AttrNumber	referred[INDEX_MAX_KEYS];
-		Oid			operators[INDEX_MAX_KEYS];
-		HeapTuple	tuple;
-		int			count;
-		int			i;
-
-		if (tie->classId != ConstraintRelationId)
-			continue;
-		tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(tie->objectId));
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		if (((Form_pg_constraint) GETSTRUCT(tuple))->conrelid == relid &&
-			((Form_pg_constraint) GETSTRUCT(tuple))->contype == CONSTRAINT_FOREIGN)
-		{
-			DeconstructFkConstraintRow(tuple, &count, columns, referred, operators,
-									   NULL, NULL, NULL, NULL);
-			for (i = 0; i < count && columns[i] != column; i++)
-				 /* look on */ ;
-			if (i < count && !alone)
-				next = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
-			alone |= i < count && count == 1;
-		}
-		ReleaseSysCache(tuple);
-	}
-	return next;
-}
-
-static bool
-rename_in_list(InvalDefinition *definition, InvalRuleOption option,
-			   const Renaming *renaming)
-{
-	List	   *names = inval_definition_list(definition, option);
-	Datum	   *elements = palloc(Max(list_length(names), 1) * sizeof(Datum));
-	bool		changed = false;
-	ListCell   *lc;
-
-	if (!list_member_oid(renaming->relids, definition->relation))
-		return false;
-	foreach(lc, names)
-	{
-		const char *name = lfirst(lc);
-
-		if (strcmp(name, renaming->old_name) == 0)
-		{
-			name = renaming->new_name;
-			changed = true;
-		}
-		elements[foreach_current_index(lc)] = CStringGetTextDatum(name);
-	}
-	if (changed)
-		definition->options[option] =
-			OidOutputFunctionCall(F_ARRAY_OUT,
-								  PointerGetDatum(construct_array(elements, list_length(names),
-																  TEXTOID, -1, false,
-																  TYPALIGN_INT)));
-	return changed;
 }
 
 /*

@@ -137,6 +137,8 @@ rules_begin(void)
 	relation_rules = hash_create("inval rules", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(rules_relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, rules_server_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, rules_server_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(OPEROID, rules_server_callback, (Datum) 0);
 }
 
 static void
@@ -159,7 +161,9 @@ rules_relcache_callback(Datum arg, Oid relid)
 }
 
 /*
- * Rules of materialized views are foreign servers.
+ * Rules of materialized views are foreign servers.  And where a query of via calls
+ * something, a function or operator that is new may fit better: the server then
+ * analyses the query anew, before which the rule must be (ties.c).
  */
 static void
 rules_server_callback(Datum arg, int cacheid, uint32 hash)
