@@ -342,7 +342,7 @@ rewrite_look_up_early(InvalOldTable *table, List *family, bool now)
 	for (i = 0; i < table->rules->nrules; i++)
 	{
 		InvalRule  *rule = &table->rules->rules[i];
-		InvalRelationRules one = {.nrules = 1, .rules = rule};
+		InvalRelationRules one = {.relid = table->relid, .nrules = 1, .rules = rule};
 
 		if (!rewrite_reads(rule, family))
 			table->rules->rules[kept++] = *rule;
@@ -351,7 +351,6 @@ rewrite_look_up_early(InvalOldTable *table, List *family, bool now)
 	}
 	table->rules->nrules = kept;
 	relation_close(relation, NoLock);
-	inval_looks_run();
 }
 
 static bool
