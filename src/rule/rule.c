@@ -36,6 +36,7 @@ static void rules_server_callback(Datum arg, int cacheid, uint32 hash);
 static void rules_depend_on(Oid relid);
 static void rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 					   InvalRuleFilter filter, void *arg);
+static void rule_check_template(const InvalBoundTemplate *template, Oid role);
 static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
 							  MemoryContext context);
 static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
@@ -217,6 +218,8 @@ rules_load(InvalRelationRules *entry, Relation relation, List *trackers,
 			}
 			inval_rule_compile(&entry->rules[entry->nrules], definition, relation,
 							   tracked, entry->context);
+			inval_rule_check_rights(&entry->rules[entry->nrules], tracked,
+									tracked->rd_rel->relowner);
 			entry->nrules++;
 		}
 		if (!self)
@@ -284,6 +287,39 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 		rules_depend_on(lfirst_oid(lc));
 	}
 	error_context_stack = callback.previous;
+}
+
+/*
+ * An error for a role that may not read what a rule looks up, in all rows.  That is
+ * asked for the owner of the tracked relation whenever a rule is to be applied.
+ */
+void
+inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role)
+{
+	ErrorContextCallback callback;
+
+	callback.callback = rule_error_context;
+	callback.arg = unconstify(InvalRule *, rule);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
+	if (rule->via != NULL)
+		inval_via_check_rights(rule->via, tracked, role);
+	rule_check_template(rule->key, role);
+	if (rule->field != NULL)
+		rule_check_template(rule->field, role);
+
+	error_context_stack = callback.previous;
+}
+
+static void
+rule_check_template(const InvalBoundTemplate *template, Oid role)
+{
+	int			i;
+
+	for (i = 0; i < template->nsegments; i++)
+		if (template->segments[i].path != NULL)
+			inval_path_check_rights(template->segments[i].path, role);
 }
 
 /*

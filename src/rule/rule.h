@@ -51,6 +51,7 @@ extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
 extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 							   Relation relation, Relation tracked,
 							   MemoryContext context);
+extern void inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role);
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);
 
