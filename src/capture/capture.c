@@ -103,8 +103,8 @@ capture_moves(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *ne
 {
 	int			i;
 
-	for (i = 0; i < rule->ninputs; i++)
-		if (capture_differs(rule->inputs[i].attnum, old_row, new_row))
+	for (i = 0; i < rule->inputs.count; i++)
+		if (capture_differs(rule->inputs.items[i].attnum, old_row, new_row))
 			return true;
 	return false;
 }
@@ -144,7 +144,7 @@ capture_rule(InvalRule *rule, Relation relation, TupleTableSlot *row, InvalRowAg
 	}
 	else if (!rule->looks)
 		capture_manifold(rule, row);
-	else if (!inval_rule_has_inputs(rule, row))
+	else if (!inval_inputs_suffice(&rule->inputs, row))
 		inval_owed_count_skipped(rule);
 	else if (age == INVAL_ROW_NEW || !capture_is_own(relation, row))
 		inval_looks_add(rule, RelationGetRelid(relation), row, age == INVAL_ROW_OLD);

@@ -39,10 +39,10 @@ inval_look_write(StringInfo out, const InvalRule *rule, Oid relid, TupleTableSlo
 
 	appendBinaryStringInfo(out, (const char *) &relid, sizeof(relid));
 	appendBinaryStringInfo(out, (const char *) &rule->id, sizeof(rule->id));
-	appendBinaryStringInfo(out, (const char *) &rule->shape, sizeof(rule->shape));
-	for (i = 0; i < rule->ninputs; i++)
+	appendBinaryStringInfo(out, (const char *) &rule->inputs.shape, sizeof(rule->inputs.shape));
+	for (i = 0; i < rule->inputs.count; i++)
 	{
-		const InvalInput *input = &rule->inputs[i];
+		const InvalInput *input = &rule->inputs.items[i];
 		bool		isnull;
 		Datum		value = slot_getattr(row, input->attnum, &isnull);
 
@@ -99,7 +99,7 @@ inval_look_read(const InvalEntry *look, const InvalRule *rule, TupleTableSlot *r
 
 	memcpy(&shape, place, sizeof(shape));
 	place += sizeof(shape);
-	if (shape != rule->shape)
+	if (shape != rule->inputs.shape)
 		return false;
 	ExecClearTuple(row);
 	for (i = 0; i < natts; i++)
@@ -107,9 +107,9 @@ inval_look_read(const InvalEntry *look, const InvalRule *rule, TupleTableSlot *r
 		row->tts_values[i] = (Datum) 0;
 		row->tts_isnull[i] = true;
 	}
-	for (i = 0; i < rule->ninputs; i++)
+	for (i = 0; i < rule->inputs.count; i++)
 	{
-		const InvalInput *input = &rule->inputs[i];
+		const InvalInput *input = &rule->inputs.items[i];
 
 		if (place >= end)
 			return false;

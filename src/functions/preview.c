@@ -69,10 +69,14 @@ inval_preview(PG_FUNCTION_ARGS)
 				(errmsg("relation \"%s\" has no rules", RelationGetRelationName(relation)),
 				 errhint("Add one by inval_track.")));
 
-	/* What is looked up is looked up with the owner's rights. */
+	/* What is looked up is looked up with the caller's rights. */
 	for (i = 0; i < rules->nrules; i++)
-		if (inval_rule_reads(&rules->rules[i]) != NIL)
-			inval_rights_check_owner(relid);
+	{
+		if (rules->rules[i].broken != NULL || !rules->rules[i].looks)
+			continue;
+		inval_rights_check_owner(relid);
+		inval_rule_check_rights(&rules->rules[i], relation, GetUserId());
+	}
 
 	preview.result = result;
 	preview.rules = rules;

@@ -176,6 +176,7 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 									ALLOCSET_SMALL_SIZES);
 	inval_rule_compile(&rule, definition, relation, relation, context);
 	options_check_literals(&rule);
+	inval_rule_check_rights(&rule, relation, relation->rd_rel->relowner);
 	MemoryContextDelete(context);
 	if (definition->options[RULE_VIA] != NULL)
 		inval_via_check_plan(definition->options[RULE_VIA], relation);

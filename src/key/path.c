@@ -94,7 +94,6 @@ inval_path_bind(List *names, Relation tracked, Relation relation, MemoryContext 
 		path_need_key(path, keys[i]);
 	}
 	path_need(path, RelationRelationId, path->relids[nsteps], path->attnums[nsteps]);
-	inval_path_check_rights(path, tracked->rd_rel->relowner);
 	return path;
 }
 

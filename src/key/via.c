@@ -41,8 +41,8 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 	MemoryContext old;
 	int			i;
 
-	inval_via_query_check_rights(analyzed, tracked, tracked->rd_rel->relowner);
 	old = MemoryContextSwitchTo(cxt);
+	via->text = pstrdup(query);
 	via->objects = inval_via_objects(analyzed->query);
 	MemoryContextSwitchTo(old);
 	via->nparams = analyzed->nparams;
@@ -61,9 +61,9 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
  * Where it reads a view, that is asked for the view's owner.
  */
 void
-inval_via_check_rights(const char *query, Relation tracked, Oid role)
+inval_via_check_rights(const InvalVia *via, Relation tracked, Oid role)
 {
-	inval_via_query_check_rights(inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA),
+	inval_via_query_check_rights(inval_via_analyze(via->text, tracked, INVAL_LOOKUP_VIA),
 								 tracked, role);
 }
 

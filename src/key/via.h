@@ -22,6 +22,7 @@ typedef struct InvalVia
 								 * cache forgets one of them, bind again */
 	int			nparams;
 	AttrNumber *attnums;		/* of the relation whose rows are rendered */
+	char	   *text;
 	List	   *objects;		/* ObjectAddress *: what the query reads and runs */
 } InvalVia;
 
@@ -37,7 +38,7 @@ typedef struct InvalViaRows
 extern InvalVia *inval_via_bind(const char *query, Relation tracked,
 								Relation relation, MemoryContext cxt);
 extern void inval_via_check_plan(const char *query, Relation tracked);
-extern void inval_via_check_rights(const char *query, Relation tracked, Oid role);
+extern void inval_via_check_rights(const InvalVia *via, Relation tracked, Oid role);
 extern AttrNumber inval_via_column(InvalVia *via, const char *name);
 extern InvalViaRows *inval_via_rows(InvalVia *via, TupleTableSlot *row,
 									InvalState state);

@@ -15,7 +15,6 @@
 
 #include "access/relation.h"
 #include "commands/trigger.h"
-#include "common/hashfn.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -26,9 +25,11 @@
 #include "rule/broken.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
+#include "rule/inputs.h"
 #include "rule/rule.h"
 #include "rule/ties.h"
 #include "target/targets.h"
+#include "target/usage.h"
 
 static HTAB *relation_rules = NULL;
 static InvalRelationRules *last_rules = NULL;	/* asked for last; never removed */
@@ -43,11 +44,7 @@ static void rules_load(InvalRelationRules *entry, Relation relation, List *track
 static void rules_compile(InvalRelationRules *entry, const InvalDefinition *definition,
 						  Relation relation, Relation tracked);
 static void rules_compile_in(void *arg);
-static void rule_bind_inputs(InvalRule *rule, Relation relation, MemoryContext context);
-static void rule_bind_template_inputs(InvalRule *rule, const InvalBoundTemplate *template,
-									  Relation relation);
-static void rule_add_input(InvalRule *rule, AttrNumber attnum, bool required,
-						   Relation relation);
+static void rule_check_template(const InvalBoundTemplate *template, Oid role);
 static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
 							  MemoryContext context);
 static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
@@ -137,6 +134,8 @@ rules_begin(void)
 	relation_rules = hash_create("inval rules", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	CacheRegisterRelcacheCallback(rules_relcache_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, rules_server_callback, (Datum) 0);
+	/* Rights come by membership, too. */
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, rules_server_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(PROCOID, rules_server_callback, (Datum) 0);
 	CacheRegisterSyscacheCallback(OPEROID, rules_server_callback, (Datum) 0);
 }
@@ -270,8 +269,15 @@ rules_compile_in(void *arg)
 	Compilation *compilation = arg;
 	InvalRelationRules *entry = compilation->entry;
 
-	inval_rule_compile(&entry->rules[entry->nrules], compilation->definition,
-					   compilation->relation, compilation->tracked, entry->context);
+	InvalRule  *rule = &entry->rules[entry->nrules];
+	Oid			owner = compilation->tracked->rd_rel->relowner;
+	int			i;
+
+	inval_rule_compile(rule, compilation->definition, compilation->relation,
+					   compilation->tracked, entry->context);
+	inval_rule_check_rights(rule, compilation->tracked, owner);
+	for (i = 0; i < rule->ntargets; i++)
+		inval_target_check_usage(owner, rule->targets[i]->name);
 }
 
 /*
@@ -329,7 +335,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	rule->plain = rule->via == NULL && !rule->key->manifold &&
 		(rule->field == NULL || !rule->field->manifold);
 	rule->looks = inval_rule_reads(rule) != NIL || rule->via != NULL;
-	rule_bind_inputs(rule, relation, context);
+	inval_inputs_bind(&rule->inputs, rule->via, rule->key, rule->field, relation, context);
 	rule_bind_changes(rule, definition, relation, context);
 	foreach(lc, inval_rule_reads(rule))
 	{
@@ -339,80 +345,36 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 }
 
 /*
- * Finds out which columns of the row the keys are made of, or looked up by.
+ * An error for a role that may not read what a rule looks up, in all rows.  That is
+ * asked for the owner of the tracked relation whenever a rule is to be applied.
  */
-static void
-rule_bind_inputs(InvalRule *rule, Relation relation, MemoryContext context)
+void
+inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role)
 {
-	int			room = RelationGetDescr(relation)->natts;
-	int			i;
+	ErrorContextCallback callback;
 
-	rule->inputs = MemoryContextAlloc(context, Max(room, 1) * sizeof(InvalInput));
+	callback.callback = inval_rule_error_context;
+	callback.arg = unconstify(InvalRule *, rule);
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
+
 	if (rule->via != NULL)
-	{
-		for (i = 0; i < rule->via->nparams; i++)
-			rule_add_input(rule, rule->via->attnums[i], false, relation);
-		return;
-	}
-	rule_bind_template_inputs(rule, rule->key, relation);
+		inval_via_check_rights(rule->via, tracked, role);
+	rule_check_template(rule->key, role);
 	if (rule->field != NULL)
-		rule_bind_template_inputs(rule, rule->field, relation);
+		rule_check_template(rule->field, role);
+
+	error_context_stack = callback.previous;
 }
 
 static void
-rule_bind_template_inputs(InvalRule *rule, const InvalBoundTemplate *template,
-						  Relation relation)
+rule_check_template(const InvalBoundTemplate *template, Oid role)
 {
 	int			i;
-	int			k;
 
 	for (i = 0; i < template->nsegments; i++)
-	{
-		const InvalBoundSegment *segment = &template->segments[i];
-
-		if (segment->attnum != 0)
-			rule_add_input(rule, segment->attnum, true, relation);
-		if (segment->path != NULL)
-		{
-			const AttrNumber *attnums;
-			int			count = inval_path_inputs(segment->path, &attnums);
-
-			for (k = 0; k < count; k++)
-				rule_add_input(rule, attnums[k], true, relation);
-		}
-	}
-}
-
-static void
-rule_add_input(InvalRule *rule, AttrNumber attnum, bool required, Relation relation)
-{
-	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
-	InvalInput *input;
-	int			i;
-
-	for (i = 0; i < rule->ninputs; i++)
-		if (rule->inputs[i].attnum == attnum)
-			return;
-	input = &rule->inputs[rule->ninputs++];
-	input->attnum = attnum;
-	input->length = attribute->attlen;
-	input->by_value = attribute->attbyval;
-	input->required = required;
-	rule->shape = hash_combine(rule->shape, hash_uint32(attribute->atttypid));
-}
-
-/*
- * Whether a row has all that its keys need: without, it feeds none.
- */
-bool
-inval_rule_has_inputs(const InvalRule *rule, TupleTableSlot *row)
-{
-	int			i;
-
-	for (i = 0; i < rule->ninputs; i++)
-		if (rule->inputs[i].required && slot_attisnull(row, rule->inputs[i].attnum))
-			return false;
-	return true;
+		if (template->segments[i].path != NULL)
+			inval_path_check_rights(template->segments[i].path, role);
 }
 
 /*

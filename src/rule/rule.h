@@ -11,16 +11,8 @@
 #include "key/render.h"
 #include "key/via.h"
 #include "rule/definition.h"
+#include "rule/inputs.h"
 #include "target/target.h"
-
-/* A column of the row that a rule's keys are made of, or looked up by */
-typedef struct InvalInput
-{
-	AttrNumber	attnum;
-	int16		length;			/* of its type */
-	bool		by_value;
-	bool		required;		/* a NULL there means that there is no key */
-} InvalInput;
 
 typedef struct InvalRule
 {
@@ -36,9 +28,7 @@ typedef struct InvalRule
 	char	   *broken;			/* why it cannot be applied; NULL: it can */
 	bool		plain;			/* one row, one entry, no look-up */
 	bool		looks;			/* its keys are looked up in other tables */
-	int			ninputs;
-	InvalInput *inputs;
-	uint32		shape;			/* a hash of their types */
+	InvalInputs inputs;
 	int			nchanges;		/* 0: any UPDATE counts */
 	AttrNumber *changes;
 	TimestampTz warned;			/* the transaction, by its start, that was
@@ -65,10 +55,10 @@ extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
 extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 							   Relation relation, Relation tracked,
 							   MemoryContext context);
+extern void inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role);
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);
 extern bool inval_rule_may_miss(const InvalRule *rule);
 extern void inval_rule_error_context(void *arg);
-extern bool inval_rule_has_inputs(const InvalRule *rule, TupleTableSlot *row);
 
 #endif							/* INVAL_RULE_H */
