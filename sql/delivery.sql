@@ -19,7 +19,7 @@ INSERT INTO pin VALUES (1, 1);
 SELECT rule = :rule AS commit, rule = :background AS background, target, action, key, field,
 	attempts >= 0 AS attempts, queued_at <= clock_timestamp() AS queued_at,
 	xid::text::bigint > 0 AS xid
-FROM inval_queue WHERE key IN ('doc:1', 'pin:1') ORDER BY key;
+FROM inval_queue WHERE rule IN (:rule, :background) ORDER BY key;
 SELECT * FROM queued();
 -- Its transaction is the one that changed the row, and its id is its own.
 BEGIN;

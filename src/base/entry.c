@@ -146,7 +146,8 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 }
 
 /*
- * A hash of what makes an invalidation: action, key and field.
+ * A hash of what makes an invalidation: action, key and field.  The field of a
+ * look-up is only what is known of it.
  */
 uint32
 inval_entry_hash(const InvalEntry *entry)
@@ -154,7 +155,7 @@ inval_entry_hash(const InvalEntry *entry)
 	uint32		hash = hash_bytes((const unsigned char *) entry->key,
 								  (int) entry->key_length);
 
-	if (entry->field != NULL)
+	if (entry->field != NULL && entry->action != INVAL_ACTION_LOOK)
 		hash = hash_combine(hash,
 							hash_bytes((const unsigned char *) entry->field,
 									   (int) entry->field_length));
@@ -170,9 +171,10 @@ inval_entry_equal(const InvalEntry *a, const InvalEntry *b)
 	return a->action == b->action &&
 		a->key_length == b->key_length &&
 		memcmp(a->key, b->key, a->key_length) == 0 &&
-		(a->field != NULL) == (b->field != NULL) &&
+		(a->action == INVAL_ACTION_LOOK ||
+		 ((a->field != NULL) == (b->field != NULL) &&
 		a->field_length == b->field_length &&
-		(a->field == NULL || memcmp(a->field, b->field, a->field_length) == 0);
+		(a->field == NULL || memcmp(a->field, b->field, a->field_length) == 0)));
 }
 
 /*

@@ -50,6 +50,9 @@
 #define LOOKS_NEW	UINT64CONST(0)
 #define LOOKS_OLD	UINT64CONST(1)
 
+/* Or that it has found something before, which may not be there any more */
+#define LOOKS_FOUND	UINT64CONST(2)
+
 /* Look-ups being made, of one relation after the other */
 typedef struct Looks
 {
@@ -64,6 +67,7 @@ typedef struct Looks
 	MemoryContext context;		/* of one look-up */
 	InvalRule  *rule;
 	bool		old;			/* others have seen the row */
+	bool		found;			/* something was found before */
 	bool		left;			/* it is left to the worker */
 	InvalState	state;
 	uint64		digest;			/* of what was found in the state NOW */
@@ -81,6 +85,7 @@ static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
 static void looks_begin(Looks *looks);
 static void looks_end(Looks *looks);
 static void looks_run_noted(Looks *looks, InvalOutboxUse use);
+static void looks_remember(const InvalEntry *look, uint64 what);
 static void looks_write(Looks *looks, InvalEntry *look);
 static bool looks_open(Looks *looks, const InvalEntry *look);
 static void looks_close(Looks *looks);
@@ -272,10 +277,13 @@ looks_run_noted(Looks *looks, InvalOutboxUse use)
 			continue;			/* its rule is gone, and was applied before */
 		memcpy(&looks->digest, look.field, INVAL_LOOK_DIGEST);
 		looks->old = looks->digest == LOOKS_OLD;
+		looks->found = looks->digest == LOOKS_FOUND;
 		looks->digest = 0;
 		looks_make(looks);
 		if (looks->spilling)
-			memcpy(unconstify(char *, look.field), &looks->digest, INVAL_LOOK_DIGEST);
+			looks_remember(&look, looks->digest);
+		else if (!looks->last && looks->digest != 0)
+			looks_remember(&look, LOOKS_FOUND);
 		else if (looks->last && (inval_look_again || looks->left) &&
 				 looks->rule->lane != INVAL_LANE_SHADOW &&
 				 look.key_length <= INVAL_LOOK_MAX)
@@ -290,6 +298,15 @@ looks_run_noted(Looks *looks, InvalOutboxUse use)
 		inval_pending_forget(INVAL_LANE_LOOK, INVAL_LOOK_TARGET);
 	}
 	pfree(looks->again.data);
+}
+
+/*
+ * Remembers something of a look-up that is noted.
+ */
+static void
+looks_remember(const InvalEntry *look, uint64 what)
+{
+	memcpy(unconstify(char *, look->field), &what, INVAL_LOOK_DIGEST);
 }
 
 /*
@@ -412,7 +429,7 @@ looks_make_in(void *arg)
 		return;
 	if (now != INVAL_RENDER_MISSING)
 		inval_owed_count_skipped(rule);
-	else if (looks->old || (looks->last && inval_rule_may_miss(rule)))
+	else if (looks->old || (looks->last && !looks->found && inval_rule_may_miss(rule)))
 		inval_owed_missing(rule);
 
 	/* Else what it points to may come yet, or the row is gone again. */

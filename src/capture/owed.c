@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "utils/memutils.h"
 
 #include "capture/owed.h"
 #include "commit/commit.h"
@@ -87,10 +88,19 @@ inval_owed_count_skipped(const InvalRule *rule)
 void
 inval_owed_missing(InvalRule *rule)
 {
+	static TimestampTz at = 0;	/* the transaction, by its start, in which */
+	static List *warned = NIL;	/* these rules, as OIDs, were told of */
+	MemoryContext old;
+
 	inval_owed_count_skipped(rule);
-	if (rule->warned == GetCurrentTransactionStartTimestamp())
+	if (at != GetCurrentTransactionStartTimestamp())
+		warned = NIL;
+	at = GetCurrentTransactionStartTimestamp();
+	if (list_member_oid(warned, rule->id))
 		return;
-	rule->warned = GetCurrentTransactionStartTimestamp();
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	warned = lappend_oid(warned, rule->id);
+	MemoryContextSwitchTo(old);
 	ereport(WARNING,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("inval rule %u skips rows whose foreign key points to no row",

@@ -41,6 +41,8 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 	MemoryContext old;
 	int			i;
 
+	/* Before the server refuses it, with an advice that is not for us. */
+	inval_via_query_check_rights(analyzed, tracked, tracked->rd_rel->relowner);
 	old = MemoryContextSwitchTo(cxt);
 	via->text = pstrdup(query);
 	via->objects = inval_via_objects(analyzed->query);

@@ -31,9 +31,8 @@ typedef struct InvalRule
 	InvalInputs inputs;
 	int			nchanges;		/* 0: any UPDATE counts */
 	AttrNumber *changes;
-	TimestampTz warned;			/* the transaction, by its start, that was
-								 * told of a foreign key that leads nowhere, */
-	TimestampTz warned_outside; /* and of keys outside a namespace */
+	TimestampTz warned_outside; /* the transaction, by its start, that was told
+								 * of keys outside a namespace */
 } InvalRule;
 
 typedef struct InvalRelationRules
