@@ -2,8 +2,8 @@
 #
 # say.sh: what a script says, and its last words.
 #
-# Sourced by test/run, test/drills, test/differential and bench/run.  The name
-# that a script has in its complaints is in $program.
+# Sourced by test/run, test/memory, test/drills, test/differential and bench/run.
+# The name that a script has in its complaints is in $program.
 
 say()
 {

@@ -1,8 +1,15 @@
 # shellcheck shell=bash
 #
-# server.sh: a copy of a PostgreSQL, into which anything may be installed.
+# server.sh: which PostgreSQL it is, and a copy of it, into which anything may be
+# installed.
 #
-# Sourced by test/memory and bench/run.
+# Sourced by test/setup, test/memory and bench/run.
+
+# major_of PG_CONFIG: prints the major version.
+major_of()
+{
+	"$1" --version | sed -E 's/^[^0-9]*([0-9]+).*/\1/'
+}
 
 # copy_server PG_CONFIG DIRECTORY: PostgreSQL finds its files relative to its
 # programs, so a copy is one of its own.  Sets bindir to where its programs are.
