@@ -6,7 +6,7 @@ Inval::Cluster - a throwaway Redis Cluster, and a client for it
 
 =head1 SYNOPSIS
 
-  my $cluster = Inval::Cluster->new;         # three primaries, a replica for each
+  my $cluster = Inval::Cluster->new;           # three primaries, a replica for each
   $cluster->fill('team:', 1, 100);
   my $primary = $cluster->owner('team:42');    # an Inval::Redis
   $primary->kill9;

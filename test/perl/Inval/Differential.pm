@@ -6,10 +6,11 @@ Inval::Differential - random schemas and transactions against an oracle
 
 =head1 DESCRIPTION
 
-Each schema gets a database of its own, with random tables and rules (Inval::Random::Schema,
-Inval::Random::Rules), and random transactions run in it (Inval::Random::Statements).  Sending
-is paused, so what they owe stays in inval_queue.  After each of them the oracle
-(Inval::Oracle) compares that with what a query over the tables before and after says.
+Each schema gets a database of its own, with random tables and rules
+(Inval::Random::Schema, Inval::Random::Rules), and random transactions run in it
+(Inval::Random::Statements).  Sending is paused, so what they owe stays in
+inval_queue.  After each of them the oracle (Inval::Oracle) compares that with what
+a query over the tables before and after says.
 
 =cut
 
