@@ -97,14 +97,11 @@ make_stage()
 # packages are there: one of them creates the user postgres.
 choose_owner()
 {
-	if ((EUID != 0)); then
-		return
+	owner=$(unprivileged_user postgres) ||
+		fail 'found neither a user postgres nor nobody'
+	if [[ -n $owner ]]; then
+		chown -R "$owner:" "$stage"
 	fi
-	owner=nobody
-	if id -u postgres >/dev/null 2>&1; then
-		owner=postgres
-	fi
-	chown -R "$owner:" "$stage"
 }
 
 # Replaces the current (sub)shell by a command run as the servers' user, in

@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('main', url => $redis->unix_url);
 
 $node->safe_psql('postgres', q{

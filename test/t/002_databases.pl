@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('databases', url => $redis->unix_url(0), extension => 0);
 my @databases = ('postgres', 'one', 'two');
 

@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('outage', url => $redis->unix_url,
 	conf => "inval.sweep_interval = '10ms'\n");
 
@@ -171,7 +171,7 @@ all_delivered('Redis started later', 1, 20);
 # Slow is a kind of down: each answer comes within the time that a commit has,
 # and takes more than half of it.
 {
-	my $proxy = InvalProxy->new($redis);
+	my $proxy = Inval::Proxy->new($redis);
 
 	$node->append_conf('postgresql.conf', "inval.commit_timeout = '2s'");
 	set_redis_url($node, $proxy->url);

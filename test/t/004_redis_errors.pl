@@ -5,12 +5,12 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $password = 'Tr0ub4dor-and-3';
-my $redis = InvalRedis->new(
+my $redis = Inval::Redis->new(
 	password => $password,
 	acl => [ "app on >$password ~* &* +\@all" ]);
 my $node = new_node('errors', url => $redis->tcp_url);
@@ -122,8 +122,8 @@ password_hidden($node, 'postgres', $password, 'password');
 no_crash($node, 'no server process crashed so far');
 
 # What a real server does at moments that are hard to choose, shown by a proxy.
-my $plain = InvalRedis->new;
-my $proxy = InvalProxy->new($plain);
+my $plain = Inval::Redis->new;
+my $proxy = Inval::Proxy->new($plain);
 
 $node->safe_psql('postgres', 'ALTER SYSTEM RESET inval.redis_url');
 set_redis_url($node, $proxy->url);

@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('prepared', url => $redis->unix_url,
 	conf => "inval.sweep_interval = '10ms'\n");
 

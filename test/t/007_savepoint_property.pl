@@ -7,14 +7,14 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = defined $ENV{INVAL_SEED} ? $ENV{INVAL_SEED} : int(rand 2**31);
 my $schedules = $ENV{INVAL_SCHEDULES} || 200;
 my $keys_each = 10;
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('property', url => $redis->unix_url);
 my (@sql, %gone);
 

@@ -5,12 +5,12 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $rows = $ENV{INVAL_BULK_ROWS} || 1_000_000;
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('bulk',
 	url => $redis->unix_url,
 	# Shared memory counts in a process's size once it is touched: keep it small.

@@ -6,11 +6,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('snapshot', url => $redis->unix_url);
 my $limit = 16 * 1024 * 1024;
 # Keys of this length, this many in a transaction, make the outbox busy.

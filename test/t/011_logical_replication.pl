@@ -6,11 +6,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('publisher',
 	url => $redis->unix_url(0),
 	init => { allows_streaming => 'logical' },

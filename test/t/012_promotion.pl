@@ -5,12 +5,12 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $primary = new_node('primary',
 	url => $redis->unix_url,
 	init => { allows_streaming => 1 },

@@ -5,12 +5,12 @@
 use strict;
 use warnings;
 
-use InvalRules;
-use InvalTest;
+use Inval::Rules;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('dump',
 	url => $redis->unix_url,
 	conf => "inval.workers = 16\nmax_worker_processes = 32\ninval.commit_timeout = '60s'\n");

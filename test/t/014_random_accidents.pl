@@ -9,7 +9,7 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -17,7 +17,7 @@ my $seed = defined $ENV{INVAL_SEED} ? $ENV{INVAL_SEED} : int(rand 2**31);
 my $rounds = $ENV{INVAL_ROUNDS} || 5;
 my $rows = 50_000;
 # What Redis has confirmed must survive its own death here.
-my $redis = InvalRedis->new(
+my $redis = Inval::Redis->new(
 	config => { appendonly => 'yes', appendfsync => 'always' });
 my $node = new_node('accidents', url => $redis->unix_url);
 my @tables = ('at_commit', 'in_background', 'rolled_back');

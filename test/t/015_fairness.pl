@@ -4,10 +4,10 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('fairness', url => $redis->unix_url);
 
 sub sql { return $node->safe_psql('postgres', $_[0]); }

@@ -9,8 +9,8 @@
 use strict;
 use warnings;
 
-use InvalDifferential;
-use InvalTest;
+use Inval::Differential;
+use Inval::Test;
 use Test::More;
 
 my $seed = defined $ENV{INVAL_SEED} ? $ENV{INVAL_SEED} : int(rand 2**31);

@@ -14,13 +14,13 @@ use warnings;
 use File::Basename;
 use Encode;
 use IPC::Run ();
-use InvalTest;
+use Inval::Test;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = dirname(__FILE__) . '/../..';
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 # A commit waits for Redis however busy the machine is.
 my $node = new_node('django', url => $redis->unix_url, extension => 0,
 	conf => "inval.commit_timeout = '60s'\n");

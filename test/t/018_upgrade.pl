@@ -8,13 +8,13 @@ use warnings;
 
 use Cwd ();
 
-use InvalRules;
-use InvalTest;
+use Inval::Rules;
+use Inval::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $bindir = $ENV{PATH} =~ /^([^:]+)/ ? $1 : '';
 my $home = Cwd::cwd();
 my $conf = "inval.commit_timeout = '60s'\ninval.sweep_interval = '10ms'\n";

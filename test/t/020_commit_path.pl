@@ -4,11 +4,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 
 # While a session waits for replies, its locks are free already.
 {

@@ -7,12 +7,12 @@ use strict;
 use warnings;
 
 use File::Spec;
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $password = 'M4ster-of-keys';
-my @servers = map { InvalRedis->new(
+my @servers = map { Inval::Redis->new(
 		password => $password,
 		config => { masterauth => $password, 'repl-diskless-sync-delay' => 0 }) } 1 .. 2;
 my %server_at = map { $_->port => $_ } @servers;
@@ -23,7 +23,7 @@ sub new_sentinel
 {
 	my (%options) = @_;
 
-	return InvalRedis->new(
+	return Inval::Redis->new(
 		sentinel => 1,
 		%options,
 		config => {

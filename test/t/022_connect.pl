@@ -5,13 +5,13 @@ use strict;
 use warnings;
 
 use File::Spec;
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $first = 'F1rst-secret';
 my $second = 'S3cond-secret';
-my $redis = InvalRedis->new(acl => ["app on >$first ~* &* +\@all"]);
+my $redis = Inval::Redis->new(acl => ["app on >$first ~* &* +\@all"]);
 my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
 
 sub write_password
@@ -214,7 +214,7 @@ isnt($node->psql('postgres', "DO \$\$BEGIN EXECUTE \$x\$SET inval.redis_url = '$
 	0, 'refused within a function');
 
 # A server that does not know AUTH repeats what it was sent.
-my $ignorant = InvalRedis->new(config => { 'rename-command' => 'AUTH ""' });
+my $ignorant = Inval::Redis->new(config => { 'rename-command' => 'AUTH ""' });
 set_redis_url($node, $ignorant->tcp_url(0, ":$first"));
 update('= 40');
 down_because('no AUTH', 'unknown command');

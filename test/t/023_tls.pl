@@ -4,13 +4,13 @@
 use strict;
 use warnings;
 
-use InvalCertificates;
-use InvalTest;
+use Inval::Certificates;
+use Inval::Test;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $certificates = InvalCertificates->new
+my $certificates = Inval::Certificates->new
   or plan skip_all => 'no openssl to make certificates with';
 my $dir = $certificates->file('.');
 
@@ -24,7 +24,7 @@ sub new_tls_redis
 {
 	my ($name, %config) = @_;
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
-	my $redis = InvalRedis->new(
+	my $redis = Inval::Redis->new(
 		password => 'T1ght-lipped',
 		config => {
 			'tls-port' => $port,

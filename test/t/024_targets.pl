@@ -4,13 +4,13 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $password = 'Tr0ub4dor-and-3';
-my $here = InvalRedis->new;
-my $there = InvalRedis->new(
+my $here = Inval::Redis->new;
+my $there = Inval::Redis->new(
 	password => $password,
 	acl => [ "app on >$password ~* &* +\@all" ]);
 my $node = new_node('targets', url => $here->unix_url,

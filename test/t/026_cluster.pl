@@ -5,13 +5,13 @@
 use strict;
 use warnings;
 
-use InvalCluster;
-use InvalTest;
+use Inval::Cluster;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $password = 'Tr0ub4dor-and-3';
-my $cluster = InvalCluster->new(password => $password);
+my $cluster = Inval::Cluster->new(password => $password);
 my ($second) = grep { $cluster->is_primary($_) } reverse $cluster->nodes;
 # Nobody listens on the first node of the URL.
 my $node = new_node('cluster',
@@ -104,7 +104,7 @@ ok(wait_queue_empty($node, 'postgres'), 'and is delivered when it can be');
 
 # A slot that has moved: the first commit after it finds out.
 my $moving = 'plain:701';
-my $slot = InvalCluster::slot($moving);
+my $slot = Inval::Cluster::slot($moving);
 my $source = $cluster->owner($moving);
 my ($destination) = grep { $cluster->is_primary($_) && $_ != $source } $cluster->nodes;
 my $session = $node->background_psql('postgres');

@@ -6,12 +6,12 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $here = InvalRedis->new;
-my $there = InvalRedis->new;
+my $here = Inval::Redis->new;
+my $there = Inval::Redis->new;
 my $node = new_node('backlog', url => $here->unix_url, conf => join "\n",
 	"inval.retry_max = '200ms'",
 	"inval.sweep_interval = '100ms'",

@@ -7,15 +7,15 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use IO::Socket::INET;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Socket;
 use Test::More;
 
-my $redis = InvalRedis->new;
-my $frozen = InvalRedis->new;
+my $redis = Inval::Redis->new;
+my $frozen = Inval::Redis->new;
 
 # A resolver that does not answer is none that a test can have, so the servers get
 # a getaddrinfo() that does not: for the names *.stuck, and for longer than
@@ -261,7 +261,7 @@ $node->stop;
 my $primary = new_node('primary', url => $redis->unix_url,
 	init => { allows_streaming => 1 }, conf => 'max_connections = 20');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
-my $away = InvalRedis->new;
+my $away = Inval::Redis->new;
 
 $primary->backup('base');
 $standby->init_from_backup($primary, 'base', has_streaming => 1);

@@ -1,6 +1,6 @@
 # Drills: clients commit while something goes wrong, and at the end no key may hold
 # something older than its row.  What each does is said where it is written, in
-# test/perl/InvalDrill*.pm; here they are short.  test/drills runs them for longer,
+# test/perl/Inval/Drill/*.pm; here they are short.  test/drills runs them for longer,
 # by this file, and has a report.
 #
 # INVAL_DRILLS         only these, separated by spaces
@@ -14,23 +14,23 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalDrill;
-use InvalDrillAccess;
-use InvalDrillCluster;
-use InvalDrillNetwork;
-use InvalDrillOutage;
-use InvalDrillPromotion;
-use InvalDrillReport;
-use InvalDrillSentinel;
-use InvalTest;
+use Inval::Drill;
+use Inval::Drill::Access;
+use Inval::Drill::Cluster;
+use Inval::Drill::Network;
+use Inval::Drill::Outage;
+use Inval::Drill::Promotion;
+use Inval::Drill::Report;
+use Inval::Drill::Sentinel;
+use Inval::Test;
 
 my @drills = map { $_->drills } qw(
-  InvalDrillOutage
-  InvalDrillNetwork
-  InvalDrillSentinel
-  InvalDrillCluster
-  InvalDrillPromotion
-  InvalDrillAccess
+  Inval::Drill::Outage
+  Inval::Drill::Network
+  Inval::Drill::Sentinel
+  Inval::Drill::Cluster
+  Inval::Drill::Promotion
+  Inval::Drill::Access
 );
 my %chosen = map { $_ => 1 } split ' ', $ENV{INVAL_DRILLS} || '';
 my @results;
@@ -38,7 +38,7 @@ my $load_before = load_average();
 
 foreach my $drill (grep { !%chosen || $chosen{ $_->{name} } } @drills)
 {
-	my $run = InvalDrill->new($drill->{name}, full => $ENV{INVAL_DRILLS_FULL});
+	my $run = Inval::Drill->new($drill->{name}, full => $ENV{INVAL_DRILLS_FULL});
 
 	diag("drill $drill->{name}") if $ENV{INVAL_DRILLS_REPORT};
 	$drill->{run}->($run);

@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('sweep', url => $redis->unix_url, conf => "inval.sweep_interval = '60s'\n");
 # Keys of this length fill the outbox quickly.
 my $key_length = 4000;

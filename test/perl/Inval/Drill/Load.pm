@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrillLoad - clients that commit during a drill, and what they measured
+Inval::Drill::Load - clients that commit during a drill, and what they measured
 
 =head1 SYNOPSIS
 
-  my $load = InvalDrillLoad->start($node, rows => 1000, rate => 200,
+  my $load = Inval::Drill::Load->start($node, rows => 1000, rate => 200,
 	arrangement => 'single', redis => ['127.0.0.1:6379']);
   my $from = now_us();
   ...
@@ -20,7 +20,7 @@ prints.
 
 =cut
 
-package InvalDrillLoad;
+package Inval::Drill::Load;
 
 use strict;
 use warnings;
@@ -34,7 +34,7 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 our @EXPORT = qw(now_us quantile);
 
-my $directory = dirname(dirname(__FILE__)) . '/drill';
+my $directory = dirname(__FILE__) . '/../../../drill';
 my $built;
 
 =pod

@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrillAccess - drills: Redis lets nobody in, or must not be trusted
+Inval::Drill::Access - drills: Redis lets nobody in, or must not be trusted
 
 =cut
 
-package InvalDrillAccess;
+package Inval::Drill::Access;
 
 use strict;
 use warnings;
@@ -16,9 +16,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalCertificates;
-use InvalDrillLoad;
-use InvalTest;
+use Inval::Certificates;
+use Inval::Drill::Load;
+use Inval::Test;
 
 sub drills
 {
@@ -53,7 +53,7 @@ sub _down_because
 sub _expired_certificate
 {
 	my ($drill) = @_;
-	my $certificates = InvalCertificates->new
+	my $certificates = Inval::Certificates->new
 	  or return $drill->leave_out('there is no openssl');
 	my $port = PostgreSQL::Test::Cluster::get_free_port();
 	my $redis;
@@ -61,7 +61,7 @@ sub _expired_certificate
 	$certificates->certify($_->[0], 'DNS:localhost,IP:127.0.0.1', $_->[1])
 	  foreach [ 'expired', 0 ], [ 'right', 10 ];
 	$redis = eval {
-		InvalRedis->new(
+		Inval::Redis->new(
 			config => {
 				'tls-port' => $port,
 				'tls-cert-file' => $certificates->file('right.pem'),
@@ -101,7 +101,7 @@ sub _expired_certificate
 sub _password
 {
 	my ($drill) = @_;
-	my $redis = InvalRedis->new(acl => ['app on >F1rst-secret ~* &* +@all']);
+	my $redis = Inval::Redis->new(acl => ['app on >F1rst-secret ~* &* +@all']);
 	my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
 	my $write = sub {
 		my ($password) = @_;

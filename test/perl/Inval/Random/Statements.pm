@@ -2,7 +2,7 @@
 
 =head1 NAME
 
-InvalRandomStatements - random transactions for the differential test
+Inval::Random::Statements - random transactions for the differential test
 
 =head1 DESCRIPTION
 
@@ -15,16 +15,16 @@ meant, it is the first in the order of a hash, so that a seed repeats everything
 
 =cut
 
-package InvalRandomStatements;
+package Inval::Random::Statements;
 
 use strict;
 use warnings;
 
 use Exporter 'import';
 
-use InvalOracle;
-use InvalRandom;
-use InvalRandomSchema;
+use Inval::Oracle;
+use Inval::Random;
+use Inval::Random::Schema;
 
 our @EXPORT = qw(random_transaction);
 

@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrillPromotion - a drill: the primary is gone, a standby takes over
+Inval::Drill::Promotion - a drill: the primary is gone, a standby takes over
 
 =cut
 
-package InvalDrillPromotion;
+package Inval::Drill::Promotion;
 
 use strict;
 use warnings;
@@ -15,8 +15,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalDrillLoad;
-use InvalTest;
+use Inval::Drill::Load;
+use Inval::Test;
 
 sub drills
 {
@@ -33,7 +33,7 @@ sub drills
 sub _promotion
 {
 	my ($drill) = @_;
-	my $redis = InvalRedis->new;
+	my $redis = Inval::Redis->new;
 	my $primary = new_node('drill_primary',
 		url => $redis->unix_url,
 		init => { allows_streaming => 1 },

@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrillOutage - drills: Redis is away; the worker is held back
+Inval::Drill::Outage - drills: Redis is away; the worker is held back
 
 =cut
 
-package InvalDrillOutage;
+package Inval::Drill::Outage;
 
 use strict;
 use warnings;
@@ -14,15 +14,15 @@ use warnings;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalDrillLoad;
-use InvalTest;
+use Inval::Drill::Load;
+use Inval::Test;
 
 =pod
 
 =head2 drills
 
 Each drill: its name, what happens in it, and the code that lets it happen to an
-InvalDrill.
+Inval::Drill.
 
 =cut
 
@@ -45,7 +45,7 @@ sub drills
 sub _outage
 {
 	my ($drill) = @_;
-	my $redis = InvalRedis->new;
+	my $redis = Inval::Redis->new;
 	my $thawed;
 
 	$drill->begin(url => $redis->unix_url, redis => [ $redis->sock ]);
@@ -69,7 +69,7 @@ sub _outage
 sub _held_back
 {
 	my ($drill) = @_;
-	my $redis = InvalRedis->new;
+	my $redis = Inval::Redis->new;
 
 	$drill->begin(url => $redis->unix_url, redis => [ $redis->sock ]);
 	my $worker = worker_pid($drill->node, 'postgres');

@@ -2,36 +2,36 @@
 
 =head1 NAME
 
-InvalSentinels - two throwaway Redis servers, and three sentinels that watch them
+Inval::Sentinels - two throwaway Redis servers, and three sentinels that watch them
 
 =head1 SYNOPSIS
 
-  my $set = InvalSentinels->new;
+  my $set = Inval::Sentinels->new;
   my $old = $set->master;
   $old->kill9;
   poll_until(sub { $set->master != $old }, 'a failover');
 
 =cut
 
-package InvalSentinels;
+package Inval::Sentinels;
 
 use strict;
 use warnings;
 
 use Carp;
 
-use InvalRedis;
+use Inval::Redis;
 
 # Redis servers without a password: the URL needs none.
 sub new
 {
 	my ($class) = @_;
 	my @servers =
-	  map { InvalRedis->new(config => { 'repl-diskless-sync-delay' => 0 }) } 1 .. 2;
+	  map { Inval::Redis->new(config => { 'repl-diskless-sync-delay' => 0 }) } 1 .. 2;
 	my $self = bless { servers => \@servers, sentinels => [] }, $class;
 
 	$servers[1]->cmd('REPLICAOF', '127.0.0.1', $servers[0]->port);
-	push @{ $self->{sentinels} }, InvalRedis->new(
+	push @{ $self->{sentinels} }, Inval::Redis->new(
 		sentinel => 1,
 		config => {
 			'sentinel monitor' => 'keys 127.0.0.1 ' . $servers[0]->port . ' 2',

@@ -2,20 +2,20 @@
 
 =head1 NAME
 
-InvalDrillSentinel - a drill: the master is gone, sentinels name another
+Inval::Drill::Sentinel - a drill: the master is gone, sentinels name another
 
 =cut
 
-package InvalDrillSentinel;
+package Inval::Drill::Sentinel;
 
 use strict;
 use warnings;
 
 use Test::More;
 
-use InvalDrillLoad;
-use InvalSentinels;
-use InvalTest;
+use Inval::Drill::Load;
+use Inval::Sentinels;
+use Inval::Test;
 
 sub drills
 {
@@ -32,7 +32,7 @@ sub drills
 sub _sentinel
 {
 	my ($drill) = @_;
-	my $set = InvalSentinels->new;
+	my $set = Inval::Sentinels->new;
 
 	poll_until(sub { $set->is_well }, 'replication and sentinels') or die 'no sentinels';
 	my $old = $set->master;

@@ -2,25 +2,25 @@
 
 =head1 NAME
 
-InvalCluster - a throwaway Redis Cluster, and a client for it
+Inval::Cluster - a throwaway Redis Cluster, and a client for it
 
 =head1 SYNOPSIS
 
-  my $cluster = InvalCluster->new;         # three primaries, a replica for each
+  my $cluster = Inval::Cluster->new;           # three primaries, a replica for each
   $cluster->fill('team:', 1, 100);
-  my $primary = $cluster->owner('team:42');    # an InvalRedis
+  my $primary = $cluster->owner('team:42');    # an Inval::Redis
   $primary->kill9;
   $cluster->wait_promoted($primary);
 
 =head1 DESCRIPTION
 
-Servers (InvalRedis) that C<redis-cli --cluster create> makes a cluster of.
+Servers (Inval::Redis) that C<redis-cli --cluster create> makes a cluster of.
 The client finds the node of a key by its own reckoning of slots, which thereby
 tests that of inval.
 
 =cut
 
-package InvalCluster;
+package Inval::Cluster;
 
 use strict;
 use warnings;
@@ -30,7 +30,7 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 
-use InvalRedis;
+use Inval::Redis;
 
 # How long a node is silent before it is replaced, in ms.
 my $node_timeout = 1500;
@@ -58,7 +58,7 @@ sub new
 		my $port = _free_port();
 
 		# With TLS this is the port of TLS, and another one for tests.
-		push @{ $self->{nodes} }, InvalRedis->new(
+		push @{ $self->{nodes} }, Inval::Redis->new(
 			port => $self->{tls} ? PostgreSQL::Test::Cluster::get_free_port() : $port,
 			password => $options{password},
 			config => {
@@ -155,7 +155,7 @@ sub redis_cli
 	my ($out, $err) = ('', '');
 	my @tls = $self->{tls} ? ('--tls', '--cacert', $self->{tls}[0]) : ();
 	my @user = defined $self->{password} ? ('-a', $self->{password}, '--no-auth-warning') : ();
-	my ($program) = grep { InvalRedis::_in_path($_) } 'redis-cli', 'valkey-cli';
+	my ($program) = grep { Inval::Redis::_in_path($_) } 'redis-cli', 'valkey-cli';
 
 	croak 'no redis-cli and no valkey-cli in the PATH' unless $program;
 	IPC::Run::run([ $program, @user, @tls, @arguments ], '>', \$out, '2>', \$err)
@@ -366,7 +366,7 @@ sub wait_promoted
 
 =head2 set(@keys), fill($prefix, $from, $to), existing(@keys)
 
-As of InvalRedis, on the nodes of the keys.
+As of Inval::Redis, on the nodes of the keys.
 
 =cut
 

@@ -2,20 +2,20 @@
 
 =head1 NAME
 
-InvalDrillCluster - drills: a Cluster whose slots move, and one that loses a primary
+Inval::Drill::Cluster - drills: a Cluster whose slots move, and one that loses a primary
 
 =cut
 
-package InvalDrillCluster;
+package Inval::Drill::Cluster;
 
 use strict;
 use warnings;
 
 use Test::More;
 
-use InvalCluster;
-use InvalDrillLoad;
-use InvalTest;
+use Inval::Cluster;
+use Inval::Drill::Load;
+use Inval::Test;
 
 sub drills
 {
@@ -41,7 +41,7 @@ sub _begin
 {
 	my ($drill) = @_;
 
-	$cluster ||= InvalCluster->new;
+	$cluster ||= Inval::Cluster->new;
 	$_->cmd('FLUSHALL') foreach _primaries();
 	$drill->begin(
 		url => $cluster->url,

@@ -2,7 +2,7 @@
 
 =head1 NAME
 
-InvalRandomRules - random rules for the differential test
+Inval::Random::Rules - random rules for the differential test
 
 =head1 DESCRIPTION
 
@@ -28,15 +28,15 @@ made from the same list of parts, each a hash:
 
 =cut
 
-package InvalRandomRules;
+package Inval::Random::Rules;
 
 use strict;
 use warnings;
 
 use Exporter 'import';
 
-use InvalOracle;
-use InvalRandom;
+use Inval::Oracle;
+use Inval::Random;
 
 our @EXPORT = qw(random_rules);
 

@@ -5,11 +5,11 @@
 use strict;
 use warnings;
 
-use InvalTest;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $redis = InvalRedis->new;
+my $redis = Inval::Redis->new;
 my $node = new_node('encodings', url => $redis->unix_url, extension => 0);
 my %database = (latin => 'LATIN1', cyrillic => 'WIN1251', ascii => 'SQL_ASCII', utf => 'UTF8');
 
@@ -102,7 +102,7 @@ like(error_from('latin', q{SELECT inval_touch(repeat(E'\xe9', 3751))}),
 	qr/key is too long.*7502 bytes/s, 'LATIN1: the limit is in bytes of UTF-8');
 
 # A namespace is a prefix of keys, so it is UTF-8, too.
-my $other = InvalRedis->new;
+my $other = Inval::Redis->new;
 sql('latin', qq{SELECT inval_add_target('fr', '} . $other->unix_url . qq{', namespace => E'\\xe9:')});
 sql('latin', qq{CREATE TABLE french (id int);
 	SELECT inval_track('french', key => E'\\xe9:{id}', targets => '{fr}')});

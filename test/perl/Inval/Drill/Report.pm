@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrillReport - what drills found, as Markdown
+Inval::Drill::Report - what drills found, as Markdown
 
 =cut
 
-package InvalDrillReport;
+package Inval::Drill::Report;
 
 use strict;
 use warnings;
@@ -14,7 +14,7 @@ use warnings;
 use Exporter 'import';
 use POSIX ();
 
-use InvalDrillLoad;
+use Inval::Drill::Load;
 
 our @EXPORT = qw(drill_report);
 
@@ -23,7 +23,7 @@ our @EXPORT = qw(drill_report);
 =head2 drill_report($facts, @results)
 
 The text.  C<$facts> says how and where they were run, in lines; each result is that
-of an InvalDrill, with C<about>.
+of an Inval::Drill, with C<about>.
 
 =cut
 

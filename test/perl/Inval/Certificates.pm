@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalCertificates - certificates for tests of TLS
+Inval::Certificates - certificates for tests of TLS
 
 =head1 SYNOPSIS
 
-  my $certificates = InvalCertificates->new or plan skip_all => 'no openssl';
+  my $certificates = Inval::Certificates->new or plan skip_all => 'no openssl';
   $certificates->certify('right', 'DNS:localhost,IP:127.0.0.1', 10);
   $certificates->file('right.pem'); $certificates->file('right.key');
   $certificates->file('ca.pem');
@@ -17,7 +17,7 @@ An authority of its own, in a temporary directory, and what it signs.
 
 =cut
 
-package InvalCertificates;
+package Inval::Certificates;
 
 use strict;
 use warnings;

@@ -2,17 +2,17 @@
 
 =head1 NAME
 
-InvalFaultProxy - a network between PostgreSQL and Redis that fails as networks do
+Inval::Proxy::Fault - a network between PostgreSQL and Redis that fails as networks do
 
 =head1 SYNOPSIS
 
-  my $proxy = InvalFaultProxy->new($redis);
+  my $proxy = Inval::Proxy::Fault->new($redis);
   $proxy->mode('delay 30');
   $proxy->mode('pass');
 
 =head1 DESCRIPTION
 
-An InvalProxy with further modes, for use under load:
+An Inval::Proxy with further modes, for use under load:
 
   delay MS      commands arrive that much later, in order
   reset PERCENT that share of the commands resets the connection instead of arriving
@@ -24,12 +24,12 @@ An InvalProxy with further modes, for use under load:
 
 =cut
 
-package InvalFaultProxy;
+package Inval::Proxy::Fault;
 
 use strict;
 use warnings;
 
-use parent 'InvalProxy';
+use parent 'Inval::Proxy';
 
 use IO::Socket::UNIX;
 use List::Util qw(max min);
@@ -77,7 +77,7 @@ sub _answer
 	  unless $mode =~ /^(delay|reset|cut|hold|twice)\b ?(\d*)/ || $self->{due}{$server};
 	my ($what, $number) = ($1 || 'delay', $2 || 0);
 
-	while (my ($raw) = InvalProxy::_take_command($input))
+	while (my ($raw) = Inval::Proxy::_take_command($input))
 	{
 		if ($what eq 'delay')
 		{

@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrill - a drill: load, something that goes wrong, and the count of what was lost
+Inval::Drill - a drill: load, something that goes wrong, and the count of what was lost
 
 =head1 SYNOPSIS
 
-  my $drill = InvalDrill->new('outage', full => 0);
+  my $drill = Inval::Drill->new('outage', full => 0);
   $drill->begin(url => $redis->unix_url, redis => [ $redis->sock ]);
   $drill->fault(sub { $redis->freeze; $drill->wait_seconds(2, 120); $redis->thaw });
   my $result = $drill->end(stores => [$redis]);
@@ -20,7 +20,7 @@ that knows nothing of the first.
 
 =cut
 
-package InvalDrill;
+package Inval::Drill;
 
 use strict;
 use warnings;
@@ -30,8 +30,8 @@ use List::Util qw(max);
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalDrillLoad;
-use InvalTest;
+use Inval::Drill::Load;
+use Inval::Test;
 
 my $shared_node;
 
@@ -158,7 +158,7 @@ sub begin
 	set_redis_url($self->node, $options{url}) unless $options{node};
 	wait_target_state($self->node, 'postgres', 'up') or croak 'the target is not up';
 	$self->_make_tables;
-	$self->{load} = InvalDrillLoad->start($self->node,
+	$self->{load} = Inval::Drill::Load->start($self->node,
 		rows => $self->_rows,
 		rate => $self->pick(200, 500),
 		clients => 8,
@@ -278,8 +278,8 @@ sub switch_to
 =head2 end(%options)
 
 Ends the load, waits until everything is delivered, and counts.  C<stores> are
-the servers (InvalRedis) that have the keys now.  Returns the result: see
-InvalDrillReport.
+the servers (Inval::Redis) that have the keys now.  Returns the result: see
+Inval::Drill::Report.
 
 =cut
 

@@ -2,12 +2,12 @@
 
 =head1 NAME
 
-InvalRandomSchema - random tables and rules for the differential test
+Inval::Random::Schema - random tables and rules for the differential test
 
 =head1 DESCRIPTION
 
 C<random_schema(%has)> makes tables of the schema C<app>, from the features that
-C<%has> names (see InvalDifferential), and rules on them.  It returns a hash:
+C<%has> names (see Inval::Differential), and rules on them.  It returns a hash:
 
 =over
 
@@ -34,16 +34,16 @@ which no statement ever updates.
 
 =cut
 
-package InvalRandomSchema;
+package Inval::Random::Schema;
 
 use strict;
 use warnings;
 
 use Exporter 'import';
 
-use InvalOracle;
-use InvalRandom;
-use InvalRandomRules;
+use Inval::Oracle;
+use Inval::Random;
+use Inval::Random::Rules;
 
 our @EXPORT = qw(
   random_schema

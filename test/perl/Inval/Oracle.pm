@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalOracle - what inval should have queued, found out without it
+Inval::Oracle - what inval should have queued, found out without it
 
 =head1 DESCRIPTION
 
-The SQL side of the differential test (InvalDifferential).  It lives in the schema
+The SQL side of the differential test (Inval::Differential).  It lives in the schema
 C<oracle> of the tested database, knows nothing of how inval works, and looks at
 the tables of the schema C<app> only:
 
@@ -42,7 +42,7 @@ C<oracle.check()> does all that for one transaction.
 
 =cut
 
-package InvalOracle;
+package Inval::Oracle;
 
 use strict;
 use warnings;

@@ -2,7 +2,7 @@
 
 =head1 NAME
 
-InvalRules - a database with a rule of every kind
+Inval::Rules - a database with a rule of every kind
 
 =head1 DESCRIPTION
 
@@ -11,7 +11,7 @@ whether all of it has arrived and still works.
 
 =cut
 
-package InvalRules;
+package Inval::Rules;
 
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalTest;
+use Inval::Test;
 
 our @EXPORT = qw(
   create_rules

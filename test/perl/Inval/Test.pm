@@ -2,17 +2,17 @@
 
 =head1 NAME
 
-InvalTest - what the TAP tests of inval share
+Inval::Test - what the TAP tests of inval share
 
 =head1 DESCRIPTION
 
 Servers that have inval, waiting for conditions instead of sleeping, and the
-questions that most tests ask.  InvalRedis has the Redis server, InvalProxy one
+questions that most tests ask.  Inval::Redis has the Redis server, Inval::Proxy one
 that misbehaves.
 
 =cut
 
-package InvalTest;
+package Inval::Test;
 
 use strict;
 use warnings;
@@ -23,8 +23,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalProxy;
-use InvalRedis;
+use Inval::Proxy;
+use Inval::Redis;
 
 our @EXPORT = qw(
   new_node

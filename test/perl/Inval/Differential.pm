@@ -2,18 +2,19 @@
 
 =head1 NAME
 
-InvalDifferential - random schemas and transactions against an oracle
+Inval::Differential - random schemas and transactions against an oracle
 
 =head1 DESCRIPTION
 
-Each schema gets a database of its own, with random tables and rules (InvalRandomSchema,
-InvalRandomRules), and random transactions run in it (InvalRandomStatements).  Sending
-is paused, so what they owe stays in inval_queue.  After each of them the oracle
-(InvalOracle) compares that with what a query over the tables before and after says.
+Each schema gets a database of its own, with random tables and rules
+(Inval::Random::Schema, Inval::Random::Rules), and random transactions run in it
+(Inval::Random::Statements).  Sending is paused, so what they owe stays in
+inval_queue.  After each of them the oracle (Inval::Oracle) compares that with what
+a query over the tables before and after says.
 
 =cut
 
-package InvalDifferential;
+package Inval::Differential;
 
 use strict;
 use warnings;
@@ -22,11 +23,11 @@ use Exporter 'import';
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalOracle;
-use InvalRandom;
-use InvalRandomSchema;
-use InvalRandomStatements;
-use InvalTest;
+use Inval::Oracle;
+use Inval::Random;
+use Inval::Random::Schema;
+use Inval::Random::Statements;
+use Inval::Test;
 
 our @EXPORT = qw(
   %feature

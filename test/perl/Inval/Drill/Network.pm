@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalDrillNetwork - drills: what a network does to commands
+Inval::Drill::Network - drills: what a network does to commands
 
 =cut
 
-package InvalDrillNetwork;
+package Inval::Drill::Network;
 
 use strict;
 use warnings;
@@ -14,9 +14,9 @@ use warnings;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-use InvalDrillLoad;
-use InvalFaultProxy;
-use InvalTest;
+use Inval::Drill::Load;
+use Inval::Proxy::Fault;
+use Inval::Test;
 
 sub drills
 {
@@ -40,8 +40,8 @@ sub drills
 sub _twice
 {
 	my ($drill) = @_;
-	my $redis = InvalRedis->new;
-	my $proxy = InvalFaultProxy->new($redis);
+	my $redis = Inval::Redis->new;
+	my $proxy = Inval::Proxy::Fault->new($redis);
 
 	$drill->begin(url => $proxy->url, redis => [ $redis->sock ]);
 	$drill->fault(
@@ -62,8 +62,8 @@ sub _twice
 sub _partition
 {
 	my ($drill) = @_;
-	my $redis = InvalRedis->new;
-	my $proxy = InvalFaultProxy->new($redis);
+	my $redis = Inval::Redis->new;
+	my $proxy = Inval::Proxy::Fault->new($redis);
 	my $held;
 
 	$drill->begin(url => $proxy->url, redis => [ $redis->sock ]);

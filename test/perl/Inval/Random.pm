@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalRandom - small random choices
+Inval::Random - small random choices
 
 =cut
 
-package InvalRandom;
+package Inval::Random;
 
 use strict;
 use warnings;

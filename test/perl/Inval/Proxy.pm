@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalProxy - a Redis that can be made to misbehave
+Inval::Proxy - a Redis that can be made to misbehave
 
 =head1 SYNOPSIS
 
-  my $proxy = InvalProxy->new($redis);
+  my $proxy = Inval::Proxy->new($redis);
   $proxy->mode('error OOM command not allowed when used memory > maxmemory');
   $proxy->mode('pass');
 
@@ -29,7 +29,7 @@ last; this one shows any of them for as long as a test wants.  Modes:
 
 =cut
 
-package InvalProxy;
+package Inval::Proxy;
 
 use strict;
 use warnings;
@@ -194,7 +194,7 @@ sub _serve
 	return;
 }
 
-# For those who do more than answer commands (InvalFaultProxy): how long to wait
+# For those who do more than answer commands (Inval::Proxy::Fault): how long to wait
 # for the next one, and what to do in each turn of the loop.
 sub _patience
 {

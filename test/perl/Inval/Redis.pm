@@ -2,11 +2,11 @@
 
 =head1 NAME
 
-InvalRedis - a throwaway Redis (or Valkey) server, and a client for it
+Inval::Redis - a throwaway Redis (or Valkey) server, and a client for it
 
 =head1 SYNOPSIS
 
-  my $redis = InvalRedis->new(config => { maxmemory => '2mb' });
+  my $redis = Inval::Redis->new(config => { maxmemory => '2mb' });
   $redis->cmd('SET', 'team:1', 'x');
   is($redis->cmd('EXISTS', 'team:1'), 0);
   $redis->freeze;            # SIGSTOP: connected, but no answers
@@ -25,7 +25,7 @@ bytes, and hundreds of thousands of them must not start as many processes.
 
 =cut
 
-package InvalRedis;
+package Inval::Redis;
 
 use strict;
 use warnings;

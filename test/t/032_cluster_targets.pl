@@ -6,17 +6,17 @@ use strict;
 use warnings;
 
 use File::Spec;
-use InvalCertificates;
-use InvalCluster;
-use InvalProxy;
-use InvalTest;
+use Inval::Certificates;
+use Inval::Cluster;
+use Inval::Proxy;
+use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $password = 'Tr0ub4dor-and-3';
 my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
-my $here = InvalRedis->new;
-my $cluster = InvalCluster->new(replicas => 0);
+my $here = Inval::Redis->new;
+my $cluster = Inval::Cluster->new(replicas => 0);
 my ($frozen, $other) = $cluster->nodes;
 my $node = new_node('clusters', url => $here->unix_url,
 	conf => "inval.commit_timeout = '2s'\ninval.retry_max = '200ms'\n");
@@ -95,7 +95,7 @@ is(sql(delivered_by_worker()), $by_worker, 'without the worker');
 is(sql(owed()), 0, 'nothing is owed');
 
 # A slot that nobody serves, which is no matter of the node.
-my $slot = InvalCluster::slot('team:501');
+my $slot = Inval::Cluster::slot('team:501');
 my $owner = $cluster->owner('team:501');
 my ($neighbour) = ids_of($owner, 1, 502, 600);
 
@@ -217,7 +217,7 @@ foreach my $lost ($cluster->nodes)
 
 # An answer that keys of one command never get, but from who is asked for several;
 # from a node that is elsewhere than before.
-my $proxy = InvalProxy->new($other);
+my $proxy = Inval::Proxy->new($other);
 my ($id) = ids_of($other, 1, 4001, 4100);
 my ($witness) = ids_of($other, 0, 4001, 4100);
 
@@ -245,14 +245,14 @@ is(times_logged($node, 'is lost: TRYAGAIN'), 0, 'TRYAGAIN: no node was called lo
 # Over TLS
 SKIP:
 {
-	my $certificates = InvalCertificates->new or skip 'no openssl', 1;
+	my $certificates = Inval::Certificates->new or skip 'no openssl', 1;
 	my ($status, $output, $error) = $node->psql('postgres',
 		"SELECT inval_add_target('safe', 'rediss+cluster://127.0.0.1')");
 
 	skip 'built without TLS', 1 if $status != 0 && $error =~ /built without TLS/;
 	$certificates->certify('node', 'IP:127.0.0.1,DNS:cache.example', 10);
 	my $safe = eval {
-		InvalCluster->new(replicas => 0, password => $password,
+		Inval::Cluster->new(replicas => 0, password => $password,
 			tls => [ map { $certificates->file($_) } 'ca.pem', 'node.pem', 'node.key' ]);
 	} or skip "this Redis has no TLS: $@", 1;
 	my $url = $safe->url . '?cacert=' . $certificates->file('ca.pem');
