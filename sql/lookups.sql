@@ -15,12 +15,11 @@ CREATE FUNCTION lookups() RETURNS bigint LANGUAGE sql AS
 	$$ SELECT pg_stat_get_xact_numscans('parent'::regclass)
 	   + pg_stat_get_xact_numscans('parent_pkey'::regclass) $$;
 
--- 100,000 rows under 1,000 parents
+-- 100,000 rows under 1,000 parents: nothing is looked up before the commit,
 BEGIN;
 SET LOCAL session_replication_role = replica;
 SELECT lookups() AS before \gset
 UPDATE child SET note = 'a';
-SELECT lookups() - :before AS lookups;
 UPDATE child SET note = 'b';
 SELECT lookups() - :before AS lookups;
 COMMIT;
