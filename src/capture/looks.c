@@ -438,8 +438,8 @@ looks_make_in(void *arg)
 /*
  * Whether a look-up is better made by the worker, after the commit: nobody has
  * to wait, with all the locks of a transaction, for whoever has locked a table
- * that is read; and a serializable transaction must not be checked for what a
- * query of ours has read.  Where it has written itself, it has both anyway,
+ * that is read; and a serializable transaction must not be checked for what we
+ * have read.  Where it has written itself, it has both anyway,
  * and only it can see what was there before.
  */
 static bool
@@ -449,7 +449,7 @@ looks_is_for_worker(const Looks *looks)
 
 	if (!looks->last || inval_rule_is_touched(looks->rule))
 		return false;
-	if (IsolationIsSerializable() && looks->rule->via != NULL)
+	if (IsolationIsSerializable())
 		return true;
 	foreach(lc, inval_rule_reads(looks->rule))
 	{

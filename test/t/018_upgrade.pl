@@ -38,7 +38,7 @@ sub upgrade
 }
 
 # What is owed while Redis is away, in every kind of table of the outbox: at
-# commit, early for want of memory, too large for a page, and moved there.
+# commit, early for want of memory, as large as they can be, and moved there.
 sub owe
 {
 	my ($node, $db) = @_;
@@ -47,12 +47,12 @@ sub owe
 		UPDATE plain SET n = 5 WHERE id BETWEEN 11 AND 20;
 		SET inval.pending_memory = '64kB';
 		INSERT INTO long SELECT i, repeat('x', 20) FROM generate_series(1, 3000) i;
-		INSERT INTO long SELECT i, repeat('y', 20000) FROM generate_series(1, 3) i});
+		INSERT INTO long SELECT i, repeat('y', 7000) FROM generate_series(1, 3) i});
 	return;
 }
 
 my @owed = ((map { "plain:$_" } 11 .. 20),
-	(map { "long:$_:" . 'x' x 20 } 1 .. 3000), (map { "long:$_:" . 'y' x 20000 } 1 .. 3));
+	(map { "long:$_:" . 'x' x 20 } 1 .. 3000), (map { "long:$_:" . 'y' x 7000 } 1 .. 3));
 my $queue = q{SELECT rule, key, action, field, xid, queued_at FROM inval_queue ORDER BY 1, 2, 3, 4};
 
 my $old = new_node('old', url => $redis->unix_url, conf => $conf);

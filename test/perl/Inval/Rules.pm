@@ -144,12 +144,12 @@ sub check_works
 	my $special = "it's \\ \"x\" %s {\xc3\xa9}\n\t1";
 	my $two = "it's \\ \"two\",{}\n\xc3\xa9";
 	my @hit = (
-		'Odd team:1:a', 'Odd team:1:b', 'plain:1', "$special:1", 'h:1', 'tag:1:x', 'tag:1:y',
+		'Odd team:1:a', 'Odd team:1:b', 'Odd team:2:a', 'plain:1', "$special:1", 'h:1', 'tag:1:x', 'tag:1:y',
 		'one:1', "$two:1", 'event:3', 'event:13', 'second:13', 'parent:1', 'parent:2',
 		'team:1:tasks', 'team:1:notes', 'task:100', 'big:7', "it's \\ Mat view:1:0",
 		"it's \\ Mat view:1:1", 'guarded:1');
 	my @missed = (
-		'Odd team:2:a', 'plain:2', "$special:2", 'tag:2:x', 'one:2', "$two:2", 'off:1', 'shadow:1',
+		'plain:2', "$special:2", 'tag:2:x', 'one:2', "$two:2", 'off:1', 'shadow:1',
 		'event:4', 'event:14', 'second:3', 'parent:3', 'team:2:tasks', 'team:2:notes', 'task:200',
 		'big:8', "it's \\ Mat view:2:0", 'guarded:2');
 
