@@ -38,7 +38,14 @@ COMMENT ON FUNCTION inval_rule_write() IS
 
 -- As pg_trigger, which says of every table what happens to its changes,
 -- everybody can read it.
-CREATE VIEW inval_rule AS SELECT * FROM @extschema@.inval_rule_rows();
+CREATE FUNCTION inval_rule_problem(relation regclass, rule integer) RETURNS text
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+COMMENT ON FUNCTION inval_rule_problem(regclass, integer) IS
+	'Why a rule cannot be applied to the rows of a relation; NULL if it can';
+
+CREATE VIEW inval_rule AS
+	SELECT r.*, @extschema@.inval_rule_problem(r.relation, r.id) AS broken
+	FROM @extschema@.inval_rule_rows() r;
 GRANT SELECT ON inval_rule TO PUBLIC;
 COMMENT ON VIEW inval_rule IS
 	'Which keys a change of a row in one table invalidates, and how. Write to it through inval_track and inval_untrack.';
@@ -60,6 +67,7 @@ COMMENT ON COLUMN inval_rule.fence IS 'Whether outstanding leases on the key are
 COMMENT ON COLUMN inval_rule.repeat_after IS 'When the invalidation is sent once more';
 COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the key';
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
+COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
 COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and log, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
@@ -276,7 +284,7 @@ SET jit = off
 BEGIN ATOMIC
 WITH RECURSIVE
 rule AS MATERIALIZED (
-	SELECT r.id, r.relation::oid AS relid, r.key, r.field, r.via, r.changes, r.state
+	SELECT r.id, r.relation::oid AS relid, r.key, r.field, r.via, r.changes, r.targets, r.state
 	FROM @extschema@.inval_rule r),
 -- What the rules name.  The columns of a via rule's key are those of its query.
 mention AS MATERIALIZED (
@@ -299,6 +307,14 @@ unset AS MATERIALIZED (
 	WHERE strpos(s.template, '{$') > 0 AND NOT EXISTS (
 		SELECT FROM @extschema@.inval_var v
 		WHERE v.name = n.name AND cardinality(v."values") > 0)),
+-- Rules that cannot be applied.  One that looks nothing up can only lack a
+-- column, which "mention" tells, or a target.
+broken AS MATERIALIZED (
+	SELECT r.id, @extschema@.inval_rule_problem(r.relid::regclass, r.id) AS problem
+	FROM rule r
+	WHERE (r.via IS NOT NULL OR strpos(r.key, '.') > 0 OR strpos(r.field, '.') > 0
+		   OR r.targets <> '{default}')
+		AND NOT EXISTS (SELECT FROM mention m WHERE m.id = r.id AND NOT m.found)),
 -- The tables in question: those that have the column or reach it, and those
 -- that had it when a rule was made.
 reached AS MATERIALIZED (
@@ -386,6 +402,10 @@ fault (unit, relid, rank, general, problem) AS (
 	SELECT DISTINCT a.unit, a.relid, 4, true,
 		format('variable %s, which the rule for %s names, has no value', v.name, a.key)
 	FROM applied a JOIN unset v ON v.id = a.id WHERE a.is_on
+	UNION ALL
+	SELECT DISTINCT a.unit, a.relid, 4, true,
+		format('the rule for %s is broken: %s', a.key, b.problem)
+	FROM applied a JOIN broken b ON b.id = a.id WHERE b.problem IS NOT NULL
 	UNION ALL
 	SELECT t.unit, t.relid, 5, false, t.name || ' ' || t.fault
 	FROM trigger_state t

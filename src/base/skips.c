@@ -111,7 +111,9 @@ skips_say_all(void)
 
 	skipped = NIL;
 	foreach(lc, said)
+	{
 		skips_say_one(lfirst(lc));
+	}
 	list_free_deep(said);
 }
 

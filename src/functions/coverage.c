@@ -212,13 +212,17 @@ coverage_follow(Oid relid, List *names)
 		List	   *next = NIL;
 
 		foreach(lc, relations)
+		{
 			coverage_referenced(found, &next, lfirst_oid(lc), list_nth(names, which));
+		}
 		hash_destroy(found);
 		relations = next;
 	}
 	foreach(lc, relations)
+	{
 		if (get_attnum(lfirst_oid(lc), llast(names)) > 0)
 			return true;
+	}
 	return false;
 }
 

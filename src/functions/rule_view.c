@@ -154,9 +154,11 @@ view_write(HeapTuple old_row, HeapTuple row, TupleDesc desc)
 {
 	InvalDefinition definition;
 	Relation	relation;
-	Datum		values[RULE_OPTIONS] = {0};
-	bool		nulls[RULE_OPTIONS] = {0};
+	/* The last column is not the rule's, but what is wrong with it: nothing. */
+	Datum		values[RULE_OPTIONS + 1] = {0};
+	bool		nulls[RULE_OPTIONS + 1] = {0};
 
+	nulls[RULE_OPTIONS] = true;
 	view_definition(&definition, row, desc);
 	if (!OidIsValid(definition.relation))
 		ereport(ERROR,
