@@ -58,7 +58,7 @@ COMMENT ON COLUMN inval_rule.key IS 'Template of the key';
 COMMENT ON COLUMN inval_rule.field IS 'Template of the hash field to remove, NULL for the whole key';
 COMMENT ON COLUMN inval_rule.action IS 'What is done to the key: delete';
 COMMENT ON COLUMN inval_rule.delivery IS 'When the target is told: commit or background';
-COMMENT ON COLUMN inval_rule.changes IS 'An UPDATE counts only if one of these columns changed; NULL for any';
+COMMENT ON COLUMN inval_rule.changes IS 'An UPDATE counts only if one of these columns, or of the key, changed; NULL for any';
 COMMENT ON COLUMN inval_rule.via IS 'Query that finds the rows that name the keys';
 COMMENT ON COLUMN inval_rule.ttl IS 'How much longer an expired key may live';
 COMMENT ON COLUMN inval_rule.publish IS 'Template of the channel that each key is published on';
@@ -161,13 +161,13 @@ CREATE FUNCTION inval_on_drop() RETURNS event_trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
 REVOKE ALL ON FUNCTION inval_on_drop() FROM PUBLIC;
 COMMENT ON FUNCTION inval_on_drop() IS
-	'Drops the rules that have lost a column or a foreign key, or refuses to';
+	'Says which rules went with what they need, and gives back triggers of inval that went with a rule';
 
 CREATE EVENT TRIGGER inval_on_drop ON sql_drop
 	EXECUTE FUNCTION inval_on_drop();
 ALTER EVENT TRIGGER inval_on_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER inval_on_drop IS
-	'Drops the rules that have lost a column or a foreign key, or refuses to';
+	'Says which rules went with what they need, and gives back triggers of inval that went with a rule';
 
 CREATE FUNCTION inval_preview(
 	relation regclass, max_rows integer DEFAULT 10,
@@ -229,7 +229,7 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 REVOKE ALL ON FUNCTION inval_guard(text, text, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION inval_guard(text, text, text[]) IS
-	'Sets what happens when a table that has the column is created or altered and not tracked: off, warn, error or track; tables of which the schema or the name is like one of exempt are left alone';
+	'Sets what happens when a table that has the column is created, or given columns, and not tracked: off, warn, error or track; tables of which the schema or the name is like one of exempt are left alone';
 
 CREATE FUNCTION inval_guard_rows(OUT column_name text, OUT mode text, OUT exempt text[])
 RETURNS SETOF record
@@ -480,7 +480,7 @@ RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 REVOKE ALL ON FUNCTION inval_outbox_source() FROM PUBLIC;
 COMMENT ON FUNCTION inval_outbox_source() IS
-	'Gives the outbox its columns, and refuses to refresh it';
+	'Gives the outbox its columns, and refuses to refresh it where inval is not loaded';
 
 DO $$
 BEGIN
@@ -550,7 +550,7 @@ CREATE FUNCTION inval_drain(timeout interval DEFAULT '1 minute') RETURNS bigint
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_drain(interval) FROM PUBLIC;
 COMMENT ON FUNCTION inval_drain(interval) IS
-	'Delivers what is queued, in this session. Returns how many invalidations were confirmed';
+	'Makes the look-ups that are left, and delivers what is queued, in this session. Returns how many invalidations were confirmed';
 
 CREATE FUNCTION inval_add_target(name text, url text, max_rate integer DEFAULT NULL,
 	region text DEFAULT NULL, namespace text DEFAULT NULL) RETURNS void
@@ -614,7 +614,7 @@ COMMENT ON COLUMN inval_stats.keys_coalesced IS 'Keys that the same transaction 
 COMMENT ON COLUMN inval_stats.delivered_at_commit IS 'Invalidations confirmed before COMMIT returned';
 COMMENT ON COLUMN inval_stats.delivered_by_worker IS 'Invalidations confirmed to the worker or to inval_drain';
 COMMENT ON COLUMN inval_stats.failed_tries IS 'Deliveries that were tried and not confirmed';
-COMMENT ON COLUMN inval_stats.skipped IS 'Rows that feed no key because a column is NULL';
+COMMENT ON COLUMN inval_stats.skipped IS 'Rows that feed no key because a column is NULL, and those that were skipped with a WARNING';
 COMMENT ON COLUMN inval_stats.lag_p50_ms IS 'Median time from commit to confirmation, in milliseconds';
 COMMENT ON COLUMN inval_stats.lag_p95_ms IS '95th percentile of the same';
 COMMENT ON COLUMN inval_stats.lag_p99_ms IS '99th percentile of the same';
@@ -647,7 +647,7 @@ GRANT SELECT ON inval_target_status TO pg_monitor;
 COMMENT ON VIEW inval_target_status IS 'How each target is doing';
 COMMENT ON COLUMN inval_target_status.target IS 'The target';
 COMMENT ON COLUMN inval_target_status.state IS 'up, down or paused';
-COMMENT ON COLUMN inval_target_status.address IS 'Where it is reached, without credentials';
+COMMENT ON COLUMN inval_target_status.address IS 'Where it is reached, without credentials; with Sentinel, the master in use';
 COMMENT ON COLUMN inval_target_status.round_trip_ms IS 'Time of the last confirmed delivery, in milliseconds';
 COMMENT ON COLUMN inval_target_status.queue_depth IS 'Invalidations that it has not confirmed';
 COMMENT ON COLUMN inval_target_status.oldest_age IS 'Age of the oldest of them';
@@ -659,7 +659,7 @@ COMMENT ON COLUMN inval_target_status.last_error IS 'Why the last try failed';
 COMMENT ON COLUMN inval_target_status.region IS 'Where it is, as inval_add_target was told';
 COMMENT ON COLUMN inval_target_status.namespace IS 'What its keys start with; nothing else is ever sent to it';
 COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may be sent at most';
-COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs';
+COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs; the share is an estimate';
 COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
 COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
 
