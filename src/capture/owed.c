@@ -9,6 +9,7 @@
 
 #include "capture/owed.h"
 #include "commit/commit.h"
+#include "rule/broken.h"
 #include "stats/stats.h"
 
 static void owed_outside(InvalRule *rule, InvalTarget *target);
@@ -109,10 +110,12 @@ inval_owed_missing(InvalRule *rule)
 }
 
 /*
- * Counts a row that a rule was not applied to because it is broken.
+ * Counts a row that a rule is not applied to because it is broken, and says so
+ * once in a session.
  */
 void
 inval_owed_broken(const InvalRule *rule)
 {
+	inval_rule_warn_broken(rule->id, rule->broken);
 	inval_stats_tally(rule->id, 0)->counts.skipped++;
 }

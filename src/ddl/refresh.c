@@ -167,7 +167,10 @@ refresh_row(InvalRefresh *refresh, InvalRelationRules *rules, TupleTableSlot *ro
 	{
 		refresh->rule = &rules->rules[i];
 		if (refresh->rule->broken != NULL)
+		{
+			inval_owed_broken(refresh->rule);
 			continue;
+		}
 		inval_commit_begin();
 		inval_owed_count_row(refresh->rule);
 		if (inval_derive_each(&rules->rules[i], row, INVAL_STATE_NOW,

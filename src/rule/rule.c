@@ -22,7 +22,6 @@
 #include "utils/syscache.h"
 
 #include "base/attempt.h"
-#include "rule/broken.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/inputs.h"
@@ -257,7 +256,6 @@ rules_compile(InvalRelationRules *entry, const InvalDefinition *definition,
 		memset(rule, 0, sizeof(*rule));
 		rule->id = (uint32) inval_definition_id(definition);
 		rule->broken = MemoryContextStrdup(entry->context, error->message);
-		inval_rule_warn_broken(rule->id, error->message);
 		FreeErrorData(error);
 	}
 	entry->nrules++;
