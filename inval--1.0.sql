@@ -161,13 +161,13 @@ CREATE FUNCTION inval_on_drop() RETURNS event_trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
 REVOKE ALL ON FUNCTION inval_on_drop() FROM PUBLIC;
 COMMENT ON FUNCTION inval_on_drop() IS
-	'Says which rules went with what they need, and gives back triggers of inval that went with a rule';
+	'Says which rules went with what they need, and gives tables back triggers of inval that they have lost';
 
 CREATE EVENT TRIGGER inval_on_drop ON sql_drop
 	EXECUTE FUNCTION inval_on_drop();
 ALTER EVENT TRIGGER inval_on_drop ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER inval_on_drop IS
-	'Says which rules went with what they need, and gives back triggers of inval that went with a rule';
+	'Says which rules went with what they need, and gives tables back triggers of inval that they have lost';
 
 CREATE FUNCTION inval_preview(
 	relation regclass, max_rows integer DEFAULT 10,
