@@ -75,11 +75,20 @@ attempt_is_accident(const ErrorData *error)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
-	if (error->domain == NULL || strcmp(error->domain, ATTEMPT_SERVER_DOMAIN) != 0)
-		return false;
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
+	return inval_attempt_is_servers(error) &&
+		(category == ERRCODE_TO_CATEGORY(ERRCODE_OPERATOR_INTERVENTION) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_TRANSACTION_ROLLBACK) ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_INSUFFICIENT_RESOURCES) ||
 		error->sqlerrcode == ERRCODE_IO_ERROR ||
-		error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE;
+		 error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE);
+}
+
+/*
+ * Whether the server itself has raised an error, not a procedural language, in
+ * which anybody can raise any.
+ */
+bool
+inval_attempt_is_servers(const ErrorData *error)
+{
+	return error->domain != NULL && strcmp(error->domain, ATTEMPT_SERVER_DOMAIN) == 0;
 }

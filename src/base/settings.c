@@ -170,7 +170,7 @@ inval_settings_init(void)
 							&inval_batch_keys, 10000, 1, 1000000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("inval.workers",
-							"Sets how many databases can have a worker at the same time.",
+							"Sets how many workers can run at the same time, one for each target of each database.",
 							"Each takes one of max_worker_processes.",
 							&inval_workers, 8, 0, 256,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);

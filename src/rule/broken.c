@@ -12,6 +12,7 @@
 #include "nodes/pg_list.h"
 #include "utils/memutils.h"
 
+#include "base/attempt.h"
 #include "rule/broken.h"
 
 /* So many rules a session is told of; then it has the idea. */
@@ -28,9 +29,10 @@ inval_rule_is_broken_by(const ErrorData *error)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
-	return category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_SCHEMA_NAME);
+	return inval_attempt_is_servers(error) &&
+		(category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+		 category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
+		 category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_SCHEMA_NAME));
 }
 
 /*

@@ -9,8 +9,9 @@
  * transaction has not found is queued and delivered by the worker's own
  * transaction, as that of any session.
  *
- * A query of a rule is somebody's code, so it gets a limited time and a limited
- * number of tries.  Then the row is given up, and the server log says so.
+ * A query of a rule is somebody's code, so it gets a limited time, and is given
+ * up when it fails; what is nobody's fault, as far as one can tell, a limited
+ * number of tries.  The server log says so.
  */
 #include "postgres.h"
 
