@@ -5,8 +5,10 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -46,19 +48,22 @@ inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid)
 }
 
 /*
- * The same, with the rights of "owner" instead of the relation's, if it is not
- * InvalidOid.
+ * The same with the rights of "asker", if it is not InvalidOid, who need not
+ * have those of the relation's owner.  One who has runs nothing with his own,
+ * since what is looked up may be the other's code.
  */
 void
-inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
+inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid asker)
 {
+	Oid			owner;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
-	if (!OidIsValid(owner))
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
+	if (OidIsValid(asker) && !has_privs_of_role(asker, owner))
+		owner = asker;
 
 	/*
 	 * Restricted, also for a query of our own: index expressions and
@@ -66,6 +71,13 @@ inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
 	 */
 	GetUserIdAndSecContext(&role->user, &role->security);
 	role->nest_level = NewGUCNestLevel();
+
+	/*
+	 * A function that writes would change what is being looked up, and what
+	 * is noted for it.
+	 */
+	role->read_only = XactReadOnly;
+	XactReadOnly = true;
 	if (mode == INVAL_LOOKUP_KEY)
 	{
 		SetUserIdAndSecContext(owner, role->security | SECURITY_LOCAL_USERID_CHANGE |
@@ -99,6 +111,7 @@ inval_role_leave(const InvalRole *role)
 	if (role->pushed)
 		PopActiveSnapshot();
 	AtEOXact_GUC(false, role->nest_level);
+	XactReadOnly = role->read_only;
 	SetUserIdAndSecContext(role->user, role->security);
 }
 
