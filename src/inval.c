@@ -19,6 +19,7 @@
 #include "ddl/drop.h"
 #include "ddl/frame.h"
 #include "ddl/swap.h"
+#include "key/lookup.h"
 #include "outbox/ledger.h"
 #include "outbox/tables.h"
 #include "stats/stats.h"
@@ -44,6 +45,7 @@ _PG_init(void)
 	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();
 	inval_looks_init();
+	inval_lookup_init();
 	inval_launcher_init();
 	inval_command_guard_init();
 	inval_ddl_frame_init();

@@ -243,7 +243,7 @@ looks_begin(Looks *looks)
 {
 	looks->context = AllocSetContextCreate(CurrentMemoryContext, "inval look-up",
 										   ALLOCSET_DEFAULT_SIZES);
-	inval_lookup_begin(InvalidOid);
+	inval_lookup_begin();
 }
 
 static void

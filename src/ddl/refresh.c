@@ -140,7 +140,7 @@ refresh_read(InvalRefresh *refresh)
 	row = table_slot_create(relation, NULL);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan(relation, snapshot, 0, NULL);
-	inval_lookup_begin(InvalidOid);
+	inval_lookup_begin();
 	old = MemoryContextSwitchTo(row_context);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
 	{

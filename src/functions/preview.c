@@ -69,7 +69,7 @@ inval_preview(PG_FUNCTION_ARGS)
 				(errmsg("relation \"%s\" has no rules", RelationGetRelationName(relation)),
 				 errhint("Add one by inval_track.")));
 
-	/* What is looked up is looked up with the caller's rights. */
+	/* What is looked up is shown to who may read it, though it runs as the owner. */
 	for (i = 0; i < rules->nrules; i++)
 	{
 		if (rules->rules[i].broken != NULL || !rules->rules[i].looks)
@@ -80,7 +80,7 @@ inval_preview(PG_FUNCTION_ARGS)
 
 	preview.result = result;
 	preview.rules = rules;
-	inval_lookup_begin(GetUserId());
+	inval_lookup_begin();
 	inval_scan_query(relation, psprintf("SELECT * FROM %s", inval_catalog_relation_name(relid)),
 					 (uint64) max_rows, preview_row, &preview);
 	inval_lookup_end();

@@ -54,7 +54,7 @@ typedef struct LookupMoment
 {
 	Snapshot	snapshot;		/* NULL: nothing is */
 	ResourceOwner owner;		/* of the snapshot */
-	Oid			role;			/* InvalidOid: as whom each says */
+	SubTransactionId subxact;	/* in which it began */
 } LookupMoment;
 
 uint64		inval_lookup_count = 0;
@@ -62,6 +62,9 @@ uint64		inval_lookup_count = 0;
 static uint64 lookup_last_id = 0;
 static LookupMoment moment;
 
+static void lookup_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+									SubTransactionId parent, void *arg);
+static void lookup_xact_callback(XactEvent event, void *arg);
 static void lookup_free(void *arg);
 static CachedPlanSource *lookup_source(SPIPlanPtr plan);
 static InvalCacheAnswer *lookup_answer(InvalLookup *lookup, const Datum *params,
@@ -75,6 +78,37 @@ static void lookup_check_result(InvalLookup *lookup, TupleDesc descriptor);
 static void lookup_make_key(InvalCacheKey *key, const struct InvalLookupPlan *plan,
 							const Datum *params, const bool *nulls,
 							InvalState state);
+
+/*
+ * Called by _PG_init.
+ */
+void
+inval_lookup_init(void)
+{
+	RegisterXactCallback(lookup_xact_callback, NULL);
+	RegisterSubXactCallback(lookup_subxact_callback, NULL);
+}
+
+/*
+ * An error has ended what was looked up.
+ */
+static void
+lookup_subxact_callback(SubXactEvent event, SubTransactionId subxact,
+						SubTransactionId parent, void *arg)
+{
+	(void) parent;
+	(void) arg;
+	if (event == SUBXACT_EVENT_ABORT_SUB && moment.subxact == subxact)
+		moment.snapshot = NULL;
+}
+
+static void
+lookup_xact_callback(XactEvent event, void *arg)
+{
+	(void) arg;
+	if (event == XACT_EVENT_ABORT)
+		moment.snapshot = NULL;
+}
 
 /*
  * Plans a query, which must be one SELECT.  It runs as the owner that relid
@@ -160,16 +194,22 @@ lookup_source(SPIPlanPtr plan)
 }
 
 /*
- * Begins to look up at this moment, by "role" or (InvalidOid) as whom each
- * look-up says.  inval_lookup_end must follow, unless there is an error.
+ * Begins to look up at this moment.  inval_lookup_end must follow, unless there
+ * is an error.
+ *
+ * A function of somebody's query may come here again by way of SQL.
  */
 void
-inval_lookup_begin(Oid role)
+inval_lookup_begin(void)
 {
+	if (moment.snapshot != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a query of inval cannot have keys looked up")));
 	inval_cache_empty();
 	moment.snapshot = RegisterSnapshot(GetLatestSnapshot());
 	moment.owner = CurrentResourceOwner;
-	moment.role = role;
+	moment.subxact = GetCurrentSubTransactionId();
 }
 
 void
@@ -265,7 +305,7 @@ lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
 	int			i;
 
 	inval_lookup_count++;
-	inval_role_enter_as(&role, plan->mode, plan->relid, moment.role);
+	inval_role_enter(&role, plan->mode, plan->relid);
 	lookup_push_snapshot(state);
 	SPI_connect();
 	if (nulls != NULL)

@@ -44,8 +44,10 @@ extern InvalLookup *inval_lookup_create(const char *query, int nparams,
 										const Oid *types, InvalLookupMode mode,
 										Oid relid, MemoryContext cxt);
 
+extern void inval_lookup_init(void);
+
 /* All that is looked up in between is of one moment */
-extern void inval_lookup_begin(Oid role);
+extern void inval_lookup_begin(void);
 extern void inval_lookup_end(void);
 
 extern int	inval_lookup_run(InvalLookup *lookup, const Datum *params,

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -42,22 +43,12 @@ static void role_set(const char *name, const char *value);
 void
 inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid)
 {
-	inval_role_enter_as(role, mode, relid, InvalidOid);
-}
-
-/*
- * The same, with the rights of "owner" instead of the relation's, if it is not
- * InvalidOid.
- */
-void
-inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
-{
+	Oid			owner;
 	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for relation %u", relid);
-	if (!OidIsValid(owner))
-		owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
 	ReleaseSysCache(tuple);
 
 	/*
@@ -66,6 +57,13 @@ inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid, Oid owner)
 	 */
 	GetUserIdAndSecContext(&role->user, &role->security);
 	role->nest_level = NewGUCNestLevel();
+
+	/*
+	 * A function that writes would change what is being looked up, and what
+	 * is noted for it.
+	 */
+	role->read_only = XactReadOnly;
+	XactReadOnly = true;
 	if (mode == INVAL_LOOKUP_KEY)
 	{
 		SetUserIdAndSecContext(owner, role->security | SECURITY_LOCAL_USERID_CHANGE |
@@ -99,6 +97,7 @@ inval_role_leave(const InvalRole *role)
 	if (role->pushed)
 		PopActiveSnapshot();
 	AtEOXact_GUC(false, role->nest_level);
+	XactReadOnly = role->read_only;
 	SetUserIdAndSecContext(role->user, role->security);
 }
 

@@ -35,12 +35,11 @@ typedef struct InvalRole
 	Oid			user;
 	int			security;
 	int			nest_level;		/* of settings */
+	bool		read_only;		/* the transaction was */
 	bool		pushed;			/* a snapshot was */
 } InvalRole;
 
 extern void inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid);
-extern void inval_role_enter_as(InvalRole *role, InvalLookupMode mode, Oid relid,
-									Oid owner);
 extern void inval_role_leave(const InvalRole *role);
 
 #endif							/* INVAL_LOOKUP_ROLE_H */

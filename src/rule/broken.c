@@ -22,7 +22,7 @@ static List *warned = NIL;		/* their numbers */
 
 /*
  * Whether an error that a rule's query has raised means that it cannot be
- * asked: something is not there, or may not be read.
+ * asked: something is not there, or may not be read, or it writes.
  */
 bool
 inval_rule_is_broken_by(const ErrorData *error)
@@ -32,7 +32,8 @@ inval_rule_is_broken_by(const ErrorData *error)
 	return inval_attempt_is_servers(error) &&
 		(category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
 		 category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED) ||
-		 category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_SCHEMA_NAME));
+		 category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_SCHEMA_NAME) ||
+		 error->sqlerrcode == ERRCODE_READ_ONLY_SQL_TRANSACTION);
 }
 
 /*
