@@ -134,14 +134,63 @@ SELECT id FROM fragile ORDER BY id;
 SELECT inval_track('fragile', key => 'f:{n}', via => 'SELECT 100 / {divisor} AS n', state => 'off') = :fragile_rule AS same;
 INSERT INTO fragile VALUES (6, 0);
 SELECT inval_untrack('fragile');
--- A function that writes, or that locks
+-- A function that writes, or that looks up itself: the rule is broken.
 CREATE TABLE written (id integer);
 CREATE FUNCTION write_it() RETURNS integer LANGUAGE sql VOLATILE AS 'INSERT INTO public.written VALUES (1) RETURNING id';
 SELECT inval_track('fragile', key => 'w:{n}', via => 'SELECT write_it() AS n') IS NOT NULL AS tracked;
 INSERT INTO fragile VALUES (7, 0);
 SELECT * FROM queued();
+SELECT * FROM written;
 SELECT inval_untrack('fragile');
 DROP FUNCTION write_it();
+CREATE FUNCTION look_up(n integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
+	PERFORM count(*) FROM public.inval_preview('public.written');
+	RETURN n;
+END $$;
+SELECT inval_track('written', key => 'l:{n}', via => 'SELECT 1 AS n WHERE {id} > 0') IS NOT NULL AS tracked;
+SELECT inval_track('fragile', key => 'l:{n}', via => 'SELECT look_up({id}) AS n') IS NOT NULL AS tracked;
+SET client_min_messages = error;
+INSERT INTO fragile VALUES (8, 0), (9, 0);
+RESET client_min_messages;
+SELECT * FROM queued();
+SELECT inval_untrack('fragile') + inval_untrack('written') AS rules;
+DROP FUNCTION look_up(integer);
+-- A preview by one who has the owner's rights runs the owner's code as the owner.
+CREATE ROLE regress_inval_coder;
+GRANT CREATE ON SCHEMA public TO regress_inval_coder;
+SET ROLE regress_inval_coder;
+CREATE FUNCTION who() RETURNS text LANGUAGE sql AS 'SELECT current_user::text';
+CREATE TABLE coded (id integer);
+INSERT INTO coded VALUES (1);
+SELECT inval_track('coded', key => '{who}', via => 'SELECT who() AS who') IS NOT NULL AS tracked;
+RESET ROLE;
+SELECT key FROM inval_preview('coded');
+DROP TABLE coded;
+DROP FUNCTION who();
+REVOKE CREATE ON SCHEMA public FROM regress_inval_coder;
+DROP ROLE regress_inval_coder;
+SELECT count(*) >= 0 AS emptied FROM queued();
+-- What is read is written anew, or loses a partition, in the same transaction.
+CREATE TABLE reader (id integer);
+CREATE TABLE read (id integer, n integer) PARTITION BY LIST (id);
+CREATE TABLE read_1 PARTITION OF read FOR VALUES IN (1);
+CREATE TABLE read_2 PARTITION OF read FOR VALUES IN (2);
+INSERT INTO reader VALUES (1), (2);
+INSERT INTO read VALUES (1, 10), (2, 20);
+SELECT inval_track('reader', key => 'r:{n}', via => 'SELECT n FROM read WHERE id = {id}') IS NOT NULL AS tracked;
+BEGIN;
+ALTER TABLE read_2 SET UNLOGGED;
+UPDATE read SET n = n + 1;
+UPDATE reader SET id = id WHERE id = 2;
+COMMIT;
+SELECT DISTINCT key FROM queued() ORDER BY key;
+BEGIN;
+DROP TABLE read_1;
+UPDATE reader SET id = id WHERE id = 1;
+COMMIT;
+SELECT DISTINCT key FROM queued() ORDER BY key;
+SELECT inval_untrack('reader');
+DROP TABLE reader, read;
 -- A view and a function that it needs are not dropped in silence.
 CREATE VIEW via_thing AS SELECT 1 AS n;
 SELECT inval_track('fragile', key => 'v:{n}', via => 'SELECT n FROM via_thing') IS NOT NULL AS tracked;

@@ -60,6 +60,7 @@ static void drop_relation(InvalDdlFrame *frame, Oid relid);
 static void drop_toast(InvalDdlFrame *frame, Oid toast);
 static void drop_leaf(InvalDdlFrame *frame, Oid relid);
 static void drop_readers(InvalDdlFrame *frame, Oid relid);
+static void drop_readers_above(InvalDdlFrame *frame, Oid relid);
 static void drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition);
 static bool drop_foreign_table(InvalDdlFrame *frame, Oid relid);
 static void drop_tell(List *gone);
@@ -263,6 +264,7 @@ drop_leaf(InvalDdlFrame *frame, Oid relid)
 	if (get_rel_persistence(relid) == RELPERSISTENCE_TEMP ||
 		list_member_oid(frame->scanned, relid))
 		return;
+	drop_readers_above(frame, relid);
 	if (inval_family_is_tracked(relid) && !drop_foreign_table(frame, relid))
 		inval_ddl_rows(relid, inval_family_ancestors(relid), INVAL_ROW_OLD);
 	frame->scanned = inval_ddl_note(frame, frame->scanned, relid);
@@ -280,6 +282,32 @@ drop_readers(InvalDdlFrame *frame, Oid relid)
 	foreach(lc, inval_ties_readers(RelationRelationId, relid, 0))
 	{
 		drop_rule(frame, lfirst(lc));
+	}
+}
+
+/*
+ * Rules that read what a table belongs to stay, but can no longer ask what was in
+ * the table, which matters if the transaction goes on.
+ */
+static void
+drop_readers_above(InvalDdlFrame *frame, Oid relid)
+{
+	ListCell   *lc;
+
+	if (inval_ddl_is_last(T_DropStmt))
+		return;
+	for_each_from(lc, inval_family_ancestors(relid), 1)
+	{
+		ListCell   *reader;
+
+		foreach(reader, inval_ties_readers(RelationRelationId, lfirst_oid(lc), 0))
+		{
+			const InvalDefinition *definition = lfirst(reader);
+
+			/* The rows that go are seen to by themselves. */
+			if (definition->relation != lfirst_oid(lc))
+				drop_rule(frame, definition);
+		}
 	}
 }
 

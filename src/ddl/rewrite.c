@@ -50,7 +50,8 @@ static void rewrite_look_up_early(InvalOldTable *table, List *family, bool now);
 static bool rewrite_reads(const InvalRule *rule, List *family);
 
 /*
- * Whether a command may give existing rows other values.
+ * Whether a command may give existing rows other values, or write them anew so
+ * that they look like this transaction's.
  */
 bool
 inval_ddl_may_rewrite(AlterTableStmt *statement)
@@ -65,6 +66,11 @@ inval_ddl_may_rewrite(AlterTableStmt *statement)
 			case AT_AddColumn:
 			case AT_DropExpression:
 			case AT_AddIdentity:
+			case AT_SetLogged:
+			case AT_SetUnLogged:
+#if PG_VERSION_NUM >= 150000
+			case AT_SetAccessMethod:
+#endif
 #if PG_VERSION_NUM >= 170000
 			case AT_SetExpression:
 #endif

@@ -145,6 +145,7 @@ sub make
 		SELECT inval_add_target('there', '$url'@{[ $state->{options} || '' ]});
 		CREATE TABLE team (id int);
 		ALTER TABLE team OWNER TO owner;
+		GRANT USAGE ON FOREIGN SERVER inval_target_there TO owner;
 		SELECT inval_track('team', 'id', targets => '{there}', delivery => 'background');
 		" . join "\n", map { "INSERT INTO team VALUES ($_);" } 1 .. 20);
 	return;
