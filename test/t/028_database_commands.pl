@@ -145,7 +145,7 @@ sub make
 		SELECT inval_add_target('there', '$url'@{[ $state->{options} || '' ]});
 		CREATE TABLE team (id int);
 		ALTER TABLE team OWNER TO owner;
-		GRANT USAGE ON FOREIGN SERVER inval_target_there TO owner;
+		GRANT USAGE ON FOREIGN SERVER inval_target_there TO PUBLIC;
 		SELECT inval_track('team', 'id', targets => '{there}', delivery => 'background');
 		" . join "\n", map { "INSERT INTO team VALUES ($_);" } 1 .. 20);
 	return;
@@ -156,7 +156,8 @@ sub succeeds
 {
 	my ($database, $command, $name) = @_;
 	my ($status, $output, $error) = $node->psql($database,
-		"SET lock_timeout = '20s'; SET statement_timeout = '60s'; $command");
+		"SET lock_timeout = '20s'; SET statement_timeout = '60s'; "
+		  . "SET client_min_messages = error; $command");
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 	return is("$status$error", '0', $name);
