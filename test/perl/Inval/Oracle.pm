@@ -256,6 +256,31 @@ BEGIN
 		ON CONFLICT (name) DO UPDATE SET n = t.n + excluded.n;
 END $$;
 
+-- Before a command that takes away what a rule looks up, the keys of all rows
+-- that it is about are queued, because nobody can ask for them afterwards.
+CREATE FUNCTION oracle.explain_readers(base int, newest int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+	-- Such commands are looked at one by one.
+	IF newest < base + 2 OR NOT EXISTS (SELECT FROM oracle.queued) THEN
+		RETURN;
+	END IF;
+	WITH seen AS (
+		SELECT s.* FROM (
+			SELECT *, base AS g FROM oracle.seen_by_rules(base)
+			UNION ALL SELECT *, newest FROM oracle.seen_by_rules(newest)) s
+		JOIN oracle.rule r ON r.number = s.rule AND r.follows
+		WHERE s.family IN (SELECT family FROM oracle.queued)),
+	allowed AS (
+		SELECT DISTINCT family, oracle.keys(rule, r::jsonb, g, g) AS key FROM seen),
+	explained AS (
+		DELETE FROM oracle.queued q USING allowed a
+		WHERE q.family = a.family AND q.key = a.key RETURNING 1)
+	INSERT INTO oracle.total AS t SELECT 'extra: before a command', count(*) FROM explained
+		HAVING count(*) > 0
+		ON CONFLICT (name) DO UPDATE SET n = t.n + excluded.n;
+END $$;
+
 -- Compares; returns complaints.  Called after each transaction.
 CREATE FUNCTION oracle.check(failed boolean, commit_failed boolean, explain boolean)
 RETURNS SETOF text
@@ -313,6 +338,7 @@ BEGIN
 	END IF;
 	PERFORM oracle.explain(base, newest, false);
 	PERFORM oracle.explain(base, newest, true);
+	PERFORM oracle.explain_readers(base, newest);
 	FOR complaint IN
 		SELECT format('not explained: family %s, key %s', family, key) FROM oracle.queued
 	LOOP
