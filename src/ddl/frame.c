@@ -11,7 +11,6 @@
 #include "access/xact.h"
 #include "nodes/plannodes.h"
 #include "tcop/pquery.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 #include "ddl/frame.h"
@@ -110,22 +109,6 @@ inval_ddl_is_last(NodeTag tag)
 		return false;
 	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
 	return statement->utilityStmt != NULL && nodeTag(statement->utilityStmt) == tag;
-}
-
-/*
- * Whether this session restores a dump, as it seems: pg_dump and pg_restore
- * switch check_function_bodies off, to make things before what they refer to is
- * there.
- *
- * A dump has our triggers in an order of its own, and pg_restore -j makes them
- * in several sessions, each with an AccessExclusiveLock on the extension
- * (ALTER TRIGGER ... DEPENDS ON EXTENSION).  So what they do to one table must
- * not make us look at another, let alone change it: it would be a deadlock.
- */
-bool
-inval_ddl_is_restoring(void)
-{
-	return !check_function_bodies;
 }
 
 /*

@@ -50,6 +50,5 @@ extern InvalDdlFrame *inval_ddl_frame_of(Node *statement);
 extern void inval_ddl_pop(void);
 extern List *inval_ddl_note(InvalDdlFrame *frame, List *list, Oid object);
 extern bool inval_ddl_is_last(NodeTag tag);
-extern bool inval_ddl_is_restoring(void);
 
 #endif							/* INVAL_DDL_FRAME_H */
