@@ -22,6 +22,7 @@
 #include "catalog/pg_trigger.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
@@ -203,7 +204,19 @@ inval_catalog_depends_on(Oid class, Oid object, char deptype)
 }
 
 /*
- * Makes an object go with the extension, and lets a dump say so.
+ * Locks the extension until the end of the transaction, as ALTER TRIGGER ...
+ * DEPENDS ON EXTENSION does.
+ */
+void
+inval_catalog_lock_extension(void)
+{
+	LockDatabaseObject(ExtensionRelationId, inval_catalog(false)->extension, 0,
+					   AccessExclusiveLock);
+}
+
+/*
+ * Makes an object go with the extension, and lets a dump say so.  Newer minor
+ * versions of the server hold an AccessShareLock on the extension from then on.
  */
 void
 inval_catalog_depend_on_extension(Oid class, Oid object)

@@ -38,6 +38,7 @@ extern bool inval_catalog_is_outbox(Oid relid);
 extern char *inval_catalog_relation_name(Oid relid);
 extern Oid	inval_catalog_relation_of(Oid class, Oid object);
 extern Oid	inval_catalog_depends_on(Oid class, Oid object, char deptype);
+extern void inval_catalog_lock_extension(void);
 extern void inval_catalog_depend_on_extension(Oid class, Oid object);
 extern AttrNumber inval_catalog_column(AttrNumber attnum, Relation tracked,
 									   Relation relation);

@@ -7,6 +7,7 @@
 #include "catalog/pg_class.h"
 #include "utils/lsyscache.h"
 
+#include "base/catalog.h"
 #include "ddl/equip.h"
 #include "rule/family.h"
 
@@ -42,11 +43,13 @@ inval_ddl_equip(Oid relid)
  * DEPENDS ON EXTENSION).  So a trigger without a rule is left alone, and what
  * is done to one table must not make us look at another, let alone change it:
  * it would be a deadlock.  That is needed only for triggers that are not as
- * ours are, which no dump has.
+ * ours are, which no dump has.  And what is done here must not hold a weaker lock
+ * on the extension when the dump comes to ask for its own.
  */
 void
 inval_ddl_equip_created(Oid relid)
 {
+	inval_catalog_lock_extension();
 	if (inval_family_is_altered(relid) && inval_family_is_tracked(relid))
 		inval_ddl_equip(relid);
 	else
