@@ -14,8 +14,10 @@ import time
 from dataclasses import dataclass
 
 import bulk
+import ddl
 import freshness
 import health
+import lookups
 import memory
 import outage
 import processes
@@ -29,6 +31,8 @@ WORKLOADS = {
     "throughput": throughput.run_throughput,
     "untouched": throughput.run_untouched,
     "wal": throughput.run_wal,
+    "lookups": lookups.run_lookups,
+    "ddl": ddl.run_ddl,
     "freshness": freshness.run_freshness,
     "bulk": bulk.run_bulk,
     "bulk-small": bulk.run_bulk_small,
@@ -49,6 +53,7 @@ class Settings:
     bulk_rows: int = 1000000
     bulk_small_rows: int = 100000
     wal_transactions: int = 5000
+    ddl_rules: tuple = (0, 100, 10000)
     freshness_seconds: int = 4
     backlog: int = 5000000
     drain_rounds: int = 3
@@ -58,7 +63,7 @@ class Settings:
 # Enough to see that everything works; the figures mean little.
 QUICK = Settings(
     rounds=2, clients=(1, 8), slice_seconds=1, scale=8, bulk_rows=100000,
-    bulk_small_rows=10000, wal_transactions=1000, freshness_seconds=1,
+    bulk_small_rows=10000, wal_transactions=1000, ddl_rules=(0, 100), freshness_seconds=1,
     backlog=300000, drain_rounds=1, health_seconds=20)
 
 

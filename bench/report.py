@@ -132,6 +132,32 @@ class Report:
         self.table(["clients, commits"] +
                    [case_title("update/" + case) for case in cases], rows)
 
+    def lookups(self):
+        if not self.samples.has("lookups"):
+            return
+        self.heading("Keys that are looked up: tps of single-row updates, as ratios")
+        self.add("The same key from a column of the row, by a path to another table, and"
+                 " by a query (`via`).", "")
+        cases = self.samples.cases("lookups")
+        self.table(["key, clients, commits", "none (per second)", "inval-commit"], [
+            [case.replace("/", ", "), self.value("lookups", case, "none", "tps", 0),
+             self.ratio("lookups", case, "inval-commit", "tps")]
+            for case in cases])
+
+    def ddl(self):
+        if not self.samples.has("ddl"):
+            return
+        self.heading("Commands that no rule has to do with: time, as ratios")
+        self.add("With that many rules in the database, ten on each table, half of them"
+                 " with a path; compared with the same tables without rules.", "")
+        cases = self.samples.cases("ddl")
+        counts = list(dict.fromkeys(case.split("/")[1] for case in cases))
+        names = list(dict.fromkeys(case.split("/")[0] for case in cases))
+        self.table(["", "none (ms)"] + [f"{int(count):,} rules" for count in counts], [
+            [name, self.value("ddl", f"{name}/{counts[-1]}", "none", "milliseconds")]
+            + [self.ratio("ddl", f"{name}/{count}", "inval-commit", "milliseconds")
+               for count in counts] for name in names])
+
     def bulk(self):
         settings = self.facts["settings"]
         for workload, rows in (("bulk", settings["bulk_rows"]),
@@ -262,8 +288,8 @@ class Report:
     def text(self):
         self.introduction()
         for section in (self.targets, self.throughput, self.untouched, self.bulk,
-                        self.freshness, self.wal, self.memory, self.drain,
-                        self.health, self.setups):
+                        self.freshness, self.wal, self.lookups, self.ddl, self.memory,
+                        self.drain, self.health, self.setups):
             section()
         return "\n".join(self.lines) + "\n"
 

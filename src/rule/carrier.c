@@ -52,6 +52,7 @@ static List *carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc,
 static InvalDefinition *carrier_read_trigger(Oid trigger, InvalCarrierUnread unread);
 static int	carrier_compare(const ListCell *a, const ListCell *b);
 static int32 carrier_new_id(Oid relation);
+static bool carrier_id_is_taken(int32 id, Oid but);
 static void carrier_update(Relation triggers, HeapTuple tuple,
 						   const InvalDefinition *definition);
 static void carrier_put_trigger(InvalDefinition *definition);
@@ -259,21 +260,11 @@ void
 inval_carrier_renumber(Oid trigger)
 {
 	InvalDefinition *definition = carrier_read_trigger(trigger, INVAL_CARRIER_ERROR);
-	ListCell   *lc;
 
-	if (definition == NULL)
+	if (definition == NULL || !carrier_id_is_taken(inval_definition_id(definition), trigger))
 		return;
-	foreach(lc, inval_carriers_all())
-	{
-		const InvalDefinition *other = lfirst(lc);
-
-		if (other->carrier == trigger ||
-			inval_definition_id(other) != inval_definition_id(definition))
-			continue;
-		definition->options[RULE_ID] = NULL;
-		(void) inval_carrier_put(definition);
-		return;
-	}
+	definition->options[RULE_ID] = NULL;
+	(void) inval_carrier_put(definition);
 }
 
 /*
@@ -427,23 +418,65 @@ carrier_compare(const ListCell *a, const ListCell *b)
 static int32
 carrier_new_id(Oid relation)
 {
-	List	   *taken = inval_carriers_all();	/* by their numbers */
-	int			next = 0;
-
 	Oid			sequence = get_relname_relid("inval_rule_id_seq", inval_catalog(false)->schema);
+	int32		id;
 
-	for (;;)
+	do
 	{
-		int32		id = (int32) nextval_internal(sequence, false);
+		id = (int32) nextval_internal(sequence, false);
+	} while (carrier_id_is_taken(id, InvalidOid) ||
+			 OidIsValid(get_trigger_oid(relation, psprintf(INVAL_CARRIER_PREFIX "%d", id), true)));
+	return id;
+}
 
-		while (next < list_length(taken) &&
-			   inval_definition_id(list_nth(taken, next)) < id)
-			next++;
-		if ((next == list_length(taken) ||
-			 inval_definition_id(list_nth(taken, next)) != id) &&
-			!OidIsValid(get_trigger_oid(relation, psprintf(INVAL_CARRIER_PREFIX "%d", id), true)))
-			return id;
+/*
+ * Whether a rule has a number, one that is carried by something else than
+ * "but".  A dump that is restored asks for each of its rules.  So this reads
+ * pg_trigger once, in the order of its pages, and of the arguments only how
+ * they begin: carrier_put_trigger writes the number first.
+ */
+static bool
+carrier_id_is_taken(int32 id, Oid but)
+{
+	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
+	InvalCarrierUnread unread = INVAL_CARRIER_SILENT;
+	char		begin[32];
+	int			length = snprintf(begin, sizeof(begin), "%s%c%d", inval_definition_name(RULE_ID),
+								  '\0', id) + 1;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+	bool		found = false;
+	ListCell   *lc;
+
+	ScanKeyInit(&key, Anum_pg_trigger_tgfoid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(inval_catalog(false)->carrier_function));
+	scan = systable_beginscan(triggers, InvalidOid, false, NULL, 1, &key);
+	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		bool		isnull;
+		Datum		value = heap_getattr(tuple, Anum_pg_trigger_tgargs,
+										 RelationGetDescr(triggers), &isnull);
+
+		if (!isnull && ((Form_pg_trigger) GETSTRUCT(tuple))->oid != but)
+		{
+			bytea	   *args = DatumGetByteaPSlice(value, 0, length);
+
+			found = VARSIZE_ANY_EXHDR(args) == length &&
+				memcmp(VARDATA_ANY(args), begin, length) == 0;
+			pfree(args);
+		}
 	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+
+	foreach(lc, inval_carrier_servers(NIL, InvalidOid, &unread))
+	{
+		const InvalDefinition *server = lfirst(lc);
+
+		found = found || (server->carrier != but && inval_definition_id(server) == id);
+	}
+	return found;
 }
 
 static void
