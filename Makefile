@@ -18,7 +18,7 @@ OBJS = \
 # Those that queue tens of thousands of keys come last: nothing is delivered, so
 # the queue that each test reads only grows.
 REGRESS = setup settings track track_errors template types value_settings changes delivery \
-	variables inheritance foreign_tables via via_bound lookups attempts ties swaps ddl paths partitions ways queue \
+	variables inheritance foreign_tables via via_bound lookups attempts ties type_names swaps ddl paths partitions ways queue \
 	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers \
 	target_rights rule_rows broken guard coverage \
 	guard_exempt refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage teardown

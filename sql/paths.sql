@@ -652,3 +652,15 @@ SELECT * FROM queued();
 DROP TABLE task, parent;
 SELECT count(*) FROM queued();
 SELECT count(*) FROM inval_rule;
+
+-- A parent that goes with its children and led to a NULL: these rows feed no key,
+-- but their foreign keys lead somewhere.
+CREATE TABLE chain (id integer PRIMARY KEY, parent integer REFERENCES chain ON DELETE CASCADE);
+SELECT inval_track('chain', key => 'grandparent:{parent.parent}') IS NOT NULL AS tracked;
+INSERT INTO chain VALUES (1, NULL), (2, 1), (3, 2);
+SELECT key FROM queued();
+DELETE FROM chain WHERE id = 1;
+SELECT key FROM queued();
+SET client_min_messages = warning;
+DROP TABLE chain;
+RESET client_min_messages;

@@ -427,7 +427,8 @@ looks_make_in(void *arg)
 
 	if (!looks->tell || now == INVAL_RENDER_DONE || before == INVAL_RENDER_DONE)
 		return;
-	if (now != INVAL_RENDER_MISSING)
+	/* What is gone now may have been there before, and have led to a NULL. */
+	if (now != INVAL_RENDER_MISSING || before != INVAL_RENDER_MISSING)
 		inval_owed_count_skipped(rule);
 	else if (looks->old || (looks->last && !looks->found && inval_rule_may_miss(rule)))
 		inval_owed_missing(rule);

@@ -23,6 +23,7 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -126,6 +127,7 @@ rename_target(Node *statement)
 	AlterObjectSchemaStmt *move = rename ? NULL : (AlterObjectSchemaStmt *) statement;
 	ObjectType	type = rename ? rename->renameType : move->objectType;
 	RangeVar   *name = rename ? rename->relation : move->relation;
+	Node	   *object = rename ? rename->object : move->object;
 	Relation	relation = NULL;
 
 	switch (type)
@@ -145,7 +147,6 @@ rename_target(Node *statement)
 			return target;
 		case OBJECT_AGGREGATE:
 		case OBJECT_COLLATION:
-		case OBJECT_DOMAIN:
 		case OBJECT_EXTENSION:
 		case OBJECT_FUNCTION:
 		case OBJECT_OPERATOR:
@@ -153,9 +154,12 @@ rename_target(Node *statement)
 		case OBJECT_ROUTINE:
 		case OBJECT_TSCONFIGURATION:
 		case OBJECT_TSDICTIONARY:
+			return get_object_address(type, object, &relation, AccessShareLock, true);
+		case OBJECT_DOMAIN:
 		case OBJECT_TYPE:
-			return get_object_address(type, rename ? rename->object : move->object,
-									  &relation, AccessShareLock, true);
+			/* The grammar gives these two as mere names. */
+			object = (Node *) makeTypeNameFromNameList(castNode(List, object));
+			return get_object_address(type, object, &relation, AccessShareLock, true);
 		default:
 			return target;
 	}

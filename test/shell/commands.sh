@@ -3,8 +3,8 @@
 # commands.sh: run commands as another user, and free of the caller's
 # environment.
 #
-# Sourced by test/run, test/memory, bench/run and demo/run.  PostgreSQL refuses
-# to run as root; whoever is not root runs everything himself, and then the
+# Sourced by test/run, test/memory, test/server-tests, bench/run and demo/run.
+# PostgreSQL refuses to run as root; whoever is not root runs everything himself, and then the
 # user is an empty string.
 
 # unprivileged_user NAME: prints the user who runs what root may not: the one

@@ -2,8 +2,8 @@
 #
 # processes.sh: end the processes that live in a directory.
 #
-# Sourced by test/run and bench/run, whose servers and clients all have their
-# working directory in the run's temporary directory.  That finds them however
+# Sourced by test/run, test/server-tests and bench/run, whose servers and clients
+# all have their working directory in the run's temporary directory.  That finds them however
 # they were detached.
 
 # The processes whose working directory is in the one given: servers, Redis,

@@ -3,7 +3,7 @@
 # server.sh: which PostgreSQL it is, and a copy of it, into which anything may be
 # installed.
 #
-# Sourced by test/setup, test/memory and bench/run.
+# Sourced by test/setup, test/memory, test/server-tests and bench/run.
 
 # major_of PG_CONFIG: prints the major version.
 major_of()
