@@ -23,6 +23,8 @@
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -126,6 +128,7 @@ rename_target(Node *statement)
 	AlterObjectSchemaStmt *move = rename ? NULL : (AlterObjectSchemaStmt *) statement;
 	ObjectType	type = rename ? rename->renameType : move->objectType;
 	RangeVar   *name = rename ? rename->relation : move->relation;
+	List	   *names;
 	Relation	relation = NULL;
 
 	switch (type)
@@ -145,7 +148,6 @@ rename_target(Node *statement)
 			return target;
 		case OBJECT_AGGREGATE:
 		case OBJECT_COLLATION:
-		case OBJECT_DOMAIN:
 		case OBJECT_EXTENSION:
 		case OBJECT_FUNCTION:
 		case OBJECT_OPERATOR:
@@ -153,9 +155,16 @@ rename_target(Node *statement)
 		case OBJECT_ROUTINE:
 		case OBJECT_TSCONFIGURATION:
 		case OBJECT_TSDICTIONARY:
-		case OBJECT_TYPE:
 			return get_object_address(type, rename ? rename->object : move->object,
 									  &relation, AccessShareLock, true);
+		case OBJECT_DOMAIN:
+		case OBJECT_TYPE:
+
+			/* Here these have a list of names, not the TypeName of other commands. */
+			names = castNode(List, rename ? rename->object : move->object);
+			ObjectAddressSet(target, TypeRelationId,
+							 LookupTypeNameOid(NULL, makeTypeNameFromNameList(names), true));
+			return target;
 		default:
 			return target;
 	}
