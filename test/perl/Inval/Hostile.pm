@@ -83,7 +83,13 @@ sub hostile_run
 			$deadline, $options{scripts});
 	}
 	srand $options{seed};
-	watch_turn($watch) while children_are_running(\@children);
+	while (children_are_running(\@children))
+	{
+		watch_turn($watch);
+		# One is enough.
+		last if @{ $watch->{complaints} };
+	}
+	end_children(@children);
 	watch_end($watch);
 	read_outputs($watch, $directory);
 	return { complaints => $watch->{complaints}, totals => $watch->{totals}, kinds => $watch->{kinds} };
@@ -133,6 +139,16 @@ sub children_are_running
 
 	@$children = grep { waitpid($_, POSIX::WNOHANG()) == 0 } @$children;
 	return scalar @$children;
+}
+
+# Their sessions are ended by watch_end.
+sub end_children
+{
+	my (@children) = @_;
+
+	kill 'TERM', @children;
+	waitpid($_, 0) foreach @children;
+	return;
 }
 
 # What the sessions were told.

@@ -55,8 +55,8 @@ sub hostile_script
 	my $script;
 
 	$role = $of;
-	$script = "\\set VERBOSITY verbose\n" . restock() . "SET statement_timeout = '2s';\nSET lock_timeout = '1s';\n"
-	  . 'SET search_path = ' . search_path() . ";\n";
+	$script = "\\set VERBOSITY verbose\nSET statement_timeout = '2s';\nSET lock_timeout = '1s';\n"
+	  . restock() . 'SET search_path = ' . search_path() . ";\n";
 	$script .= "\\set ON_ERROR_ROLLBACK on\n" if chance(0.6);
 	foreach (1 .. $length)
 	{
@@ -101,6 +101,7 @@ sub hostile_seed
 				RAISE LOG 'hostile code runs as itself in a session of %: %', session_user, what;
 			END IF;
 		END \$\$;
+		@{[ shadows($of) ]}
 		CREATE TABLE $of.note (at timestamptz DEFAULT clock_timestamp(), text text);
 		CREATE FUNCTION $of.f0(a int) RETURNS int LANGUAGE plpgsql AS \$\$
 			BEGIN PERFORM $of.spy('f0'); RETURN a; END \$\$;
@@ -109,6 +110,21 @@ sub hostile_seed
 		CREATE TABLE $of.p0 (id int, a int, b text) PARTITION BY RANGE (id);
 		INSERT INTO $of.t0 SELECT i, i, 'text' || i, ARRAY['x', 'y'] FROM generate_series(1, 5) i;
 		INSERT INTO $of.t1 SELECT i, i, 'text' || i FROM generate_series(1, 5) i};
+}
+
+# Operators and functions that are found in place of the server's, where the search
+# path is wrong.
+sub shadows
+{
+	my ($of) = @_;
+	my $body = "LANGUAGE plpgsql AS \$\$ BEGIN PERFORM $of.spy('shadow'); RETURN true; END \$\$";
+
+	return join '', map {
+		my $type = $_;
+
+		"CREATE FUNCTION $of.same($type, $type) RETURNS boolean $body;\n"
+		  . join '', map { "CREATE OPERATOR $of.$_ (LEFTARG = $type, RIGHTARG = $type, FUNCTION = $of.same);\n" } '=', '<>'
+	} qw(int text oid name "char");
 }
 
 # ---------------------------------------------------------------------------

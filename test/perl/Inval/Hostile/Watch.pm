@@ -25,6 +25,7 @@ use List::Util ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
+use Inval::Hostile::Grammar;
 use Inval::Random;
 use Inval::Redis;
 use Inval::Test;
@@ -93,7 +94,7 @@ sub watch_begin
 	my $node = new_node('hostile', url => $redis->unix_url,
 		conf => "max_prepared_transactions = 3\ninval.workers = 8\nlog_min_error_statement = panic\n"
 		  . "fsync = off\ninval.retry_max = 200ms\n");
-	my $watch = { node => $node, redis => $redis, complaints => [], totals => {}, kinds => {}, parts => 0 };
+	my $watch = { node => $node, redis => $redis, complaints => [], totals => {}, kinds => {}, parts => 0, roles => $options{roles} };
 	my $roles = join "\n", map { qq{
 		CREATE ROLE hostile$_ LOGIN IN ROLE hostile_gang;
 		CREATE SCHEMA hostile$_ AUTHORIZATION hostile$_;
@@ -222,6 +223,36 @@ sub watch_turn
 	write_rows($watch);
 	change_schema($watch) if chance(0.25);
 	look($watch) if chance(0.3);
+	restore_hostile($watch) if chance(0.3);
+	return;
+}
+
+# What the hostile roles have lost by what they did themselves, they are given again;
+# what they have prepared for longer than anybody waits is rolled back.
+sub restore_hostile
+{
+	my ($watch) = @_;
+	my $node = $watch->{node};
+
+	foreach my $role (map { "hostile$_" } 1 .. $watch->{roles})
+	{
+		my ($out, $err) = ('', '');
+
+		$node->psql('postgres', qq{
+			SET lock_timeout = '1s'; SET client_min_messages = error;
+			CREATE SCHEMA IF NOT EXISTS $role AUTHORIZATION $role;
+			GRANT USAGE ON SCHEMA $role TO owner;
+			GRANT USAGE ON FOREIGN SERVER inval_target_yard TO hostile_gang;
+			GRANT USAGE ON SCHEMA own TO hostile_gang}, stdout => \$out, stderr => \$err);
+		$node->psql('postgres', "SET statement_timeout = '5s'; " . hostile_seed($role),
+			stdout => \$out, stderr => \$err, on_error_stop => 0, extra_params => [ '-U', $role ])
+		  if $node->safe_psql('postgres', "SELECT to_regprocedure('$role.spy(text)') IS NULL") eq 't';
+	}
+	foreach my $gid (split /\n/, $node->safe_psql('postgres',
+			q{SELECT gid FROM pg_prepared_xacts WHERE prepared < now() - interval '5 seconds'}))
+	{
+		$node->psql('postgres', "ROLLBACK PREPARED '$gid'", stderr => \my $gone);
+	}
 	return;
 }
 
@@ -272,6 +303,7 @@ sub change_schema
 	my $low = 1000 + 10 * $watch->{parts}++;
 	my $high = $low + 10;
 	my ($out, $err) = ('', '');
+	my $path = 'SET LOCAL search_path = hostile1, pg_catalog, own, public';
 	my $sql = pick(
 		q{TRUNCATE own.scratch; INSERT INTO own.scratch SELECT i, 'w' FROM generate_series(1, 100) i},
 		q{ALTER TABLE own.scratch ALTER word TYPE text USING 'w'},
@@ -284,6 +316,9 @@ sub change_schema
 		  . 'ALTER TABLE own.part DETACH PARTITION own.part_x; DROP TABLE own.part_x',
 		q{SELECT inval_track('own.team', key => 'o:other:{id}'); SELECT inval_untrack('own.team', 'o:other:{id}')},
 		q{REVOKE SELECT ON own.scratch FROM hostile_gang; GRANT SELECT ON own.scratch TO hostile_gang},
+		# Nothing in these that is found by the search path, but what inval does.
+		"$path; UPDATE own.task SET secret = secret", "$path; TRUNCATE own.scratch; INSERT INTO own.scratch SELECT i, 'w' FROM pg_catalog.generate_series(1, 100) i",
+		"$path; SELECT FROM public.inval_track('own.team', key => 'o:other:{id}'); SELECT FROM public.inval_untrack('own.team', 'o:other:{id}')",
 		'REFRESH MATERIALIZED VIEW own.summary', 'CREATE TEMP TABLE x (id int); DROP TABLE x CASCADE', 'ANALYZE own.scratch');
 	my $status = $watch->{node}->psql('postgres', "SET lock_timeout = '20s'; SET client_min_messages = warning; BEGIN; $sql; COMMIT",
 		stdout => \$out, stderr => \$err, extra_params => [ '-U', 'owner' ]);
@@ -322,8 +357,10 @@ sub look
 	# What those with rights may do runs nobody's code with them.
 	$node->psql('postgres', q{
 		SET statement_timeout = '10s';
-		SELECT count(*) FROM inval_coverage('id');
-		SELECT count(*) FROM inval_queue; SELECT count(*) FROM inval_stats; SELECT count(*) FROM inval_rule;
+		SET search_path = hostile1, pg_catalog, public;
+		SELECT FROM public.inval_coverage('id');
+		TABLE public.inval_queue; TABLE public.inval_stats; TABLE public.inval_rule; TABLE public.inval_target_status;
+		RESET search_path;
 		DO $$
 			DECLARE r record;
 			BEGIN
@@ -367,6 +404,8 @@ sub watch_end
 	my $node = $watch->{node};
 	my $prepared;
 
+	$node->safe_psql('postgres', q{
+		SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename ~ '^hostile'});
 	$prepared = $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts');
 	$node->safe_psql('postgres', "ROLLBACK PREPARED '$_'") foreach split /\n/, $prepared;
 	write_rows($watch);
