@@ -232,6 +232,29 @@ SELECT * FROM queued();
 DROP TABLE not_of_kind, heir_of_kind, of_kind;
 DROP TYPE kind;
 SELECT DISTINCT key FROM queued() ORDER BY key;
+-- Types that a query names, and types that nobody names
+CREATE TYPE hue AS ENUM ('red', 'blue');
+CREATE DOMAIN small AS integer;
+CREATE TABLE painted (id integer, hue hue);
+SELECT inval_track('painted', key => 'hue:{hue}:{n}',
+	via => 'SELECT ''red''::hue AS hue, 1::small AS n WHERE {hue} = ''red''::hue') IS NOT NULL AS tracked;
+ALTER TYPE hue RENAME TO colour;
+ALTER DOMAIN small RENAME TO little;
+SELECT via FROM inval_rule WHERE relation = 'painted'::regclass;
+CREATE SCHEMA elsewhere;
+ALTER TYPE colour SET SCHEMA elsewhere;
+ALTER DOMAIN little SET SCHEMA elsewhere;
+SELECT via FROM inval_rule WHERE relation = 'painted'::regclass;
+INSERT INTO painted VALUES (1, 'red');
+SELECT * FROM queued();
+ALTER TYPE nosuch RENAME TO other;
+ALTER DOMAIN nosuch.nosuch RENAME TO other;
+ALTER TYPE nosuch SET SCHEMA elsewhere;
+ALTER DOMAIN nosuch SET SCHEMA elsewhere;
+ALTER TYPE a.b.c.d RENAME TO other;
+DROP TABLE painted;
+DROP SCHEMA elsewhere CASCADE;
+SELECT DISTINCT key FROM queued();
 -- The rule of a materialized view is written anew only if it has another name.
 CREATE MATERIALIZED VIEW named AS SELECT 1 AS id;
 CREATE TABLE unnamed (id integer);

@@ -18,6 +18,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -215,6 +216,12 @@ relook_row_alone(InvalOutboxRow *row)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+
+	/*
+	 * A session keeps its advisory locks until it ends, which a worker does
+	 * not: whatever a query has locked would be so for good.
+	 */
+	LockReleaseAll(USER_LOCKMETHOD, true);
 }
 
 /*

@@ -160,6 +160,23 @@ as('ext', q{
 my ($status, undef, $error) = $node->psql('app', q{CREATE TABLE s.guarded (tenant int)}, extra_params => [ '-U', 'db_owner' ]);
 isnt($status, 0, 'a guard is a guard');
 dumped('db_owner');
+
+# What a query of a rule locks for its session is not locked for good by the worker,
+# which looks the keys up once more.
+as('db_owner', q{
+	CREATE FUNCTION s.locking(int) RETURNS int LANGUAGE plpgsql AS $$
+		BEGIN
+			PERFORM pg_advisory_lock(1, $1);
+			RAISE LOG 'locked for %', session_user;
+			RETURN $1;
+		END $$;
+	CREATE TABLE s.locked (id int);
+	SELECT inval_track('s.locked', key => 'locked:{x}', via => 'SELECT s.locking({id}) AS x FROM s.team');
+	INSERT INTO s.locked VALUES (1)});
+ok(poll_until(sub { times_logged($node, 'locked for (?!db_owner)') }, 'the worker to look up'),
+	'the worker has called a function that takes a lock');
+ok(poll_query($node, 'app', q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'}),
+	'and does not keep it');
 no_crash($node, 'no server process crashed');
 
 done_testing();
