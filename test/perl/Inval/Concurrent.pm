@@ -75,13 +75,13 @@ sub concurrent_node
 		'inval.workers = 4',
 		'max_worker_processes = 12',
 		'max_prepared_transactions = 20',
-		"inval.sweep_interval = '1s'",
+		"inval.sweep_interval = '50ms'",
 		# So that commit_delay delays.
 		'fsync = on',
 		'full_page_writes = off',
 		'commit_siblings = 0',
 		"deadlock_timeout = '30ms'",
-		"lock_timeout = '3s'",
+		"lock_timeout = '1s'",
 		"statement_timeout = '30s'",
 		'client_min_messages = warning',
 		'jit = off');
@@ -131,7 +131,7 @@ sub run_shop
 	$run->{node}->safe_psql($database, "CREATE EXTENSION inval; $setup" . ($options->{sabotage} || ''));
 	my $session = sub { Inval::Session->new($run->{node}, $database, $_[0]) };
 	my $world = { number => $number, shop => $shop, setup => $setup, untracked => {}, prepared => [],
-		log => [], names => $session->('names'),
+		log => [], names => $session->('names'), finisher => $session->('finisher'),
 		writers => [ map { $session->("session $_") } 1 .. $options->{sessions} ],
 		readers => { map { $_ => $session->("reader of $_") } $shop->kinds } };
 
@@ -145,7 +145,7 @@ sub run_shop
 			$run->{totals}{transactions}, scalar @{ $run->{complaints} })
 		  if $options->{show} && $round % 50 == 0;
 	}
-	$_->quit foreach $world->{names}, @{ $world->{writers} }, values %{ $world->{readers} };
+	$_->quit foreach @$world{qw(names finisher)}, @{ $world->{writers} }, values %{ $world->{readers} };
 	poll_query($run->{node}, 'postgres', 'SELECT true');
 	$run->{node}->safe_psql('postgres', "DROP DATABASE $database WITH (FORCE)");
 	return;
@@ -175,8 +175,10 @@ sub run_round
 
 	seed($run, $world->{number}, $world->{round}, 0);
 	my %weight = (%{ round_weight() }, %{ $run->{options}{weight} || {} });
+	my $t0 = Time::HiRes::time;
 	fill($run, $world, $_) foreach $world->{shop}->kinds;
 	wait_idle($run, $world, values %{ $world->{readers} });
+	my $t1 = Time::HiRes::time;
 	while (!$world->{dead} && ($left > 0 || grep { $_->is_busy } @writers))
 	{
 		foreach my $writer (grep { !$_->is_busy } @writers)
@@ -185,15 +187,19 @@ sub run_round
 			$left--;
 			$number++;
 			seed($run, $world->{number}, $world->{round}, $number);
-			begin($run, $world, $writer, $number, chance(0.5) && finish_prepared($world)
-				|| random_trade($world->{shop}, %weight));
+			begin($run, $world, $writer, $number, random_trade($world->{shop}, %weight));
 		}
+		begin($run, $world, $world->{finisher}, ++$number, finish_prepared($world))
+		  if @{ $world->{prepared} } && !$world->{finisher}->is_busy && chance(0.2);
 		fill($run, $world, $_) foreach $world->{shop}->kinds;
-		Inval::Session::wait_for_any(0.005, @writers, values %{ $world->{readers} });
+		Inval::Session::wait_for_any(0.005, @writers, $world->{finisher}, values %{ $world->{readers} });
 	}
 	tidy($run, $world, $number);
 	wait_idle($run, $world, @writers, values %{ $world->{readers} });
+	my $t2 = Time::HiRes::time;
 	settle($run, $world) && check($run, $world) unless $world->{dead};
+	my $t3 = Time::HiRes::time;
+	$run->{totals}{$_->[0]} += $_->[1] foreach ['t_warm', $t1-$t0], ['t_work', $t2-$t1], ['t_settle', $t3-$t2];
 	$run->{totals}{rounds}++;
 	return;
 }
@@ -219,8 +225,9 @@ sub finish_prepared
 sub tidy
 {
 	my ($run, $world, $number) = @_;
-	my $writer = $world->{writers}[0];
+	my $writer = $world->{finisher};
 
+	wait_idle($run, $world, $writer);
 	while (!$world->{dead} && (my $trade = finish_prepared($world)))
 	{
 		begin($run, $world, $writer, ++$number, $trade);
