@@ -208,7 +208,7 @@ sub run_round
 sub round_weight
 {
 	return pick({}, {}, { rows => 15 },
-		{ map { $_ => 0 } qw(ddl truncate swap parts untrack retrack relink rekey alone) });
+		{ map { $_ => 0 } qw(ddl truncate swap parts untrack retrack relink rekey members alone) });
 }
 
 sub finish_prepared
@@ -458,7 +458,7 @@ sub check_rules
 		"SELECT relation, count(*) FROM inval_rule WHERE state = 'on' GROUP BY relation");
 	my %rules = map { /^(.*)\|(\d+)$/ ? ($1, $2) : () } split /\n/, $text;
 
-	foreach my $table (grep { !$world->{untracked}{$_} } $shop->tables)
+	foreach my $table (grep { !$world->{untracked}{$_} } $shop->tracked_tables)
 	{
 		my $there = $rules{ $shop->table_name($table) } || 0;
 

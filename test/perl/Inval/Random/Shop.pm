@@ -45,7 +45,15 @@ my %table = (
 		kinds => ['grand'] },
 	price => {
 		columns => [ [ 'id', undef, 30, 'key' ], [ 'item_id', 'thing_id', 6 ], [ 'v', 'worth', 9 ] ],
-		kinds => ['price'] });
+		kinds => ['price'] },
+	# Nobody comes or goes, but to and from clubs.
+	person => {
+		columns => [ [ 'id', undef, 8, 'key' ], [ 'v', 'worth', 9 ] ],
+		kinds => ['club'], fixed => 1 },
+	# This has no rules: who changes it changes all persons in the same transaction.
+	member => {
+		columns => [ [ 'club_id', 'party_id', 5 ], [ 'person_id', 'human_id', 8 ], [ 'v', 'worth', 9 ] ],
+		kinds => ['club'], fixed => 1 });
 
 # What the rules are, with %column% for what a column is called, %table% likewise.
 my %rules = (
@@ -63,27 +71,32 @@ my %rules = (
 	node => [
 		"key => 'grand:{%node.parent_id%.%node.parent_id%}'",
 		"key => 'grand:{%node.parent_id%}'" ],
-	price => ["key => 'price:{%price.item_id%}'"]);
+	price => ["key => 'price:{%price.item_id%}'"],
+	person => [ "key => 'club:{club_id}', via => 'SELECT %member.club_id% AS club_id"
+		  . " FROM %member% WHERE %member.person_id% = {id}'" ]);
 
 # What is cached: how many keys, and what is found for each that has any.
 my %kind = (
-	tasks => { keys => 5, tables => [ 'task', 'project' ],
+	tasks => { keys => 5,
 		found => 'SELECT %project.team_id% AS k, %task.id% AS id, %task.v% AS v
 			FROM %task% JOIN %project% ON %project.id% = %task.project_id%' },
-	article => { keys => 10, tables => [ 'article', 'link', 'tag' ],
+	article => { keys => 10,
 		found => "SELECT %article.id% AS k, %tag.id% AS id,
 				concat_ws('/', %article.v%, %link.v%, %tag.v%) AS v
 			FROM %article% LEFT JOIN (%link% JOIN %tag% ON %tag.id% = %link.tag_id%)
 				ON %link.article_id% = %article.id%" },
-	author => { keys => 5, tables => [ 'article', 'link', 'tag' ],
+	author => { keys => 5,
 		found => "SELECT %article.author_id% AS k, %tag.id% AS id,
 				concat_ws('/', %article.id%, %tag.v%) AS v
 			FROM %article% JOIN %link% ON %link.article_id% = %article.id%
 				JOIN %tag% ON %tag.id% = %link.tag_id%" },
-	grand => { keys => 20, tables => ['node'],
+	grand => { keys => 20,
 		found => 'SELECT p.%node.parent_id% AS k, c.%node.id% AS id, c.%node.v% AS v
 			FROM %c=node% JOIN %p=node% ON p.%node.id% = c.%node.parent_id%' },
-	price => { keys => 6, tables => ['price'],
+	club => { keys => 5,
+		found => 'SELECT %member.club_id% AS k, %person.id% AS id, %person.v% AS v
+			FROM %person% JOIN %member% ON %member.person_id% = %person.id%' },
+	price => { keys => 6,
 		found => 'SELECT %price.item_id% AS k, %price.id% AS id, %price.v% AS v FROM %price%' });
 
 =pod
@@ -113,6 +126,10 @@ sub new
 }
 
 sub tables { return sort keys %table; }
+sub tracked_tables { return sort keys %rules; }
+
+# Those whose rows anybody may change; of others it is said above who.
+sub free_tables { return grep { !$table{$_}{fixed} } sort keys %table; }
 sub kinds { return sort keys %kind; }
 sub kinds_of { return @{ $table{ $_[1] }{kinds} }; }
 sub columns_of { return @{ $table{ $_[1] }{columns} }; }
@@ -146,13 +163,13 @@ sub setup
 		'SET ROLE keeper');
 
 	push @sql, $self->create($_), $self->rows($_)
-	  foreach qw(project task tag article link node price);
+	  foreach qw(project task tag article link node price person member);
 	# Of the owner, whom it does not concern, and of one writer.
 	push @sql, "ALTER TABLE app.$_ ENABLE ROW LEVEL SECURITY",
 	  "CREATE POLICY part ON app.$_ TO scribe USING (id % 4 <> 0)",
 	  "CREATE POLICY whole ON app.$_ TO quill USING (true)"
 	  foreach qw(tag article);
-	push @sql, $self->track($_) foreach $self->tables;
+	push @sql, $self->track($_) foreach $self->tracked_tables;
 	push @sql, 'RESET ROLE';
 	return join ";\n", @sql, '';
 }

@@ -44,9 +44,10 @@ our @EXPORT = qw(random_trade trade_that_tracks);
 
 # What a transaction is about: how often.
 my %about = (rows => 60, ddl => 12, truncate => 3, swap => 4, parts => 6, untrack => 2, retrack => 2,
-	relink => 1, rekey => 2, alone => 2);
+	relink => 1, rekey => 2, members => 6, alone => 2);
 my %make = (rows => \&rows, ddl => \&ddl, truncate => \&truncate_table, swap => \&swap,
-	parts => \&parts, retrack => \&retrack, relink => \&relink, rekey => \&rekey);
+	parts => \&parts, retrack => \&retrack, relink => \&relink, rekey => \&rekey,
+	members => \&members);
 
 sub random_trade
 {
@@ -59,8 +60,9 @@ sub random_trade
 	my $role = $what eq 'rows' ? pick_weighted(none => 5, keeper => 2, scribe => 2, quill => 1)
 	  : pick('none', 'keeper');
 	# Rules go and come together, or not at all.
-	my $whole = $what =~ /^(?:swap|retrack|relink|rekey)$/;
-	my @steps = ('\set ON_ERROR_ROLLBACK ' . ($whole ? 'off' : pick('on', 'off')), begin());
+	my $whole = $what =~ /^(?:swap|retrack|relink|rekey|members)$/;
+	my @steps = ('\set ON_ERROR_ROLLBACK ' . ($whole ? 'off' : pick('on', 'off')),
+		$what eq 'members' ? 'BEGIN ISOLATION LEVEL READ COMMITTED' : begin());
 
 	push @steps, pick("SET LOCAL lock_timeout = '" . pick(1, 10, 50, 200) . "ms'",
 		"SET LOCAL statement_timeout = '" . pick(3, 10, 30, 100) . "ms'") if chance(0.25);
@@ -80,6 +82,35 @@ sub begin
 {
 	return 'BEGIN ISOLATION LEVEL '
 	  . pick_weighted('READ COMMITTED' => 6, 'REPEATABLE READ' => 2, SERIALIZABLE => 2);
+}
+
+# A table without rules that is looked up in: all rows that lead there are changed, too,
+# so what led there before counts, whatever has become of the table.
+sub members
+{
+	my ($shop) = @_;
+
+	return sub {
+		my $name = $shop->table_name('member');
+		my %column = map { $_ => $shop->column_name('member', $_) } qw(club_id person_id v);
+		my $some = sub { "$column{club_id} = " . between(1, 5) . (chance(0.5) ? '' : " AND $column{person_id} % 2 = 0") };
+		my $insert = sub {
+			"INSERT INTO $name ($column{club_id}, $column{person_id}) SELECT " . between(1, 5)
+			  . ', n FROM generate_series(1, 8) n WHERE n % 3 = ' . between(0, 2);
+		};
+		my %sql = (
+			insert => sub { $insert->() },
+			delete => sub { "DELETE FROM $name WHERE " . $some->() },
+			update => sub { "UPDATE $name SET $column{club_id} = " . between(1, 5) . ' WHERE ' . $some->() },
+			truncate => sub { "TRUNCATE $name", $insert->() },
+			rewrite => sub { "ALTER TABLE $name ALTER $column{v} TYPE int USING 1" },
+			values => sub { "ALTER TABLE $name ALTER $column{club_id} TYPE int USING 1 + $column{club_id} % 5" });
+		my @sql = map { $sql{$_}->() } map { pick(sort keys %sql) } 1 .. pick(1, 2, 3);
+
+		return (chance(0.3) ? change($shop, 'person') : (), @sql,
+			'UPDATE ' . $shop->table_name('person') . ' SET ' . $shop->column_name('person', 'v')
+			  . ' = ' . between(1, 9));
+	};
 }
 
 # Now and then as it is, or rolled back in some way, and perhaps done after all.
@@ -114,7 +145,7 @@ sub rows
 {
 	my ($shop) = @_;
 
-	return map { my $table = pick($shop->tables); sub { change($shop, $table) } } 1 .. pick(1, 1, 2, 3, 5);
+	return map { my $table = pick($shop->free_tables, 'person'); sub { change($shop, $table) } } 1 .. pick(1, 1, 2, 3, 5);
 }
 
 sub value
@@ -145,6 +176,10 @@ sub change
 	my @columns = $shop->columns_of($table);
 	my $of = sub { $shop->column_name($table, $_[0][0]) };
 	my $what = pick_weighted(update => 10, insert => 5, delete => 2, select => 1);
+
+	return "UPDATE $name SET " . $shop->column_name($table, 'v') . ' = ' . between(1, 9)
+	  . ' WHERE id % 3 = ' . between(0, 2) if $table eq 'person';
+	return 'SELECT 1' if $table eq 'member';
 
 	$name = "app.${table}_" . between(0, 2) if $shop->form($table) ne 'plain' && chance(0.15);
 	if ($what eq 'update')
@@ -222,14 +257,14 @@ sub alter
 		chance(0.5) ? "ALTER TABLE $name ADD COLUMN extra int DEFAULT 7" : ()) if $what eq 'add';
 	# Rules that read it are broken then: only if it does not stay.
 	return block(1, "ALTER TABLE $name FORCE ROW LEVEL SECURITY", change($shop, $table),
-		change($shop, pick($shop->tables))) if $what eq 'force';
+		change($shop, pick($shop->free_tables))) if $what eq 'force';
 	return ("DROP INDEX IF EXISTS app.extra_$table, moved.extra_$table",
 		"CREATE INDEX extra_$table ON $name ($column_name)") if $what eq 'index';
 	return ("ALTER TABLE $name DISABLE TRIGGER " . pick('USER', 'ALL'), change($shop, $table),
 		"ALTER TABLE $name ENABLE TRIGGER ALL") if $what eq 'triggers';
 	return ("CREATE UNIQUE INDEX IF NOT EXISTS by_key ON $name (id)",
 		"CLUSTER $name USING by_key", 'DROP INDEX app.by_key')
-	  if $shop->form($table) eq 'plain' && $table ne 'link';
+	  if $shop->form($table) eq 'plain' && $table !~ /^(?:link|member)$/;
 	return change($shop, $table);
 }
 
@@ -242,7 +277,7 @@ sub truncate_table
 		my $name = $shop->table_name($table);
 
 		return ("TRUNCATE $name" . (chance(0.7) ? ' CASCADE' : ''),
-			map { change($shop, $_) } $table, pick($table, $shop->tables), $table);
+			map { change($shop, $_) } $table, pick($table, $shop->free_tables), $table);
 	};
 }
 
@@ -255,7 +290,9 @@ sub swap
 
 	return sub {
 		my $name = $shop->table_name($table);
-		my $key = $shop->column_name($table, 'article_id') if $table eq 'link';
+		my $key = $table eq 'link' ? $shop->column_name($table, 'article_id') : '';
+		my $from = chance(0.6) ? "$name WHERE " . condition($shop, $table)
+		  : '(VALUES ' . join(', ', map { "($_, " . between(1, 6) . ', ' . between(1, 8) . ')' } 1 .. 8) . ') n';
 
 		return change($shop, $table) if $name ne "app.$table";
 		return ("DROP TABLE IF EXISTS app.${table}_old",
@@ -263,7 +300,7 @@ sub swap
 			$table eq 'link' ? "ALTER TABLE app.link_new ADD FOREIGN KEY ($key) REFERENCES "
 			  . $shop->table_name('article') . ' ON DELETE CASCADE' : (),
 			Inval::Random::Shop::grants("app.${table}_new"),
-			"INSERT INTO app.${table}_new SELECT * FROM $name WHERE " . condition($shop, $table),
+			"INSERT INTO app.${table}_new SELECT * FROM $from",
 			"ALTER TABLE $name RENAME TO ${table}_old",
 			"ALTER TABLE app.${table}_new RENAME TO $table",
 			$table eq 'link' ? "SELECT inval_untrack('" . $shop->table_name('tag') . "')" : (),
@@ -351,7 +388,7 @@ sub parts
 sub untrack
 {
 	my ($shop) = @_;
-	my $table = pick($shop->tables);
+	my $table = pick($shop->tracked_tables);
 
 	return { steps => [ '\set ON_ERROR_ROLLBACK off', 'BEGIN',
 			sub { "SELECT inval_untrack('" . $shop->table_name($table) . "')" } ],
@@ -372,7 +409,7 @@ sub trade_that_tracks
 sub retrack
 {
 	my ($shop) = @_;
-	my $table = pick($shop->tables);
+	my $table = pick($shop->tracked_tables);
 
 	return sub {
 		my @same = $shop->track($table);
