@@ -141,10 +141,9 @@ sub run_shop
 		$world->{log} = [];
 		run_round($run, $world);
 		last if $world->{dead} || @{ $run->{complaints} } >= 20;
-		$options->{show}->(sprintf 'shop %d round %d: %d transactions, %d complaints', $number, $round,
-			$run->{totals}{transactions}, scalar @{ $run->{complaints} })
-		  if $options->{show} && $round % 50 == 0;
 	}
+	$options->{show}->(sprintf 'after shop %d: %d transactions, %d complaints', $number,
+		$run->{totals}{transactions}, scalar @{ $run->{complaints} }) if $options->{show};
 	$_->quit foreach @$world{qw(names finisher)}, @{ $world->{writers} }, values %{ $world->{readers} };
 	poll_query($run->{node}, 'postgres', 'SELECT true');
 	$run->{node}->safe_psql('postgres', "DROP DATABASE $database WITH (FORCE)");
@@ -175,10 +174,8 @@ sub run_round
 
 	seed($run, $world->{number}, $world->{round}, 0);
 	my %weight = (%{ round_weight() }, %{ $run->{options}{weight} || {} });
-	my $t0 = Time::HiRes::time;
 	fill($run, $world, $_) foreach $world->{shop}->kinds;
 	wait_idle($run, $world, values %{ $world->{readers} });
-	my $t1 = Time::HiRes::time;
 	while (!$world->{dead} && ($left > 0 || grep { $_->is_busy } @writers))
 	{
 		foreach my $writer (grep { !$_->is_busy } @writers)
@@ -196,10 +193,7 @@ sub run_round
 	}
 	tidy($run, $world, $number);
 	wait_idle($run, $world, @writers, values %{ $world->{readers} });
-	my $t2 = Time::HiRes::time;
 	settle($run, $world) && check($run, $world) unless $world->{dead};
-	my $t3 = Time::HiRes::time;
-	$run->{totals}{$_->[0]} += $_->[1] foreach ['t_warm', $t1-$t0], ['t_work', $t2-$t1], ['t_settle', $t3-$t2];
 	$run->{totals}{rounds}++;
 	return;
 }
