@@ -196,11 +196,13 @@ sub create
 	return @sql;
 }
 
+# Whoever makes it, it is like the others.
 sub grants
 {
 	my ($table) = @_;
 
-	return ("GRANT SELECT, INSERT, UPDATE, DELETE ON $table TO scribe",
+	return ("ALTER TABLE $table OWNER TO keeper",
+		"GRANT SELECT, INSERT, UPDATE, DELETE ON $table TO scribe",
 		"GRANT INSERT, UPDATE, DELETE ON $table TO quill");
 }
 
@@ -209,9 +211,10 @@ sub create_part
 	my ($self, $table, $number) = @_;
 	my $part = "app.${table}_$number";
 
-	return "CREATE TABLE $part PARTITION OF app.$table " . bounds($number)
+	return ("CREATE TABLE $part PARTITION OF app.$table " . bounds($number), grants($part))
 	  if $self->form($table) eq 'partitioned';
-	return ("CREATE TABLE $part (LIKE app.$table INCLUDING ALL)", "ALTER TABLE $part INHERIT app.$table");
+	return ("CREATE TABLE $part (LIKE app.$table INCLUDING ALL)",
+		"ALTER TABLE $part INHERIT app.$table", grants($part));
 }
 
 sub bounds
