@@ -246,8 +246,13 @@ sub alter
 	return "ALTER TABLE $name ALTER $column_name TYPE $type" if $what eq 'type' && $column->[0] ne 'id';
 	if ($what eq 'values' || $what eq 'type')
 	{
-		my $v = $shop->column_name($table, 'v');
+		# What keys are made of, too.
+		my ($of) = grep { $_->[0] =~ /^(?:team|item|author)_id$/ } $shop->columns_of($table);
+		my ($v, $key) = map { $shop->column_name($table, $_) } 'v', $of ? $of->[0] : 'v';
+		my $cycle = $of ? "ALTER $key TYPE int USING 1 + $key % $of->[2]" : '';
 
+		return "ALTER TABLE $name $cycle" . (chance(0.3) ? ", ALTER $v TYPE int USING 1" : '')
+		  if $of && chance(0.5);
 		return "ALTER TABLE $name ALTER $v TYPE "
 		  . pick("$type USING 1 + $v % 9", "$type USING $v", "numeric USING $v + 1");
 	}
@@ -282,30 +287,34 @@ sub truncate_table
 }
 
 # A new table takes the place of one by renames, and its rules are made anew, in the
-# same transaction; those that read it, too.
+# same transaction; those that read it, too.  Two of them may be at it at the same time.
 sub swap
 {
 	my ($shop) = @_;
 	my $table = pick('link', $shop->form('price') eq 'plain' ? ('price') : ());
+	my ($new, $old) = map { "${table}_${_}_" . between(1, 9999) } qw(new old);
+	my $reads = chance(0.5);
 
 	return sub {
 		my $name = $shop->table_name($table);
 		my $key = $table eq 'link' ? $shop->column_name($table, 'article_id') : '';
-		my $from = chance(0.6) ? "$name WHERE " . condition($shop, $table)
-		  : '(VALUES ' . join(', ', map { "($_, " . between(1, 6) . ', ' . between(1, 8) . ')' } 1 .. 8) . ') n';
+		my @columns = map { $shop->column_name($table, $_->[0]) . ' int' . ($_->[3] ? ' PRIMARY KEY' : '') }
+		  $shop->columns_of($table);
 
 		return change($shop, $table) if $name ne "app.$table";
-		return ("DROP TABLE IF EXISTS app.${table}_old",
-			"CREATE TABLE app.${table}_new (LIKE $name INCLUDING ALL)",
-			$table eq 'link' ? "ALTER TABLE app.link_new ADD FOREIGN KEY ($key) REFERENCES "
+		return ($reads ? "CREATE TABLE app.$new (LIKE $name INCLUDING ALL)"
+			  : "CREATE TABLE app.$new (" . join(', ', @columns) . ')',
+			$key ? "ALTER TABLE app.$new ADD FOREIGN KEY ($key) REFERENCES "
 			  . $shop->table_name('article') . ' ON DELETE CASCADE' : (),
-			Inval::Random::Shop::grants("app.${table}_new"),
-			"INSERT INTO app.${table}_new SELECT * FROM $from",
-			"ALTER TABLE $name RENAME TO ${table}_old",
-			"ALTER TABLE app.${table}_new RENAME TO $table",
-			$table eq 'link' ? "SELECT inval_untrack('" . $shop->table_name('tag') . "')" : (),
-			$shop->track($table), $table eq 'link' ? $shop->track('tag') : (),
-			chance(0.5) ? "DROP TABLE app.${table}_old" : (),
+			Inval::Random::Shop::grants("app.$new"),
+			$reads ? "INSERT INTO app.$new SELECT * FROM $name WHERE " . condition($shop, $table)
+			  : "INSERT INTO app.$new VALUES "
+			  . join(', ', map { "($_, " . between(1, 6) . ', ' . between(1, 8) . ')' } 1 .. 8),
+			"ALTER TABLE $name RENAME TO $old",
+			"ALTER TABLE app.$new RENAME TO $table",
+			$key ? "SELECT inval_untrack('" . $shop->table_name('tag') . "')" : (),
+			$shop->track($table), $key ? $shop->track('tag') : (),
+			chance(0.8) ? "DROP TABLE app.$old" : (),
 			map { change($shop, $_) } some(1, $table, 'tag'));
 	};
 }
