@@ -14,6 +14,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "commands/tablecmds.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -44,6 +45,7 @@ typedef struct SwapRows
 static List *names = NIL;		/* of SwapName *, in TopTransactionContext */
 
 static Oid	swap_target(Node *statement);
+static bool swap_is_table(Oid relid);
 static void swap_rows(void *arg);
 static void swap_xact_callback(XactEvent event, void *arg);
 static void swap_subxact_callback(SubXactEvent event, SubTransactionId subxact,
@@ -62,7 +64,8 @@ inval_ddl_swap_init(void)
 
 /*
  * Remembers the name of a tracked table that is about to get another, or to go to
- * another schema.
+ * another schema, and takes the lock that the command takes.  May raise what the
+ * command would, of who may not do that.
  */
 void
 inval_ddl_before_name(Node *statement)
@@ -89,9 +92,15 @@ inval_ddl_before_name(Node *statement)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * The table that a command renames or moves, under the lock of the command, which
+ * is taken as the command does: while one waits for it another table may have
+ * taken the name.  InvalidOid for what is no table.
+ */
 static Oid
 swap_target(Node *statement)
 {
+	AlterTableStmt *lookup = makeNode(AlterTableStmt);
 	ObjectType	type = OBJECT_ACCESS_METHOD;	/* none that matters */
 	RangeVar   *relation = NULL;
 
@@ -105,8 +114,26 @@ swap_target(Node *statement)
 		type = ((AlterObjectSchemaStmt *) statement)->objectType;
 		relation = ((AlterObjectSchemaStmt *) statement)->relation;
 	}
-	return type == OBJECT_TABLE || type == OBJECT_FOREIGN_TABLE || type == OBJECT_MATVIEW ?
-		RangeVarGetRelid(relation, NoLock, true) : InvalidOid;
+	if (type != OBJECT_TABLE && type != OBJECT_FOREIGN_TABLE && type != OBJECT_MATVIEW)
+		return InvalidOid;
+	if (!swap_is_table(RangeVarGetRelid(relation, NoLock, true)))
+		return InvalidOid;
+	lookup->relation = relation;
+	lookup->objtype = type;
+	lookup->missing_ok = true;
+	return AlterTableLookupRelation(lookup, AccessExclusiveLock);
+}
+
+/*
+ * ALTER TABLE is said of views and indexes, too, and takes other locks on those.
+ */
+static bool
+swap_is_table(Oid relid)
+{
+	char		kind = OidIsValid(relid) ? get_rel_relkind(relid) : '\0';
+
+	return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE ||
+		kind == RELKIND_FOREIGN_TABLE || kind == RELKIND_MATVIEW;
 }
 
 /*

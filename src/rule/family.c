@@ -32,6 +32,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "base/catalog.h"
 #include "rule/carrier.h"
@@ -103,7 +104,8 @@ inval_family_ancestors(Oid relid)
 
 /*
  * The relations (a list of OIDs) that hold the rows of a relation: itself and
- * what belongs to it.  They are locked in "lockmode"; without temporary ones.
+ * what belongs to it.  They are locked in "lockmode"; without temporary ones.  None,
+ * if it was dropped meanwhile.
  */
 List *
 inval_family_leaves(Oid relid, LOCKMODE lockmode)
@@ -113,6 +115,10 @@ inval_family_leaves(Oid relid, LOCKMODE lockmode)
 
 	if (lockmode != NoLock)
 		LockRelationOid(relid, lockmode);
+
+	/* While we waited for the lock it may have been dropped, with its rows. */
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		return NIL;
 	foreach(lc, find_all_inheritors(relid, lockmode, NULL))
 	{
 		if (family_holds_rows(lfirst_oid(lc)))
