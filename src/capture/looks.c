@@ -79,6 +79,9 @@ static StringInfoData buffer;
 /* The rules of a relation whose rows are being read, if not the relation's own */
 static InvalRelationRules *used_rules = NULL;
 
+/* Numbers of rules that must not be asked any more for what was before */
+static List *lost = NIL;
+
 static void looks_xact_callback(XactEvent event, void *arg);
 static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
 								 uint64 *digest);
@@ -115,6 +118,8 @@ looks_xact_callback(XactEvent event, void *arg)
 		looks_run_noted(&looks, event == XACT_EVENT_PRE_COMMIT ? INVAL_OUTBOX_MORE :
 						INVAL_OUTBOX_LASTING);
 	}
+	else
+		lost = NIL;				/* its memory is the transaction's */
 }
 
 /*
@@ -184,6 +189,19 @@ inval_looks_run(void)
 	Looks		looks = {.last = false};
 
 	looks_run_noted(&looks, INVAL_OUTBOX_MORE);
+}
+
+/*
+ * Says that from now on, in this transaction, nobody can find out what rows
+ * have fed under a rule: that is lost of those that it changes.
+ */
+void
+inval_looks_lose(uint32 rule)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	lost = list_append_unique_int(lost, (int) rule);
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -425,6 +443,8 @@ looks_make_in(void *arg)
 		before = inval_derive_each(rule, looks->row, INVAL_STATE_BEFORE, looks_found, looks);
 	error_context_stack = callback.previous;
 
+	if (looks->last && looks->old && list_member_int(lost, (int) rule->id))
+		inval_owed_lost(rule);
 	if (!looks->tell || now == INVAL_RENDER_DONE || before == INVAL_RENDER_DONE)
 		return;
 	if (now != INVAL_RENDER_MISSING)

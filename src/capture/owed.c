@@ -13,6 +13,7 @@
 #include "stats/stats.h"
 
 static void owed_outside(InvalRule *rule, InvalTarget *target);
+static bool owed_is_told(const InvalRule *rule);
 
 /*
  * Queues what a rule owes to its targets, as far as it lies within their
@@ -87,26 +88,54 @@ inval_owed_count_skipped(const InvalRule *rule)
  * Said once in a transaction, counted each time.
  */
 void
-inval_owed_missing(InvalRule *rule)
+inval_owed_missing(const InvalRule *rule)
 {
-	static TimestampTz at = 0;	/* the transaction, by its start, in which */
-	static List *warned = NIL;	/* these rules, as OIDs, were told of */
-	MemoryContext old;
-
 	inval_owed_count_skipped(rule);
-	if (at != GetCurrentTransactionStartTimestamp())
-		warned = NIL;
-	at = GetCurrentTransactionStartTimestamp();
-	if (list_member_oid(warned, rule->id))
+	if (owed_is_told(rule))
 		return;
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	warned = lappend_oid(warned, rule->id);
-	MemoryContextSwitchTo(old);
 	ereport(WARNING,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("inval rule %u skips rows whose foreign key points to no row",
 					rule->id),
 			 errhint("inval_stats.skipped counts them.")));
+}
+
+/*
+ * A row of which nobody knows what it fed: what is read for it has changed in
+ * this transaction, by whom the rule could not be asked for.
+ */
+void
+inval_owed_lost(const InvalRule *rule)
+{
+	inval_owed_count_skipped(rule);
+	if (owed_is_told(rule))
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("inval rule %u misses keys that rows have fed before", rule->id),
+			 errdetail("What it reads was truncated, rewritten, detached or replaced in this transaction, and belongs to a role whose rights the owner of the tracked table has not."),
+			 errhint("inval_stats.skipped counts the rows.")));
+}
+
+/*
+ * Whether a rule's skipping rows was said in this transaction.
+ */
+static bool
+owed_is_told(const InvalRule *rule)
+{
+	static TimestampTz at = 0;	/* the transaction, by its start, in which */
+	static List *told = NIL;	/* these rules were told of */
+	MemoryContext old;
+
+	if (at != GetCurrentTransactionStartTimestamp())
+		told = NIL;
+	at = GetCurrentTransactionStartTimestamp();
+	if (list_member_int(told, (int) rule->id))
+		return true;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	told = lappend_int(told, (int) rule->id);
+	MemoryContextSwitchTo(old);
+	return false;
 }
 
 /*
@@ -117,5 +146,5 @@ void
 inval_owed_broken(const InvalRule *rule)
 {
 	inval_rule_warn_broken(rule->id, rule->broken);
-	inval_stats_tally(rule->id, 0)->counts.skipped++;
+	inval_owed_count_skipped(rule);
 }

@@ -8,7 +8,8 @@
 #include "rule/rule.h"
 
 extern void inval_owed_queue(InvalRule *rule, const InvalEntry *entry);
-extern void inval_owed_missing(InvalRule *rule);
+extern void inval_owed_missing(const InvalRule *rule);
+extern void inval_owed_lost(const InvalRule *rule);
 extern void inval_owed_count_row(const InvalRule *rule);
 extern void inval_owed_count_skipped(const InvalRule *rule);
 extern void inval_owed_broken(const InvalRule *rule);
