@@ -13,6 +13,6 @@ extern void inval_looks_run(void);
 extern void inval_looks_lose(uint32 rule);
 extern InvalRelationRules *inval_looks_use(InvalRelationRules *rules);
 extern void inval_looks_run_for(InvalRelationRules *rules);
-extern void inval_looks_again(const InvalEntry *look);
+extern uint64 inval_looks_again(const InvalEntry *look);
 
 #endif							/* INVAL_LOOKS_H */

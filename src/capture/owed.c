@@ -11,6 +11,7 @@
 #include "commit/commit.h"
 #include "rule/broken.h"
 #include "stats/stats.h"
+#include "target/targets.h"
 
 static void owed_outside(InvalRule *rule, InvalTarget *target);
 static bool owed_is_told(const InvalRule *rule);
@@ -84,6 +85,25 @@ inval_owed_count_skipped(const InvalRule *rule)
 }
 
 /*
+ * The same for a rule that is not made ready, because it is not to be applied.
+ */
+void
+inval_owed_count_unasked(const InvalDefinition *definition)
+{
+	ListCell   *lc;
+
+	inval_commit_begin();
+	foreach(lc, inval_definition_list(definition, RULE_TARGETS))
+	{
+		InvalTarget *target = inval_target_by_name(lfirst(lc), true);
+
+		if (target != NULL)
+			inval_stats_tally((uint32) inval_definition_id(definition),
+							  target->number)->counts.skipped++;
+	}
+}
+
+/*
  * A foreign key that leads nowhere: NOT VALID, or its triggers did not fire.
  * Said once in a transaction, counted each time.
  */
@@ -115,6 +135,23 @@ inval_owed_lost(const InvalRule *rule)
 			 errmsg("inval rule %u misses keys that rows have fed before", rule->id),
 			 errdetail("What it reads was truncated, rewritten, detached or replaced in this transaction, and belongs to a role whose rights the owner of the tracked table has not."),
 			 errhint("inval_stats.skipped counts the rows.")));
+}
+
+/*
+ * A row whose keys could not be looked up, because the rule's query has failed where
+ * that must not stop others.
+ */
+void
+inval_owed_failed(const InvalRule *rule, const ErrorData *error)
+{
+	inval_owed_count_skipped(rule);
+	if (owed_is_told(rule))
+		return;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("inval rule %u skips rows whose keys cannot be looked up: %s", rule->id,
+					error->message),
+			 errhint("inval_stats.skipped counts them.")));
 }
 
 /*

@@ -20,14 +20,12 @@
 #include "base/attempt.h"
 #include "base/rights.h"
 #include "capture/looks.h"
+#include "capture/owed.h"
 #include "capture/scan.h"
-#include "commit/commit.h"
 #include "ddl/rows.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/ties.h"
-#include "stats/stats.h"
-#include "target/targets.h"
 
 /* Rows to be read under rules */
 typedef struct Rows
@@ -155,16 +153,8 @@ void
 inval_ddl_rows_are_lost(const InvalDefinition *definition)
 {
 	int32		id = inval_definition_id(definition);
-	ListCell   *lc;
 
-	inval_commit_begin();
-	foreach(lc, inval_definition_list(definition, RULE_TARGETS))
-	{
-		InvalTarget *target = inval_target_by_name(lfirst(lc), true);
-
-		if (target != NULL)
-			inval_stats_tally((uint32) id, target->number)->counts.skipped++;
-	}
+	inval_owed_count_unasked(definition);
 	ereport(WARNING,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("keys of the rows of \"%s\" are not removed under inval rule %d",
