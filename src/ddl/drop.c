@@ -112,6 +112,7 @@ void
 inval_ddl_before_drop_owned(InvalDdlFrame *frame, DropOwnedStmt *statement)
 {
 	List	   *roles = roleSpecsToIds(statement->roles);
+	List	   *leaves = NIL;
 	ListCell   *lc;
 
 	foreach(lc, roles)
@@ -126,11 +127,28 @@ inval_ddl_before_drop_owned(InvalDdlFrame *frame, DropOwnedStmt *statement)
 		if (!list_member_oid(roles, inval_rights_owner(RelationRelationId,
 													   definition->relation)))
 			continue;
+		LockRelationOid(definition->relation, AccessExclusiveLock);
 		if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
-			LockRelationOid(definition->relation, AccessExclusiveLock);
+			leaves = lappend_oid(leaves, definition->relation);
 		else
-			(void) inval_family_leaves(definition->relation, AccessExclusiveLock);
+			leaves = list_concat(leaves, inval_family_leaves(definition->relation,
+															 AccessExclusiveLock));
 		drop_rule(frame, definition, drop_may_ask(definition));
+	}
+
+	/* Those that no others have rules for are done. */
+	foreach(lc, leaves)
+	{
+		ListCell   *tracker;
+		bool		done = true;
+
+		foreach(tracker, inval_family_ancestors(lfirst_oid(lc)))
+		{
+			done &= list_member_oid(roles, inval_rights_owner(RelationRelationId,
+															  lfirst_oid(tracker)));
+		}
+		if (done)
+			frame->scanned = inval_ddl_note(frame, frame->scanned, lfirst_oid(lc));
 	}
 }
 
