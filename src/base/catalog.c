@@ -40,6 +40,8 @@ static uint64 changes = 0;		/* of any relation, as far as we were told */
 static bool catalog_find_extension(void);
 static Oid	catalog_relation(const char *name);
 static Oid	catalog_function(const char *name);
+static List *catalog_dependencies(Oid index, AttrNumber class_column, Oid class,
+								  AttrNumber object_column, Oid object);
 static void catalog_relcache_callback(Datum arg, Oid relid);
 
 /*
@@ -175,31 +177,68 @@ inval_catalog_relation_of(Oid class, Oid object)
 }
 
 /*
+ * What an object depends on (FormData_pg_depend *), in the current memory context.
+ */
+List *
+inval_catalog_depends(Oid class, Oid object)
+{
+	return catalog_dependencies(DependDependerIndexId, Anum_pg_depend_classid, class,
+								Anum_pg_depend_objid, object);
+}
+
+/*
+ * The same of what depends on an object, or on a part of it.
+ */
+List *
+inval_catalog_dependents(Oid class, Oid object)
+{
+	return catalog_dependencies(DependReferenceIndexId, Anum_pg_depend_refclassid, class,
+								Anum_pg_depend_refobjid, object);
+}
+
+static List *
+catalog_dependencies(Oid index, AttrNumber class_column, Oid class,
+					 AttrNumber object_column, Oid object)
+{
+	Relation	depend = table_open(DependRelationId, AccessShareLock);
+	List	   *found = NIL;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&keys[0], class_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class));
+	ScanKeyInit(&keys[1], object_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(depend, index, true, NULL, 2, keys);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend form = palloc(sizeof(FormData_pg_depend));
+
+		*form = *(Form_pg_depend) GETSTRUCT(tuple);
+		found = lappend(found, form);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
+}
+
+/*
  * The relation that an object depends on in a certain way, or invalid.
  */
 Oid
 inval_catalog_depends_on(Oid class, Oid object, char deptype)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	Oid			relation = InvalidOid;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(class));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, inval_catalog_depends(class, object))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		Form_pg_depend form = lfirst(lc);
 
 		if (form->refclassid == RelationRelationId && form->deptype == deptype)
 			relation = form->refobjid;
 	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
 	return relation;
 }
 

@@ -5,6 +5,8 @@
 #ifndef INVAL_CATALOG_H
 #define INVAL_CATALOG_H
 
+#include "catalog/pg_depend.h"
+#include "nodes/pg_list.h"
 #include "utils/rel.h"
 
 /*
@@ -37,6 +39,8 @@ extern int64 inval_catalog_execute(const char *command, int nargs, Oid *types,
 extern bool inval_catalog_is_outbox(Oid relid);
 extern char *inval_catalog_relation_name(Oid relid);
 extern Oid	inval_catalog_relation_of(Oid class, Oid object);
+extern List *inval_catalog_depends(Oid class, Oid object);
+extern List *inval_catalog_dependents(Oid class, Oid object);
 extern Oid	inval_catalog_depends_on(Oid class, Oid object, char deptype);
 extern void inval_catalog_lock_extension(void);
 extern void inval_catalog_depend_on_extension(Oid class, Oid object);

@@ -1,13 +1,17 @@
 /*
  * rights.c
- *		What roles may do with a relation.
+ *		What roles may do with relations and other objects.
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/rls.h"
 
 #include "base/rights.h"
@@ -23,6 +27,29 @@ inval_rights_is_owner(Oid relid)
 #else
 	return pg_class_ownercheck(relid, GetUserId());
 #endif
+}
+
+/*
+ * The owner of an object; invalid if it is gone, or has none of its own.
+ */
+Oid
+inval_rights_owner(Oid class, Oid object)
+{
+	AttrNumber	column = get_object_attnum_owner(class);
+	Oid			owner = InvalidOid;
+	Relation	catalog;
+	HeapTuple	tuple;
+	bool		isnull;
+
+	if (column == InvalidAttrNumber)
+		return InvalidOid;
+	catalog = table_open(class, AccessShareLock);
+	tuple = get_catalog_object_by_oid(catalog, get_object_attnum_oid(class), object);
+	if (HeapTupleIsValid(tuple))
+		owner = DatumGetObjectId(heap_getattr(tuple, column, RelationGetDescr(catalog),
+											  &isnull));
+	table_close(catalog, AccessShareLock);
+	return owner;
 }
 
 /*

@@ -1,6 +1,6 @@
 /*
  * rights.h
- *		What the current user may do with a relation.
+ *		What roles may do with relations and other objects.
  */
 #ifndef INVAL_RIGHTS_H
 #define INVAL_RIGHTS_H
@@ -8,6 +8,7 @@
 #include "access/attnum.h"
 
 extern bool inval_rights_is_owner(Oid relid);
+extern Oid	inval_rights_owner(Oid class, Oid object);
 extern bool inval_rights_may_refresh(Oid relid);
 extern void inval_rights_check_owner(Oid relid);
 extern void inval_rights_check_read(Oid relid, AttrNumber column, Oid role);

@@ -23,15 +23,19 @@
 
 #include "access/relation.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "replication/logicalworker.h"
 #include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/attempt.h"
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "base/settings.h"
 #include "capture/derive.h"
 #include "capture/look.h"
@@ -62,6 +66,8 @@ typedef struct Looks
 	Oid			only;			/* of this relation's rows; InvalidOid: of all */
 	bool		only_now;		/* the other state is none of these look-ups' */
 	bool		counting;		/* nothing is queued, only the digest made */
+	bool		failed;			/* the query has */
+	uint64		queued;			/* so many invalidations were */
 	Relation	relation;		/* NULL: none is open */
 	TupleTableSlot *row;
 	MemoryContext context;		/* of one look-up */
@@ -79,6 +85,9 @@ static StringInfoData buffer;
 /* The rules of a relation whose rows are being read, if not the relation's own */
 static InvalRelationRules *used_rules = NULL;
 
+/* Numbers of rules that must not be asked any more for what was before */
+static List *lost = NIL;
+
 static void looks_xact_callback(XactEvent event, void *arg);
 static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
 								 uint64 *digest);
@@ -90,6 +99,7 @@ static void looks_write(Looks *looks, InvalEntry *look);
 static bool looks_open(Looks *looks, const InvalEntry *look);
 static void looks_close(Looks *looks);
 static void looks_make(Looks *looks);
+static void looks_hide(const InvalRule *rule, ErrorData *error);
 static void looks_make_in(void *arg);
 static bool looks_is_for_worker(const Looks *looks);
 static void looks_found(const InvalEntry *entry, void *arg);
@@ -115,6 +125,8 @@ looks_xact_callback(XactEvent event, void *arg)
 		looks_run_noted(&looks, event == XACT_EVENT_PRE_COMMIT ? INVAL_OUTBOX_MORE :
 						INVAL_OUTBOX_LASTING);
 	}
+	else
+		lost = NIL;				/* its memory is the transaction's */
 }
 
 /*
@@ -187,6 +199,19 @@ inval_looks_run(void)
 }
 
 /*
+ * Says that from now on, in this transaction, nobody can find out what rows
+ * have fed under a rule: that is lost of those that it changes.
+ */
+void
+inval_looks_lose(uint32 rule)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopTransactionContext);
+
+	lost = list_append_unique_int(lost, (int) rule);
+	MemoryContextSwitchTo(old);
+}
+
+/*
  * Says that the rows of a relation, which are about to be read, are noted under
  * these rules, whatever the relation's own are by now.  Returns what was said
  * before, which is to be said again afterwards.  NULL: under its own.
@@ -214,10 +239,10 @@ inval_looks_run_for(InvalRelationRules *rules)
 
 /*
  * Makes a look-up again that the outbox has kept, after its transaction has
- * committed, and queues what it finds, if it is something else.  May raise any
- * error.
+ * committed, and queues what it finds, if it is something else.  Returns how many
+ * invalidations.  May raise any error but one of a rule's query.
  */
-void
+uint64
 inval_looks_again(const InvalEntry *look)
 {
 	Looks		looks = {.only_now = true,.counting = true};
@@ -231,11 +256,12 @@ inval_looks_again(const InvalEntry *look)
 	{
 		looks_make(&looks);
 		looks.counting = false;
-		if (looks.digest != digest)
+		if (!looks.failed && looks.digest != digest)
 			looks_make(&looks);
 	}
 	looks_close(&looks);
 	looks_end(&looks);
+	return looks.queued;
 }
 
 static void
@@ -372,7 +398,9 @@ looks_close(Looks *looks)
 /*
  * Makes one look-up.  A query is somebody's code: if it may not be run any
  * more, that must not keep others from writing.  Whatever else it raises is
- * the statement's, as if a trigger had raised it.
+ * the statement's, as if a trigger had raised it; where nobody has made a statement
+ * that could be made otherwise, it must not keep what comes after it from being
+ * replicated, or looked up.
  */
 static void
 looks_make(Looks *looks)
@@ -392,15 +420,45 @@ looks_make(Looks *looks)
 	else
 	{
 		error = inval_attempt(looks_make_in, looks);
-		if (error != NULL && !inval_rule_is_broken_by(error))
-			ReThrowError(error);
+		looks->failed = error != NULL;
 		if (error != NULL)
+			looks_hide(looks->rule, error);
+		if (error == NULL)
+			 /* all is well */ ;
+		else if (inval_rule_is_broken_by(error))
 		{
 			inval_rule_warn_broken(looks->rule->id, error->message);
 			inval_owed_count_skipped(looks->rule);
 		}
+		else if (looks->only_now || IsLogicalWorker())
+			inval_owed_failed(looks->rule, error);
+		else
+			ReThrowError(error);
 	}
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * An error of a query may have values in it, which are not for everybody who writes
+ * to the tracked table: those without the rights of its owner are only told that
+ * there was one, and the server log which.
+ */
+static void
+looks_hide(const InvalRule *rule, ErrorData *error)
+{
+	Oid			owner = inval_rights_owner(RelationRelationId, rule->via->tracked);
+
+	if (has_privs_of_role(GetUserId(), owner) || inval_rule_is_broken_by(error))
+		return;
+	ereport(LOG_SERVER_ONLY,
+			(errcode(error->sqlerrcode),
+			 errmsg("the query of inval rule %u has failed: %s", rule->id, error->message)));
+	error->message = psprintf(_("the query of inval rule %u has failed"), rule->id);
+	error->detail = error->context = error->internalquery = NULL;
+	error->hint = _("Who owns the tracked table is told why, and so is the server log.");
+	error->schema_name = error->table_name = error->column_name = NULL;
+	error->datatype_name = error->constraint_name = NULL;
+	error->internalpos = 0;
 }
 
 static void
@@ -425,6 +483,8 @@ looks_make_in(void *arg)
 		before = inval_derive_each(rule, looks->row, INVAL_STATE_BEFORE, looks_found, looks);
 	error_context_stack = callback.previous;
 
+	if (looks->last && looks->old && list_member_int(lost, (int) rule->id))
+		inval_owed_lost(rule);
 	if (!looks->tell || now == INVAL_RENDER_DONE || before == INVAL_RENDER_DONE)
 		return;
 	/* What is gone now may have been there before, and have led to a NULL. */
@@ -476,6 +536,8 @@ looks_found(const InvalEntry *entry, void *arg)
 													  (int) entry->field_length, 0));
 		looks->digest += hash;
 	}
-	if (!looks->counting)
-		inval_owed_queue(looks->rule, entry);
+	if (looks->counting)
+		return;
+	inval_owed_queue(looks->rule, entry);
+	looks->queued++;
 }

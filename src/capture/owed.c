@@ -11,8 +11,10 @@
 #include "commit/commit.h"
 #include "rule/broken.h"
 #include "stats/stats.h"
+#include "target/targets.h"
 
 static void owed_outside(InvalRule *rule, InvalTarget *target);
+static bool owed_is_told(const InvalRule *rule);
 
 /*
  * Queues what a rule owes to its targets, as far as it lies within their
@@ -83,30 +85,94 @@ inval_owed_count_skipped(const InvalRule *rule)
 }
 
 /*
+ * The same for a rule that is not made ready, because it is not to be applied.
+ */
+void
+inval_owed_count_unasked(const InvalDefinition *definition)
+{
+	ListCell   *lc;
+
+	inval_commit_begin();
+	foreach(lc, inval_definition_list(definition, RULE_TARGETS))
+	{
+		InvalTarget *target = inval_target_by_name(lfirst(lc), true);
+
+		if (target != NULL)
+			inval_stats_tally((uint32) inval_definition_id(definition),
+							  target->number)->counts.skipped++;
+	}
+}
+
+/*
  * A foreign key that leads nowhere: NOT VALID, or its triggers did not fire.
  * Said once in a transaction, counted each time.
  */
 void
-inval_owed_missing(InvalRule *rule)
+inval_owed_missing(const InvalRule *rule)
 {
-	static TimestampTz at = 0;	/* the transaction, by its start, in which */
-	static List *warned = NIL;	/* these rules, as OIDs, were told of */
-	MemoryContext old;
-
 	inval_owed_count_skipped(rule);
-	if (at != GetCurrentTransactionStartTimestamp())
-		warned = NIL;
-	at = GetCurrentTransactionStartTimestamp();
-	if (list_member_oid(warned, rule->id))
+	if (owed_is_told(rule))
 		return;
-	old = MemoryContextSwitchTo(TopTransactionContext);
-	warned = lappend_oid(warned, rule->id);
-	MemoryContextSwitchTo(old);
 	ereport(WARNING,
 			(errcode(ERRCODE_FOREIGN_KEY_VIOLATION),
 			 errmsg("inval rule %u skips rows whose foreign key points to no row",
 					rule->id),
 			 errhint("inval_stats.skipped counts them.")));
+}
+
+/*
+ * A row of which nobody knows what it fed: what is read for it has changed in
+ * this transaction, by whom the rule could not be asked for.
+ */
+void
+inval_owed_lost(const InvalRule *rule)
+{
+	inval_owed_count_skipped(rule);
+	if (owed_is_told(rule))
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("inval rule %u misses keys that rows have fed before", rule->id),
+			 errdetail("What it reads was truncated, rewritten, detached or replaced in this transaction, and belongs to a role whose rights the owner of the tracked table has not."),
+			 errhint("inval_stats.skipped counts the rows.")));
+}
+
+/*
+ * A row whose keys could not be looked up, because the rule's query has failed where
+ * that must not stop others.
+ */
+void
+inval_owed_failed(const InvalRule *rule, const ErrorData *error)
+{
+	inval_owed_count_skipped(rule);
+	if (owed_is_told(rule))
+		return;
+	ereport(WARNING,
+			(errcode(error->sqlerrcode),
+			 errmsg("inval rule %u skips rows whose keys cannot be looked up: %s", rule->id,
+					error->message),
+			 errhint("inval_stats.skipped counts them.")));
+}
+
+/*
+ * Whether a rule's skipping rows was said in this transaction.
+ */
+static bool
+owed_is_told(const InvalRule *rule)
+{
+	static TimestampTz at = 0;	/* the transaction, by its start, in which */
+	static List *told = NIL;	/* these rules were told of */
+	MemoryContext old;
+
+	if (at != GetCurrentTransactionStartTimestamp())
+		told = NIL;
+	at = GetCurrentTransactionStartTimestamp();
+	if (list_member_int(told, (int) rule->id))
+		return true;
+	old = MemoryContextSwitchTo(TopTransactionContext);
+	told = lappend_int(told, (int) rule->id);
+	MemoryContextSwitchTo(old);
+	return false;
 }
 
 /*
@@ -117,5 +183,5 @@ void
 inval_owed_broken(const InvalRule *rule)
 {
 	inval_rule_warn_broken(rule->id, rule->broken);
-	inval_stats_tally(rule->id, 0)->counts.skipped++;
+	inval_owed_count_skipped(rule);
 }

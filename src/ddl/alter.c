@@ -193,7 +193,7 @@ alter_take_rows(Oid relid, AlterTableStmt *statement)
 			child = RangeVarGetRelid(((PartitionCmd *) command->def)->name,
 									 AccessShareLock, true);
 		if (OidIsValid(child))
-			inval_ddl_rows_of_readers(child);
+			inval_ddl_rows_of_readers(RelationRelationId, child);
 	}
 }
 

@@ -30,13 +30,17 @@
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
+#include "commands/user.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/relcache.h"
 
 #include "base/catalog.h"
+#include "base/rights.h"
 #include "ddl/drop.h"
 #include "ddl/equip.h"
 #include "ddl/rows.h"
@@ -61,7 +65,10 @@ static void drop_toast(InvalDdlFrame *frame, Oid toast);
 static void drop_leaf(InvalDdlFrame *frame, Oid relid);
 static void drop_readers(InvalDdlFrame *frame, Oid relid);
 static void drop_readers_above(InvalDdlFrame *frame, Oid relid);
-static void drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition);
+static void drop_reader(InvalDdlFrame *frame, const InvalDefinition *definition, Oid relid);
+static bool drop_may_ask(const InvalDefinition *definition);
+static bool drop_goes(InvalDdlFrame *frame, Oid relid);
+static void drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition, bool may_ask);
 static bool drop_foreign_table(InvalDdlFrame *frame, Oid relid);
 static void drop_tell(List *gone);
 
@@ -96,6 +103,55 @@ inval_ddl_after_drop(InvalDdlFrame *frame, Node *statement)
 	frame->gone = NIL;
 }
 
+/*
+ * DROP OWNED takes rights away before it drops anything, so that the rules of what
+ * it drops could not be applied any more: does so at once, under the lock that the
+ * command will take.
+ */
+void
+inval_ddl_before_drop_owned(InvalDdlFrame *frame, DropOwnedStmt *statement)
+{
+	List	   *roles = roleSpecsToIds(statement->roles);
+	List	   *leaves = NIL;
+	ListCell   *lc;
+
+	foreach(lc, roles)
+	{
+		if (!has_privs_of_role(GetUserId(), lfirst_oid(lc)))
+			return;				/* the command will say so */
+	}
+	foreach(lc, inval_carriers_all())
+	{
+		const InvalDefinition *definition = lfirst(lc);
+
+		if (!list_member_oid(roles, inval_rights_owner(RelationRelationId,
+													   definition->relation)))
+			continue;
+		LockRelationOid(definition->relation, AccessExclusiveLock);
+		if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
+			leaves = lappend_oid(leaves, definition->relation);
+		else
+			leaves = list_concat(leaves, inval_family_leaves(definition->relation,
+															 AccessExclusiveLock));
+		drop_rule(frame, definition, drop_may_ask(definition));
+	}
+
+	/* Those that no others have rules for are done. */
+	foreach(lc, leaves)
+	{
+		ListCell   *tracker;
+		bool		done = true;
+
+		foreach(tracker, inval_family_ancestors(lfirst_oid(lc)))
+		{
+			done &= list_member_oid(roles, inval_rights_owner(RelationRelationId,
+															  lfirst_oid(tracker)));
+		}
+		if (done)
+			frame->scanned = inval_ddl_note(frame, frame->scanned, lfirst_oid(lc));
+	}
+}
+
 static void
 drop_object_access(ObjectAccessType access, Oid class, Oid object, int subid, void *arg)
 {
@@ -125,7 +181,7 @@ drop_truncate(Oid relid)
 	if (inval_ddl_is_last(T_TruncateStmt) || inval_catalog(true) == NULL ||
 		pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK)
 		return;
-	inval_ddl_rows_of_readers(relid);
+	inval_ddl_rows_of_readers(RelationRelationId, relid);
 }
 
 static void
@@ -170,7 +226,7 @@ drop_column(InvalDdlFrame *frame, Oid relid, AttrNumber column)
 			continue;
 		foreach(reader, inval_ties_readers(RelationRelationId, lfirst_oid(lc), above))
 		{
-			drop_rule(frame, lfirst(reader));
+			drop_reader(frame, lfirst(reader), lfirst_oid(lc));
 		}
 	}
 }
@@ -217,7 +273,26 @@ drop_carrier(InvalDdlFrame *frame, Oid class, Oid carrier)
 	}
 	MemoryContextSwitchTo(old);
 	if (definition != NULL)
-		drop_rule(frame, definition);
+		drop_rule(frame, definition, drop_may_ask(definition));
+}
+
+/*
+ * Whether the rows of a rule that goes may be looked up: all that it reads and
+ * runs may be why it goes.
+ */
+static bool
+drop_may_ask(const InvalDefinition *definition)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_ties_of(definition))
+	{
+		const ObjectAddress *tie = lfirst(lc);
+
+		if (!inval_ddl_may_ask(definition, tie->classId, tie->objectId))
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -281,8 +356,17 @@ drop_readers(InvalDdlFrame *frame, Oid relid)
 
 	foreach(lc, inval_ties_readers(RelationRelationId, relid, 0))
 	{
-		drop_rule(frame, lfirst(lc));
+		drop_reader(frame, lfirst(lc), relid);
 	}
+}
+
+/*
+ * Queues what all rows owe under a rule that goes because it reads a relation.
+ */
+static void
+drop_reader(InvalDdlFrame *frame, const InvalDefinition *definition, Oid relid)
+{
+	drop_rule(frame, definition, inval_ddl_may_ask(definition, RelationRelationId, relid));
 }
 
 /*
@@ -300,28 +384,38 @@ drop_readers_above(InvalDdlFrame *frame, Oid relid)
 	{
 		ListCell   *reader;
 
-		foreach(reader, inval_ties_readers(RelationRelationId, lfirst_oid(lc), 0))
+		foreach(reader, inval_ties_readers_through(RelationRelationId, lfirst_oid(lc)))
 		{
 			const InvalDefinition *definition = lfirst(reader);
 
 			/* The rows that go are seen to by themselves. */
-			if (definition->relation != lfirst_oid(lc))
-				drop_rule(frame, definition);
+			if (definition->relation == lfirst_oid(lc))
+				continue;
+			if (inval_ddl_may_ask(definition, RelationRelationId, relid))
+				drop_rule(frame, definition, true);
+			else
+				inval_ddl_cannot_ask(definition);
 		}
 	}
 }
 
 /*
- * Queues what all rows owe under a rule, once.
+ * Queues what all rows owe under a rule, once; if it may look them up, or their
+ * table goes, whose own rule it is.
  */
 static void
-drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition)
+drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition, bool may_ask)
 {
 	ListCell   *lc;
 
 	if (list_member_oid(frame->scanned_rules, definition->carrier))
 		return;
 	frame->scanned_rules = inval_ddl_note(frame, frame->scanned_rules, definition->carrier);
+	if (!may_ask && !drop_goes(frame, definition->relation))
+	{
+		inval_ddl_rows_are_lost(definition);
+		return;
+	}
 	if (get_rel_relkind(definition->relation) != RELKIND_MATVIEW)
 	{
 		foreach(lc, inval_family_leaves(definition->relation, AccessShareLock))
@@ -330,6 +424,29 @@ drop_rule(InvalDdlFrame *frame, const InvalDefinition *definition)
 		}
 	}
 	inval_ddl_rows_of_rule(definition, frame->scanned);
+}
+
+/*
+ * Whether a relation goes itself, as far as locks tell: by now the server has
+ * locked all that goes.  A table from which only a trigger goes it will lock when
+ * it drops that, so what was found is kept.
+ */
+static bool
+drop_goes(InvalDdlFrame *frame, Oid relid)
+{
+	Relation	relation;
+	bool		goes;
+
+	if (list_member_oid(frame->staying, relid))
+		return false;
+	relation = RelationIdGetRelation(relid);
+	if (!RelationIsValid(relation))
+		return true;
+	goes = CheckRelationLockedByMe(relation, AccessExclusiveLock, false);
+	RelationClose(relation);
+	if (!goes)
+		frame->staying = inval_ddl_note(frame, frame->staying, relid);
+	return goes;
 }
 
 /*

@@ -27,6 +27,7 @@
 #include "ddl/equip.h"
 #include "ddl/extension.h"
 #include "ddl/guard.h"
+#include "ddl/redefine.h"
 #include "ddl/refresh.h"
 #include "ddl/rename.h"
 #include "ddl/rewrite.h"
@@ -95,6 +96,16 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 			break;
 		case T_RefreshMatViewStmt:
 			inval_ddl_before_refresh(frame, (RefreshMatViewStmt *) event->parsetree);
+			break;
+		case T_DropOwnedStmt:
+			inval_ddl_before_drop_owned(frame, (DropOwnedStmt *) event->parsetree);
+			break;
+		case T_ViewStmt:
+		case T_RuleStmt:
+		case T_CreateFunctionStmt:
+		case T_AlterFunctionStmt:
+		case T_DefineStmt:
+			inval_ddl_before_redefine(event->parsetree);
 			break;
 		default:
 			break;

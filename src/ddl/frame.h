@@ -38,6 +38,7 @@ typedef struct InvalDdlFrame
 	List	   *untied;			/* ObjectAddress * of carriers to be tied again */
 	List	   *scanned;		/* OIDs of relations whose rows were queued, */
 	List	   *scanned_rules;	/* and of carriers, for whose rules they were */
+	List	   *staying;		/* OIDs of relations that do not go with their rules */
 	List	   *stripped;		/* OIDs of relations that lost triggers of ours */
 	List	   *gone;			/* InvalDefinition * of rules that went */
 	struct InvalRefresh *refresh;

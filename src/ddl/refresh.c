@@ -92,7 +92,7 @@ inval_ddl_before_refresh(InvalDdlFrame *frame, RefreshMatViewStmt *statement)
 		inval_carriers_of(relation) : NIL;
 	relation_close(relation, NoLock);
 	if (!statement->concurrent && !inval_ddl_is_last(T_RefreshMatViewStmt))
-		inval_ddl_rows_of_readers(relid);
+		inval_ddl_rows_of_readers(RelationRelationId, relid);
 	if (carriers == NIL)
 		return;
 

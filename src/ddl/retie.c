@@ -9,15 +9,10 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
 #include "access/relation.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -81,34 +76,16 @@ retie_rebuilds(const AlterTableCmd *command)
 static void
 retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	List	   *constraints = NIL;
-	ScanKeyData keys[3];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	List	   *dependents = inval_catalog_dependents(RelationRelationId, relid);
 	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(relid));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(column));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (form->classid == ConstraintRelationId)
-			constraints = list_append_unique_oid(constraints, form->objid);
-	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
-
 	retie_cut(frame, RelationRelationId, relid, column);
-	foreach(lc, constraints)
+	foreach(lc, dependents)
 	{
-		retie_cut(frame, ConstraintRelationId, lfirst_oid(lc), 0);
+		const FormData_pg_depend *form = lfirst(lc);
+
+		if (form->classid == ConstraintRelationId && form->refobjsubid == column)
+			retie_cut(frame, ConstraintRelationId, form->objid, 0);
 	}
 }
 

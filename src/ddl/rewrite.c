@@ -99,7 +99,7 @@ inval_ddl_keep_tables(InvalDdlFrame *frame, AlterTableStmt *statement, Oid relid
 	{
 		rewrite_keep_table(frame, lfirst_oid(lc));
 		if (now && !inval_ddl_is_last(T_AlterTableStmt))
-			inval_ddl_rows_of_readers(lfirst_oid(lc));
+			inval_ddl_rows_of_readers(RelationRelationId, lfirst_oid(lc));
 	}
 	foreach(lc, frame->tables)
 	{

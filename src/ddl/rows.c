@@ -10,12 +10,17 @@
 
 #include "access/relation.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
 #include "base/attempt.h"
+#include "base/rights.h"
+#include "capture/looks.h"
+#include "capture/owed.h"
 #include "capture/scan.h"
 #include "ddl/rows.h"
 #include "rule/carrier.h"
@@ -81,32 +86,82 @@ inval_ddl_rows_of_rule(const InvalDefinition *definition, List *without)
 }
 
 /*
- * Queues what all rows owe under the rules that read a relation, or what it
+ * Queues what all rows owe under the rules that read or run an object, or what it
  * belongs to: it is about to change in a way after which nobody can ask any more
  * what was there.
  */
 void
-inval_ddl_rows_of_readers(Oid relid)
+inval_ddl_rows_of_readers(Oid class, Oid object)
 {
 	List	   *done = NIL;
 	ListCell   *lc;
 
-	foreach(lc, inval_family_ancestors(relid))
+	foreach(lc, class == RelationRelationId ? inval_family_ancestors(object) :
+			list_make1_oid(object))
 	{
 		ListCell   *reader;
 
-		foreach(reader, inval_ties_readers(RelationRelationId, lfirst_oid(lc), 0))
+		foreach(reader, inval_ties_readers_through(class, lfirst_oid(lc)))
 		{
 			const InvalDefinition *definition = lfirst(reader);
 
 			/* Its own rows are seen to by the command's own means. */
-			if (definition->relation == lfirst_oid(lc) ||
+			if (definition->relation == object || definition->relation == lfirst_oid(lc) ||
 				list_member_oid(done, definition->carrier))
 				continue;
 			done = lappend_oid(done, definition->carrier);
-			inval_ddl_rows_of_rule(definition, NIL);
+			if (inval_ddl_may_ask(definition, class, object))
+				inval_ddl_rows_of_rule(definition, NIL);
+			else
+				inval_ddl_cannot_ask(definition);
 		}
 	}
+}
+
+/*
+ * Whether a rule that looks keys up may do so within a command that is about an
+ * object.  What it runs is code of its owner, and a function can catch the
+ * cancellation of the command: so the owner must be somebody who could do the
+ * same to whoever has called, or to whom the object belongs.
+ */
+bool
+inval_ddl_may_ask(const InvalDefinition *definition, Oid class, Oid object)
+{
+	Oid			role = inval_rights_owner(RelationRelationId, definition->relation);
+	Oid			owner = inval_rights_owner(class, object);
+
+	return !OidIsValid(owner) || !OidIsValid(role) || has_privs_of_role(role, owner) ||
+		has_privs_of_role(role, GetUserId());
+}
+
+/*
+ * A rule that stays may not look up what rows have fed: does so for those that
+ * this transaction has changed, and remembers that there is no asking for others.
+ */
+void
+inval_ddl_cannot_ask(const InvalDefinition *definition)
+{
+	inval_looks_run();
+	inval_looks_lose((uint32) inval_definition_id(definition));
+}
+
+/*
+ * Says that what rows owe is not queued under a rule that may not look it up, and
+ * counts that.
+ */
+void
+inval_ddl_rows_are_lost(const InvalDefinition *definition)
+{
+	int32		id = inval_definition_id(definition);
+
+	inval_owed_count_unasked(definition);
+	ereport(WARNING,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("keys of the rows of \"%s\" are not removed under inval rule %d",
+					get_rel_name(definition->relation), id),
+			 errdetail("Looking them up runs what the owner of \"%s\" has written, who has not the rights of whom the command concerns.",
+					   get_rel_name(definition->relation)),
+			 errhint("It would be done if the owner of the table were a member of the role that owns what is read.")));
 }
 
 static void

@@ -9,6 +9,9 @@
 
 extern void inval_ddl_rows(Oid leaf, List *trackers, InvalRowAge age);
 extern void inval_ddl_rows_of_rule(const InvalDefinition *definition, List *without);
-extern void inval_ddl_rows_of_readers(Oid relid);
+extern void inval_ddl_rows_of_readers(Oid class, Oid object);
+extern bool inval_ddl_may_ask(const InvalDefinition *definition, Oid class, Oid object);
+extern void inval_ddl_cannot_ask(const InvalDefinition *definition);
+extern void inval_ddl_rows_are_lost(const InvalDefinition *definition);
 
 #endif							/* INVAL_DDL_ROWS_H */

@@ -6,22 +6,18 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_type.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
+#include "base/catalog.h"
 #include "ddl/rows.h"
 #include "ddl/type_rows.h"
 #include "rule/ties.h"
 
-static List *type_users(List *types, Oid type);
-static void type_column_rows(Oid relid, AttrNumber column);
+static List *type_users(List *types, Oid type, Oid composite_relid);
+static void type_column_rows(Oid relid, AttrNumber column, Oid composite_relid);
 
 /*
  * Queues what rows owe whose keys have a value of a composite type that is about
@@ -35,28 +31,20 @@ inval_ddl_type_rows(Oid composite_relid)
 
 	/* Arrays and domains of it, and composite types that it is a part of */
 	for (i = 0; i < list_length(types); i++)
-		types = type_users(types, list_nth_oid(types, i));
+		types = type_users(types, list_nth_oid(types, i), composite_relid);
 }
 
 /*
  * Sees to the columns of a type, and appends the types that are made of it.
  */
 static List *
-type_users(List *types, Oid type)
+type_users(List *types, Oid type, Oid composite_relid)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(TypeRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(type));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, inval_catalog_dependents(TypeRelationId, type))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		const FormData_pg_depend *form = lfirst(lc);
 
 		if (form->classid == TypeRelationId)
 			types = list_append_unique_oid(types, form->objid);
@@ -65,20 +53,24 @@ type_users(List *types, Oid type)
 		else if (get_rel_relkind(form->objid) == RELKIND_COMPOSITE_TYPE)
 			types = list_append_unique_oid(types, get_rel_type_id(form->objid));
 		else
-			type_column_rows(form->objid, (AttrNumber) form->objsubid);
+			type_column_rows(form->objid, (AttrNumber) form->objsubid, composite_relid);
 	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
 	return types;
 }
 
 static void
-type_column_rows(Oid relid, AttrNumber column)
+type_column_rows(Oid relid, AttrNumber column, Oid composite_relid)
 {
 	ListCell   *lc;
 
 	foreach(lc, inval_ties_readers(RelationRelationId, relid, column))
 	{
-		inval_ddl_rows_of_rule(lfirst(lc), NIL);
+		const InvalDefinition *definition = lfirst(lc);
+
+		if (definition->options[RULE_VIA] == NULL ||
+			inval_ddl_may_ask(definition, RelationRelationId, composite_relid))
+			inval_ddl_rows_of_rule(definition, NIL);
+		else
+			inval_ddl_rows_are_lost(definition);
 	}
 }

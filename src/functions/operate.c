@@ -45,17 +45,19 @@ PG_FUNCTION_INFO_V1(inval_start_worker);
 /*
  * inval_drain(timeout interval) RETURNS bigint
  *
- * Passes through the outbox until a pass finds nothing owed.  A target that is
+ * Makes the look-ups that are left, whose keys are delivered with the commit, and
+ * passes through the outbox until a pass finds nothing owed.  A target that is
  * down is tried again until the timeout, which is then no error: the caller
  * sees from the queue what is left.
  */
 Datum
 inval_drain(PG_FUNCTION_ARGS)
 {
-	uint64		deadline = inval_clock_us() +
-		operate_timeout_us(PG_GETARG_INTERVAL_P(0));
+	uint64		timeout = operate_timeout_us(PG_GETARG_INTERVAL_P(0));
+	uint64		deadline = inval_clock_us() + timeout;
 	InvalTarget *target;
 	uint64		confirmed = 0;
+	uint64		found;
 	bool		in_time = true;
 
 	PreventCommandIfReadOnly("inval_drain()");
@@ -65,11 +67,13 @@ inval_drain(PG_FUNCTION_ARGS)
 	target = inval_target_default();
 	if (target->health->worker_pid == 0)
 		inval_outbox_sweep(false);
-	(void) inval_relook_in_transaction();
+	found = inval_relook_in_transaction(GetCurrentTimestamp() + (TimestampTz) timeout, &in_time);
 	for (; target != NULL; target = target->next)
 		if (!target->dropped)
 			confirmed += operate_drain_target(target, deadline, &in_time);
-	if (!in_time)
+	if (in_time)
+		confirmed += found;		/* by the commit, before anybody sees the number */
+	else
 		ereport(WARNING,
 				(errmsg("the queue is not empty yet"),
 				 errdetail("The timeout has passed."),

@@ -45,6 +45,7 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 	inval_via_query_check_rights(analyzed, tracked, tracked->rd_rel->relowner);
 	old = MemoryContextSwitchTo(cxt);
 	via->text = pstrdup(query);
+	via->tracked = RelationGetRelid(tracked);
 	via->objects = inval_via_objects(analyzed->query);
 	MemoryContextSwitchTo(old);
 	via->nparams = analyzed->nparams;

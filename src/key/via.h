@@ -17,6 +17,7 @@
  */
 typedef struct InvalVia
 {
+	Oid			tracked;		/* the relation as whose owner it runs */
 	InvalLookup *lookup;		/* lookup->descriptor: the result's columns;
 								 * lookup->relations: whenever the relation
 								 * cache forgets one of them, bind again */

@@ -45,7 +45,7 @@ static void rules_compile(InvalRelationRules *entry, const InvalDefinition *defi
 static void rules_compile_in(void *arg);
 static void rule_check_template(const InvalBoundTemplate *template, Oid role);
 static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
-							  MemoryContext context);
+							  bool missing_ok, MemoryContext context);
 static void rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
 							  Relation relation, MemoryContext context);
 
@@ -256,6 +256,7 @@ rules_compile(InvalRelationRules *entry, const InvalDefinition *definition,
 		memset(rule, 0, sizeof(*rule));
 		rule->id = (uint32) inval_definition_id(definition);
 		rule->broken = MemoryContextStrdup(entry->context, error->message);
+		rule_bind_targets(rule, definition, true, entry->context);
 		FreeErrorData(error);
 	}
 	entry->nrules++;
@@ -314,7 +315,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	else
 		rule->lane = INVAL_LANE_COMMIT;
 
-	rule_bind_targets(rule, definition, context);
+	rule_bind_targets(rule, definition, false, context);
 	rule->repeat_ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
 	source.relation = relation;
 	source.tracked = tracked;
@@ -415,18 +416,27 @@ inval_rule_is_touched(InvalRule *rule)
 		(rule->field != NULL && inval_render_is_touched(rule->field));
 }
 
+/*
+ * Those that are not there are left out, or an error; if none is there, "default"
+ * stands for them, so that there is something to count for.
+ */
 static void
-rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
+rule_bind_targets(InvalRule *rule, const InvalDefinition *definition, bool missing_ok,
 				  MemoryContext context)
 {
 	List	   *names = inval_definition_list(definition, RULE_TARGETS);
 	ListCell   *lc;
 
-	rule->targets = MemoryContextAlloc(context, list_length(names) * sizeof(InvalTarget *));
+	rule->targets = MemoryContextAlloc(context, Max(list_length(names), 1) * sizeof(InvalTarget *));
 	foreach(lc, names)
 	{
-		rule->targets[rule->ntargets++] = inval_target_by_name(lfirst(lc), false);
+		InvalTarget *target = inval_target_by_name(lfirst(lc), missing_ok);
+
+		if (target != NULL)
+			rule->targets[rule->ntargets++] = target;
 	}
+	if (rule->ntargets == 0)
+		rule->targets[rule->ntargets++] = inval_target_default();
 }
 
 static void

@@ -12,22 +12,19 @@
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/dependency.h"
-#include "catalog/indexing.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
+#include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_rewrite.h"
 #include "catalog/pg_trigger.h"
 #include "storage/lmgr.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -37,6 +34,8 @@
 #include "rule/ties.h"
 
 static void ties_cut(const ObjectAddress *carrier, Oid class);
+static void ties_delete(const FormData_pg_depend *form);
+static List *ties_way(List *objects, const FormData_pg_depend *form);
 static List *ties_list(const ObjectAddress *carrier);
 static bool ties_is_ours(const FormData_pg_depend *form);
 
@@ -91,56 +90,46 @@ inval_ties_record(const InvalDefinition *definition, List *needs, Query *query)
 static void
 ties_cut(const ObjectAddress *carrier, Oid class)
 {
-	Relation	depend = table_open(DependRelationId, RowExclusiveLock);
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(carrier->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(carrier->objectId));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, inval_catalog_depends(carrier->classId, carrier->objectId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		const FormData_pg_depend *form = lfirst(lc);
 
 		if (ties_is_ours(form) && (!OidIsValid(class) || form->refclassid == class))
-			CatalogTupleDelete(depend, &tuple->t_self);
+			ties_delete(form);
 	}
-	systable_endscan(scan);
-	table_close(depend, RowExclusiveLock);
-	CommandCounterIncrement();
 }
 
 /*
- * Unties all carriers from an object or (if that is not 0) one of its columns,
- * which the server will change or make anew.  The caller ties them again.
+ * Unties all carriers that are tied to an object or (if that is not 0) one of its
+ * columns, which the server will change or make anew, from the whole of it.  The
+ * caller ties them again.
  */
 void
 inval_ties_cut(Oid class, Oid object, int32 column)
 {
-	Relation	depend = table_open(DependRelationId, RowExclusiveLock);
-	ScanKeyData keys[3];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(class));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	ScanKeyInit(&keys[2], Anum_pg_depend_refobjsubid, BTEqualStrategyNumber, F_INT4EQ,
-				Int32GetDatum(column));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 3, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, inval_catalog_dependents(class, object))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		const FormData_pg_depend *form = lfirst(lc);
 
-		if (ties_is_ours(form) && inval_carrier_read(form->classid, form->objid) != NULL)
-			CatalogTupleDelete(depend, &tuple->t_self);
+		if (ties_is_ours(form) && form->refobjsubid == column &&
+			inval_carrier_read(form->classid, form->objid) != NULL)
+			ties_delete(form);
 	}
-	systable_endscan(scan);
-	table_close(depend, RowExclusiveLock);
+}
+
+/*
+ * Unties a carrier from an object, with all its columns.  The next one may be of
+ * them, too.
+ */
+static void
+ties_delete(const FormData_pg_depend *form)
+{
+	(void) deleteDependencyRecordsForSpecific(form->classid, form->objid, DEPENDENCY_NORMAL,
+											  form->refclassid, form->refobjid);
 	CommandCounterIncrement();
 }
 
@@ -220,21 +209,13 @@ inval_ties_check(const InvalDefinition *definition, List *objects)
 List *
 inval_ties_readers(Oid class, Oid object, int32 column)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	List	   *carriers = NIL;
 	List	   *readers = NIL;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(class));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, inval_catalog_dependents(class, object))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		const FormData_pg_depend *form = lfirst(lc);
 		InvalDefinition *definition;
 
 		if (!ties_is_ours(form) || (column != 0 && form->refobjsubid != column) ||
@@ -245,28 +226,71 @@ inval_ties_readers(Oid class, Oid object, int32 column)
 		if (definition != NULL)
 			readers = lappend(readers, definition);
 	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
 	return readers;
+}
+
+/*
+ * The same, with those that read or run an object by way of views, operators, and
+ * functions whose bodies the server has understood.  A rule may be there twice.
+ */
+List *
+inval_ties_readers_through(Oid class, Oid object)
+{
+	ObjectAddress *first = palloc(sizeof(ObjectAddress));
+	List	   *objects = list_make1(first);
+	List	   *readers = NIL;
+	int			i;
+
+	ObjectAddressSet(*first, class, object);
+	for (i = 0; i < list_length(objects); i++)
+	{
+		const ObjectAddress *read = list_nth(objects, i);
+		ListCell   *lc;
+
+		readers = list_concat(readers, inval_ties_readers(read->classId, read->objectId, 0));
+		foreach(lc, inval_catalog_dependents(read->classId, read->objectId))
+		{
+			objects = ties_way(objects, lfirst(lc));
+		}
+	}
+	return readers;
+}
+
+/*
+ * Appends what a dependency makes a way to an object, unless it is there.
+ */
+static List *
+ties_way(List *objects, const FormData_pg_depend *form)
+{
+	ObjectAddress way;
+	ObjectAddress *copy;
+
+	ObjectAddressSet(way, form->classid, form->objid);
+	if (form->classid == RewriteRelationId)
+	{
+		ObjectAddressSet(way, RelationRelationId,
+						 inval_catalog_relation_of(form->classid, form->objid));
+		if (get_rel_relkind(way.objectId) != RELKIND_VIEW)
+			return objects;
+	}
+	else if (form->classid != ProcedureRelationId && form->classid != OperatorRelationId)
+		return objects;
+	if (inval_ties_have(objects, &way))
+		return objects;
+	copy = palloc(sizeof(ObjectAddress));
+	*copy = way;
+	return lappend(objects, copy);
 }
 
 static List *
 ties_list(const ObjectAddress *carrier)
 {
-	Relation	depend = table_open(DependRelationId, AccessShareLock);
 	List	   *ties = NIL;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple	tuple;
+	ListCell   *lc;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(carrier->classId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(carrier->objectId));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, 2, keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach(lc, inval_catalog_depends(carrier->classId, carrier->objectId))
 	{
-		Form_pg_depend form = (Form_pg_depend) GETSTRUCT(tuple);
+		const FormData_pg_depend *form = lfirst(lc);
 		ObjectAddress *tie;
 
 		if (!ties_is_ours(form))
@@ -275,8 +299,6 @@ ties_list(const ObjectAddress *carrier)
 		ObjectAddressSubSet(*tie, form->refclassid, form->refobjid, form->refobjsubid);
 		ties = lappend(ties, tie);
 	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
 	return ties;
 }
 

@@ -20,5 +20,6 @@ extern void inval_ties_lock(const InvalDefinition *definition);
 extern List *inval_ties_of(const InvalDefinition *definition);
 extern bool inval_ties_have(List *ties, const ObjectAddress *wanted);
 extern List *inval_ties_readers(Oid class, Oid object, int32 column);
+extern List *inval_ties_readers_through(Oid class, Oid object);
 
 #endif							/* INVAL_TIES_H */

@@ -18,6 +18,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "miscadmin.h"
+#include "storage/ipc.h"
 #include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
@@ -29,9 +30,11 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "capture/looks.h"
+#include "capture/owed.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
 #include "outbox/tables.h"
+#include "rule/carrier.h"
 #include "worker/refusal.h"
 #include "worker/relook.h"
 
@@ -39,8 +42,20 @@
 #define RELOOK_ENTRIES	1000
 #define RELOOK_BYTES	(1024 * 1024)
 
-/* How long the look-ups of one row may take, in ms */
-#define RELOOK_TIMEOUT_MS	5000
+/*
+ * How long the look-ups of one row may take, in ms, at the first try and at most.
+ * Whoever wants to alter what they read waits so long: most take far less, and
+ * one that does not should not be the first to be waited for.
+ */
+#define RELOOK_FIRST_TIMEOUT_MS	250
+#define RELOOK_TIMEOUT_MS		5000
+
+/*
+ * A function that catches the cancellation costs us the process after so long, in
+ * ms, and then its row.
+ */
+#define RELOOK_OVERRUN_MS	10000
+#define RELOOK_OVERRUN		"the query does not let itself be canceled"
 
 /*
  * We hold locks, weak ones, while we wait for others: so briefly that nobody
@@ -65,17 +80,37 @@ typedef struct Relook
 
 static TimestampTz next_whole;	/* look at all of the outbox */
 
+/* For the process that does not come back from a query */
+static int64 running;			/* the row, as an entry's number; 0: none */
+static volatile sig_atomic_t overrun = false;
+static TimeoutId overrun_timeout = MAX_TIMEOUTS;
+
+/* A row in a transaction that is another's */
+typedef struct RelookTry
+{
+	InvalOutboxRow *row;
+	uint64		found;
+} RelookTry;
+
 static void relook_find(Relook *relook, bool whole);
 static bool relook_visit(InvalOutboxRow *row, void *arg);
+static void relook_watch(void);
+static void relook_overrun(void);
+static void relook_on_exit(int code, Datum arg);
+static int	relook_timeout(const InvalOutboxRow *row);
+static int64 relook_id(const InvalOutboxRow *row);
 static void relook_row_alone(InvalOutboxRow *row);
-static bool relook_row(InvalOutboxRow *row);
+static void relook_row_in_transaction(void *arg);
+static uint64 relook_row(InvalOutboxRow *row);
 static void relook_entries(void *arg);
 static void relook_failed(InvalOutboxRow *row, const ErrorData *error);
+static bool relook_is_hopeless(const InvalOutboxRow *row, const ErrorData *error);
+static void relook_give_up(InvalOutboxRow *row, const char *error);
 
 /*
  * Makes the look-ups that were announced, and at intervals all that there are,
  * each row in a transaction of its own.  For the worker of "default".  Raises no
- * error for a look-up's sake.
+ * error for a look-up's sake.  Returns whether there were any.
  */
 bool
 inval_relook(void)
@@ -84,6 +119,7 @@ inval_relook(void)
 	ListCell   *lc;
 	bool		any;
 
+	relook_watch();
 	relook.context = AllocSetContextCreate(TopMemoryContext, "inval relook",
 										   ALLOCSET_DEFAULT_SIZES);
 	relook.now = GetCurrentTimestamp();
@@ -103,28 +139,117 @@ inval_relook(void)
 }
 
 /*
- * Makes all of them in the current transaction, which is to deliver what they
- * find.  For sessions, where there may be no worker.
+ * Makes all of them, as far as they are due, in the current transaction, which is
+ * to deliver what they find; until a time, after which *in_time is cleared if any
+ * are left.  For sessions, where there may be no worker.  Returns how many
+ * invalidations were queued.
  */
-bool
-inval_relook_in_transaction(void)
+uint64
+inval_relook_in_transaction(TimestampTz deadline, bool *in_time)
 {
+	TimestampTz limit = get_timeout_active(STATEMENT_TIMEOUT) ?
+		get_timeout_finish_time(STATEMENT_TIMEOUT) : 0;
+	int			nest_level = NewGUCNestLevel();
 	Relook		relook = {0};
+	RelookTry	try = {0};
 	ListCell   *lc;
-	bool		any;
 
 	relook.context = AllocSetContextCreate(CurrentMemoryContext, "inval relook",
 										   ALLOCSET_DEFAULT_SIZES);
+	(void) set_config_option("lock_timeout", RELOOK_LOCK_TIMEOUT, PGC_USERSET,
+							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	relook.now = GetCurrentTimestamp();
 	relook_find(&relook, true);
-	any = relook.rows != NIL;
 	foreach(lc, relook.rows)
 	{
+		TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+														RELOOK_TIMEOUT_MS);
+		ErrorData  *error;
+
 		CHECK_FOR_INTERRUPTS();
-		(void) relook_row(lfirst(lc));
+		if (GetCurrentTimestamp() >= deadline)
+		{
+			*in_time = false;
+			break;
+		}
+		try.row = lfirst(lc);
+		until = Min(until, deadline);
+		if (limit == 0 || until < limit)
+			enable_timeout_at(STATEMENT_TIMEOUT, until);
+		error = inval_attempt_anyhow(relook_row_in_transaction, &try);
+		if (limit != 0)
+			enable_timeout_at(STATEMENT_TIMEOUT, limit);
+		else
+			disable_timeout(STATEMENT_TIMEOUT, false);
+		if (error == NULL)
+			continue;
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && GetCurrentTimestamp() < until)
+			ReThrowError(error);	/* it is we who were */
+		*in_time = false;
+		if (relook_is_hopeless(try.row, error))
+			relook_give_up(try.row, error->message);
 	}
+	AtEOXact_GUC(false, nest_level);
 	MemoryContextDelete(relook.context);
-	return any;
+	return try.found;
+}
+
+/*
+ * Sees to it that a query that catches its cancellation does not keep this process
+ * for ever.
+ */
+static void
+relook_watch(void)
+{
+	if (overrun_timeout != MAX_TIMEOUTS)
+		return;
+	overrun_timeout = RegisterTimeout(USER_TIMEOUT, relook_overrun);
+	before_shmem_exit(relook_on_exit, (Datum) 0);
+}
+
+/*
+ * Timeout handler: what nobody can catch.
+ */
+static void
+relook_overrun(void)
+{
+	overrun = true;
+	ProcDiePending = true;
+	InterruptPending = true;
+}
+
+/*
+ * The next process must know.
+ */
+static void
+relook_on_exit(int code, Datum arg)
+{
+	(void) code;
+	(void) arg;
+	if (overrun && running != 0)
+		inval_refusal_note(running, RELOOK_OVERRUN);
+}
+
+/*
+ * How long a row's look-ups may take this time, in ms.
+ */
+static int
+relook_timeout(const InvalOutboxRow *row)
+{
+	InvalRefusal refusal;
+
+	if (!inval_refusal_find(relook_id(row), &refusal))
+		return RELOOK_FIRST_TIMEOUT_MS;
+	return Min(RELOOK_TIMEOUT_MS, RELOOK_FIRST_TIMEOUT_MS << Min(2 * refusal.attempts, 10));
+}
+
+/*
+ * A row as the places of refusals know it.
+ */
+static int64
+relook_id(const InvalOutboxRow *row)
+{
+	return inval_outbox_entry_id(row->xid, row->first);
 }
 
 static void
@@ -186,7 +311,17 @@ static void
 relook_row_alone(InvalOutboxRow *row)
 {
 	MemoryContext context = CurrentMemoryContext;
+	InvalRefusal refusal;
 
+	if (inval_refusal_find(relook_id(row), &refusal) &&
+		strcmp(refusal.error, RELOOK_OVERRUN) == 0)
+	{
+		inval_transaction_begin();
+		relook_give_up(row, refusal.error);
+		inval_transaction_commit();
+		return;
+	}
+	running = relook_id(row);
 	PG_TRY();
 	{
 		int			nest_level;
@@ -195,17 +330,21 @@ relook_row_alone(InvalOutboxRow *row)
 		nest_level = NewGUCNestLevel();
 		(void) set_config_option("lock_timeout", RELOOK_LOCK_TIMEOUT, PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		enable_timeout_after(STATEMENT_TIMEOUT, RELOOK_TIMEOUT_MS);
+		enable_timeout_after(overrun_timeout, RELOOK_OVERRUN_MS);
+		enable_timeout_after(STATEMENT_TIMEOUT, relook_timeout(row));
 		(void) relook_row(row);
 		disable_timeout(STATEMENT_TIMEOUT, false);
+		disable_timeout(overrun_timeout, false);
 		AtEOXact_GUC(false, nest_level);
 		inval_transaction_commit();
+		inval_refusal_forget(running);
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
 		disable_timeout(STATEMENT_TIMEOUT, false);
+		disable_timeout(overrun_timeout, false);
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -215,6 +354,7 @@ relook_row_alone(InvalOutboxRow *row)
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
+	running = 0;
 	MemoryContextSwitchTo(context);
 
 	/*
@@ -224,35 +364,45 @@ relook_row_alone(InvalOutboxRow *row)
 	LockReleaseAll(USER_LOCKMETHOD, true);
 }
 
+static void
+relook_row_in_transaction(void *arg)
+{
+	RelookTry  *try = arg;
+
+	try->found += relook_row(try->row);
+}
+
 /*
- * Takes a row out of the outbox and makes its look-ups.  Returns false if
- * somebody else has.
+ * Takes a row out of the outbox, unless somebody else has, and makes its look-ups.
+ * Returns how many invalidations they have queued.
  */
-static bool
+static uint64
 relook_row(InvalOutboxRow *row)
 {
 	Relation	relation = inval_outbox_open(row->table, RowExclusiveLock);
 	bool		ours = relation != NULL && inval_outbox_delete(relation, row);
+	RelookTry	try = {row, 0};
 	ErrorData  *error;
 
 	if (relation != NULL)
 		relation_close(relation, NoLock);
 	if (!ours)
-		return false;
-	error = inval_attempt(relook_entries, row);
-	if (error != NULL)
-		ereport(LOG,
-				(errmsg("a look-up of inval has failed after the commit: %s", error->message),
-				 errdetail("What it would have found beyond what was found before is not removed.")));
-	return true;
+		return 0;
+	error = inval_attempt(relook_entries, &try);
+	if (error == NULL)
+		return try.found;
+	ereport(LOG,
+			(errmsg("a look-up of inval has failed after the commit: %s", error->message),
+			 errdetail("What it would have found beyond what was found before is not removed.")));
+	return 0;
 }
 
 static void
 relook_entries(void *arg)
 {
-	InvalOutboxRow *row = arg;
-	const char *place = row->pack;
-	const char *end = row->pack + row->pack_length;
+	RelookTry  *try = arg;
+	const char *place = try->row->pack;
+	const char *end = place + try->row->pack_length;
 
 	while (place != NULL && place < end)
 	{
@@ -261,37 +411,67 @@ relook_entries(void *arg)
 		CHECK_FOR_INTERRUPTS();
 		place = inval_entry_read(place, end, &look);
 		if (place != NULL)
-			inval_looks_again(&look);
+			try->found += inval_looks_again(&look);
 	}
 }
 
 /*
- * Something that is no rule's fault, as far as one can tell, kept a row from
- * being looked up: it is tried again after a pause, but not for ever, unless it
- * is a lock, which somebody will give back.
+ * A row was not looked up: it is tried again after a pause, or given up.
  */
 static void
 relook_failed(InvalOutboxRow *row, const ErrorData *error)
 {
-	int64		id = inval_outbox_entry_id(row->xid, row->first);
-	InvalRefusal refusal;
-	Relation	relation;
-
-	inval_refusal_note(id, error->message);
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		(inval_refusal_find(id, &refusal) && refusal.attempts < RELOOK_TRIES))
+	if (!relook_is_hopeless(row, error))
 		return;
 	inval_transaction_begin();
-	relation = inval_outbox_open(row->table, RowExclusiveLock);
+	relook_give_up(row, error->message);
+	inval_transaction_commit();
+}
+
+/*
+ * Notes that something that is no rule's fault, as far as one can tell, kept a row
+ * from being looked up.  Returns whether that was so too often, unless it is a lock,
+ * which somebody will give back.
+ */
+static bool
+relook_is_hopeless(const InvalOutboxRow *row, const ErrorData *error)
+{
+	InvalRefusal refusal;
+
+	inval_refusal_note(relook_id(row), error->message);
+	return error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE &&
+		(!inval_refusal_find(relook_id(row), &refusal) || refusal.attempts >= RELOOK_TRIES);
+}
+
+/*
+ * Takes a row out of the outbox without looking anything up, which is counted.
+ * In a transaction.
+ */
+static void
+relook_give_up(InvalOutboxRow *row, const char *error)
+{
+	Relation	relation = inval_outbox_open(row->table, RowExclusiveLock);
+	const char *place = row->pack;
+	const char *end = place + row->pack_length;
+
+	ereport(LOG,
+			(errmsg("a look-up of inval is given up: %s", error),
+			 errdetail("What it would have found beyond what was found before is not removed.")));
 	if (relation != NULL)
 	{
 		(void) inval_outbox_delete(relation, row);
 		relation_close(relation, NoLock);
 	}
-	inval_transaction_commit();
-	inval_refusal_forget(id);
-	ereport(LOG,
-			(errmsg("a look-up of inval is given up after %d tries: %s", RELOOK_TRIES,
-					error->message),
-			 errdetail("What it would have found beyond what was found before is not removed.")));
+	inval_refusal_forget(relook_id(row));
+	while (place != NULL && place < end)
+	{
+		const InvalDefinition *definition = NULL;
+		InvalEntry	look;
+
+		place = inval_entry_read(place, end, &look);
+		if (place != NULL)
+			definition = inval_carrier_find((int32) look.rule);
+		if (definition != NULL)
+			inval_owed_count_unasked(definition);
+	}
 }

@@ -5,8 +5,9 @@
 #ifndef INVAL_RELOOK_H
 #define INVAL_RELOOK_H
 
-/* Each returns whether there were any. */
+#include "datatype/timestamp.h"
+
 extern bool inval_relook(void);
-extern bool inval_relook_in_transaction(void);
+extern uint64 inval_relook_in_transaction(TimestampTz deadline, bool *in_time);
 
 #endif							/* INVAL_RELOOK_H */

@@ -197,6 +197,22 @@ $node->safe_psql('postgres', 'INSERT INTO new VALUES (2)');
 ok(wait_keys_gone($redis, 'new:1', 'new:2'), 'with: its rows are changes');
 arrives('without', 'SELECT count(*) FROM new', 2, 'changes of it arrive');
 
+# A query of the subscriber's own that fails keeps nothing from arriving, nor the
+# other rules from being applied.
+$subscriber{with}->safe_psql('postgres', q{
+	CREATE TABLE factor (team int, by int);
+	INSERT INTO factor SELECT generate_series(1, 100), 1;
+	SELECT inval_track('team', key => 'part:{part}',
+		via => 'SELECT 100 / by AS part FROM factor WHERE team = {id}');
+	UPDATE factor SET by = 0 WHERE team = 50});
+$redis->select_db(1)->pipeline(map { [ 'SET', $_, 1 ] } 'team:50', 'team:51', 'part:100');
+$node->safe_psql('postgres', 'UPDATE team SET n = n + 1 WHERE id IN (50, 51)');
+ok(wait_keys_gone($redis, 'team:50', 'team:51', 'part:100'), 'with: a query that fails is passed by');
+ok(poll_query($subscriber{with}, 'postgres', q{
+	SELECT max(skipped) > 0 FROM inval_stats JOIN inval_rule ON id = rule
+	WHERE inval_rule.key = 'part:{part}'}, 't'), 'with: and counted');
+$subscriber{with}->safe_psql('postgres', q{SELECT inval_untrack('team', 'part:{part}')});
+
 # A queue that stands, is spilled and is emptied on the publisher.
 $redis->freeze;
 $node->safe_psql('postgres', q{
