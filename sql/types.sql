@@ -163,3 +163,19 @@ DROP DOMAIN days;
 DROP DOMAIN day;
 DROP DOMAIN positive;
 DROP TYPE mood;
+
+-- A value that was noted is not read as one of what its type has become since.
+CREATE TYPE coin AS (amount int, unit int);
+CREATE TABLE purse (id int PRIMARY KEY, coin coin);
+CREATE TABLE one AS SELECT 1 AS id;
+SELECT inval_track('purse', key => 'purse:{x}', via => 'SELECT {coin}::text AS x FROM one') > 0 AS tracked;
+BEGIN;
+INSERT INTO purse VALUES (1, ROW(2000000001, 5));
+ALTER TABLE purse ALTER coin TYPE text USING 'gone';
+ALTER TYPE coin ALTER ATTRIBUTE amount TYPE text;
+ALTER TYPE coin ALTER ATTRIBUTE unit TYPE text;
+ALTER TABLE purse ALTER coin TYPE coin USING NULL;
+COMMIT;
+SELECT key FROM queued();
+DROP TABLE purse, one;
+DROP TYPE coin;

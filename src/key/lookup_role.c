@@ -31,6 +31,9 @@ static const struct
 	{"row_security", "off"},	/* an error instead of rows that are left out */
 };
 
+static bool sessions = false;	/* as inval_role_take_sessions says */
+
+static void role_take_session(Oid role);
 static void role_pin_settings(void);
 static void role_search_schema_of(Oid relid);
 static void role_set(const char *name, const char *value);
@@ -64,6 +67,8 @@ inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid)
 	 */
 	role->read_only = XactReadOnly;
 	XactReadOnly = true;
+	if (sessions)
+		role_take_session(owner);
 	if (mode == INVAL_LOOKUP_KEY)
 	{
 		SetUserIdAndSecContext(owner, role->security | SECURITY_LOCAL_USERID_CHANGE |
@@ -99,6 +104,28 @@ inval_role_leave(const InvalRole *role)
 	AtEOXact_GUC(false, role->nest_level);
 	XactReadOnly = role->read_only;
 	SetUserIdAndSecContext(role->user, role->security);
+}
+
+/*
+ * Says that look-ups of this process are made in the session of their role, too.
+ * For a worker, whose session is the bootstrap superuser's and nobody's: functions
+ * that ask whose it is would trust it.
+ */
+void
+inval_role_take_sessions(void)
+{
+	sessions = true;
+}
+
+/*
+ * It stays that role's until the next look-up.  All else in a worker asks for the
+ * current user only.
+ */
+static void
+role_take_session(Oid role)
+{
+	SetUserIdAndSecContext(GetUserId(), 0);
+	SetSessionAuthorization(role, superuser_arg(role));
 }
 
 static void

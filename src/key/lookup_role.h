@@ -39,6 +39,7 @@ typedef struct InvalRole
 	bool		pushed;			/* a snapshot was */
 } InvalRole;
 
+extern void inval_role_take_sessions(void);
 extern void inval_role_enter(InvalRole *role, InvalLookupMode mode, Oid relid);
 extern void inval_role_leave(const InvalRole *role);
 

@@ -4,7 +4,11 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
 #include "rule/inputs.h"
 
@@ -12,6 +16,7 @@ static void inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *
 								 Relation relation);
 static void inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required,
 					   Relation relation);
+static uint32 inputs_add_type(uint32 shape, Oid type);
 
 /*
  * Finds them out, in the order in which a rule names them, which is the same for
@@ -76,7 +81,41 @@ inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relat
 	input->length = attribute->attlen;
 	input->by_value = attribute->attbyval;
 	input->required = required;
-	inputs->shape = hash_combine(inputs->shape, hash_uint32(attribute->atttypid));
+	inputs->shape = inputs_add_type(inputs->shape, attribute->atttypid);
+}
+
+/*
+ * A hash, and a type with all that it is made of: a value of a composite type
+ * that was altered since must not be read as one of what the type is now.
+ */
+static uint32
+inputs_add_type(uint32 shape, Oid type)
+{
+	Oid			base = getBaseType(type);
+	Oid			element = get_element_type(base);
+	TupleDesc	desc;
+	int			i;
+
+	check_stack_depth();
+	shape = hash_combine(shape, hash_uint32(type));
+	if (type_is_multirange(base))
+		base = get_multirange_range(base);
+	if (type_is_range(base))
+		element = get_range_subtype(base);
+	if (OidIsValid(element))
+		return inputs_add_type(shape, element);
+	if (get_typtype(base) != TYPTYPE_COMPOSITE)
+		return shape;
+	desc = lookup_rowtype_tupdesc(base, -1);
+	for (i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+
+		shape = attribute->attisdropped ? hash_combine(shape, 0) :
+			inputs_add_type(shape, attribute->atttypid);
+	}
+	ReleaseTupleDesc(desc);
+	return shape;
 }
 
 /*

@@ -33,6 +33,7 @@
 #include "base/database.h"
 #include "base/settings.h"
 #include "base/transaction.h"
+#include "key/lookup_role.h"
 #include "outbox/ledger.h"
 #include "outbox/replay.h"
 #include "rule/tie.h"
@@ -190,6 +191,7 @@ worker_start(Oid database_oid)
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
+	inval_role_take_sessions();
 
 	/*
 	 * Losing our last deletes in a crash means to deliver once more, so there

@@ -173,8 +173,8 @@ as('db_owner', q{
 	CREATE TABLE s.locked (id int);
 	SELECT inval_track('s.locked', key => 'locked:{x}', via => 'SELECT s.locking({id}) AS x FROM s.team');
 	INSERT INTO s.locked VALUES (1)});
-ok(poll_until(sub { times_logged($node, 'locked for (?!db_owner)') }, 'the worker to look up'),
-	'the worker has called a function that takes a lock');
+ok(poll_until(sub { times_logged($node, 'LOG:  locked for db_owner') >= 2 }, 'the worker to look up'),
+	'the worker has called a function that takes a lock, in the session of the owner');
 ok(poll_query($node, 'app', q{SELECT count(*) = 0 FROM pg_locks WHERE locktype = 'advisory'}),
 	'and does not keep it');
 no_crash($node, 'no server process crashed');
