@@ -34,6 +34,7 @@
 #define STEPS_PER_LOOK		16
 
 static uint64 operate_timeout_us(Interval *timeout);
+static void operate_empty_tables(void);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
 static bool operate_drain_pass(InvalPass *pass, uint64 deadline);
@@ -64,7 +65,7 @@ inval_drain(PG_FUNCTION_ARGS)
 	inval_ledger_attach();
 	target = inval_target_default();
 	if (target->health->worker_pid == 0)
-		inval_outbox_sweep(false);
+		operate_empty_tables();
 	(void) inval_relook_in_transaction();
 	for (; target != NULL; target = target->next)
 		if (!target->dropped)
@@ -75,6 +76,22 @@ inval_drain(PG_FUNCTION_ARGS)
 				 errdetail("The timeout has passed."),
 				 errhint("See inval_target_status for the state of the target.")));
 	PG_RETURN_INT64((int64) confirmed);
+}
+
+/*
+ * Empties the tables of the outbox that owe nothing, as a worker would.  That
+ * cannot be rolled back, and what is owed may depend on what this transaction
+ * has changed, so only if it has changed nothing.
+ */
+static void
+operate_empty_tables(void)
+{
+	int			table;
+
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		(void) inval_outbox_retire(table);
 }
 
 /*
@@ -126,7 +143,7 @@ operate_drain_pass(InvalPass *pass, uint64 deadline)
 		(void) inval_replay_look();
 	if (!inval_target_connect(pass->target, Min(connect_deadline, deadline), true))
 		return false;
-	inval_pass_rewind(pass, true);
+	inval_pass_rewind(pass, true, true);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -9,13 +9,10 @@
 #include "outbox/outbox.h"
 #include "worker/pass.h"
 
-/* A row, or a part of it */
 typedef struct InvalBatchRow
 {
 	InvalOutboxRow row;
-	int			from;			/* its first entry that is in the batch */
-	int			taken;			/* how many are */
-	int			number;			/* of that first entry in the batch */
+	int			number;			/* of its first entry in the batch */
 	bool		settled;		/* confirmed, and noted so */
 } InvalBatchRow;
 

@@ -11,6 +11,13 @@
  * something).  A worker that leaves because there is no extension gives the
  * slot back; one that died leaves it, and is started anew.
  *
+ * Where there are more databases and targets than workers may run, they take
+ * turns.  The launcher says in shared memory how many wait; a worker that has
+ * nothing to do, or has had its time, leaves, and has said when one must come
+ * back at the latest.  Who has waited longest comes next.  So a database that
+ * needs no worker has none, and nobody waits for longer than it takes those
+ * before them to have had their time (worker/station.c).
+ *
  * The launcher starts when recovery has ended, so a standby stays quiet until
  * it is promoted.
  */
@@ -62,17 +69,24 @@
 typedef struct LauncherKey
 {
 	Oid			database;
-	int32		target;			/* its number; 0: "default", always wanted */
+	int32		target;			/* its number; 0: "default" */
 } LauncherKey;
 
 typedef struct LauncherWorker
 {
 	LauncherKey key;
-	bool		exists;			/* at the last look at pg_database */
+	bool		exists;			/* at the last look at pg_database; target */
 	bool		visited;		/* a worker was there since the server started */
-	bool		asked;			/* somebody asks for it: it is no mere visit */
 	BackgroundWorkerHandle *handle; /* NULL: none is running */
 	TimestampTz not_before;		/* of the next start */
+	TimestampTz since;			/* it waits for a place; 0: it does not */
+
+	/* As shared memory has it */
+	bool		asked;			/* somebody asks for it: it is no mere visit */
+	bool		present;		/* one is there, whoever has started it */
+	bool		left;			/* the last one has left, to come back at: */
+	TimestampTz visit_at;
+	TimestampTz hold_until;		/* of a database, in the entry of "default" */
 } LauncherWorker;
 
 static HTAB *launcher_workers = NULL;
@@ -85,9 +99,12 @@ static bool launcher_meets_new_database(void);
 static LauncherWorker *launcher_enter(LauncherKey key);
 static void launcher_read_databases(void);
 static long launcher_tend(void);
-static List *launcher_take_stock(int *running);
-static void launcher_note_targets(void);
-static bool launcher_wants_worker(LauncherWorker *db);
+static void launcher_complain(const LauncherWorker *db, TimestampTz now);
+static void launcher_wake_workers(void);
+static void launcher_note_requests(void);
+static LauncherWorker *launcher_find(Oid database, int32 target);
+static List *launcher_take_stock(int *running, long *timeout);
+static int	launcher_compare(const ListCell *a, const ListCell *b);
 static bool launcher_database_exists(LauncherWorker *db);
 static bool launcher_start_worker(LauncherWorker *db);
 static void launcher_request_callback(XactEvent event, void *arg);
@@ -217,13 +234,9 @@ launcher_meets_new_database(void)
 	for (i = 0; i < count; i++)
 	{
 		/* Read without the mutex: at worst we look once too often. */
-		LauncherKey key = {slots[i].database, 0};
-		LauncherWorker *db;
+		LauncherWorker *db = launcher_find(slots[i].database, 0);
 
-		if (!OidIsValid(key.database))
-			continue;
-		db = hash_search(launcher_workers, &key, HASH_FIND, NULL);
-		if (db == NULL || !db->exists)
+		if (OidIsValid(slots[i].database) && (db == NULL || !db->exists))
 			return true;
 	}
 	return false;
@@ -291,16 +304,18 @@ launcher_read_databases(void)
 }
 
 /*
- * Notices workers that ended and starts those that are wanted.  Returns in how
- * many ms there is something to do again.
+ * Notices workers that ended and starts those that are wanted, as long as there
+ * is room; then says how many wait for it.  Returns in how many ms there is
+ * something to do again.
  */
 static long
 launcher_tend(void)
 {
 	int			running = 0;
-	List	   *wanted = launcher_take_stock(&running);
-	TimestampTz now = GetCurrentTimestamp();
 	long		timeout = RESCAN_MS;
+	List	   *wanted = launcher_take_stock(&running, &timeout);
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		waiting = 0;
 	ListCell   *lc;
 
 	foreach(lc, wanted)
@@ -314,133 +329,186 @@ launcher_tend(void)
 		else if (running < inval_workers && launcher_start_worker(db))
 		{
 			running++;
+			db->since = 0;
 			launcher_last_change = now;
 			launcher_full = false;
 		}
 		else
 		{
+			/* Who has nothing to do comes back when there is room. */
+			if (!db->asked && db->visited)
+				break;
 			timeout = Min(timeout, RESTART_PAUSE_MS);
-			if (!TimestampDifferenceExceeds(launcher_last_change, now,
-											db->asked ? PATIENCE_MS : VISIT_PATIENCE_MS))
-				continue;
-			if (!launcher_full)
-				ereport(LOG,
-						(errmsg("inval has no worker for every database and target that wants one"),
-						 errhint("Raise inval.workers or max_worker_processes.")));
-			launcher_full = true;
+			waiting++;
+			launcher_complain(db, now);
 		}
 	}
 	list_free(wanted);
+	inval_database_say_waiting(waiting);
+	if (waiting > 0)
+		launcher_wake_workers();
 	return timeout;
 }
 
 /*
- * Learns from shared memory which targets want a worker of their own.
+ * Nobody makes room, although workers do as soon as they can.
  */
 static void
-launcher_note_targets(void)
+launcher_complain(const LauncherWorker *db, TimestampTz now)
+{
+	if (launcher_full ||
+		!TimestampDifferenceExceeds(launcher_last_change, now,
+									db->asked ? PATIENCE_MS : VISIT_PATIENCE_MS))
+		return;
+	launcher_full = true;
+	ereport(LOG,
+			(errmsg("inval has no worker for every database and target that wants one"),
+			 errhint("Raise inval.workers or max_worker_processes.")));
+}
+
+/*
+ * So that those who sleep see that somebody waits.
+ */
+static void
+launcher_wake_workers(void)
 {
 	uint32		count;
 	InvalTargetHealth *healths = inval_target_healths(&count);
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+	{
+		Latch	   *latch;
+
+		if (healths[i].worker_pid == 0)
+			continue;
+		SpinLockAcquire(&healths[i].mutex);
+		latch = healths[i].worker_latch;
+		SpinLockRelease(&healths[i].mutex);
+		if (latch != NULL)
+			SetLatch(latch);
+	}
+}
+
+/*
+ * Learns from shared memory who asks for a worker and who has one.  While somebody
+ * wants a database for themselves (ddl/command_guard.c), the start is put off.
+ */
+static void
+launcher_note_requests(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		count;
+	InvalDatabase *slots = inval_databases(&count);
+	uint32		targets;
+	InvalTargetHealth *healths = inval_target_healths(&targets);
 	HASH_SEQ_STATUS status;
 	LauncherWorker *worker;
 	uint32		i;
 
 	hash_seq_init(&status, launcher_workers);
 	while ((worker = hash_seq_search(&status)) != NULL)
-		if (worker->key.target != 0)
-			worker->exists = false;
+	{
+		worker->asked = worker->present = worker->left = false;
+		worker->hold_until = 0;
+		worker->exists = worker->exists && worker->key.target == 0;
+	}
 	for (i = 0; i < count; i++)
 	{
-		InvalTargetHealth *target = &healths[i];
-		LauncherKey key = {target->database, inval_target_number(target->name)};
+		/* Read without the mutex: at worst we look once more. */
+		worker = launcher_find(slots[i].database, 0);
+		if (worker == NULL)
+			continue;
+		worker->asked = true;
+		worker->hold_until = slots[i].hold_until;
+	}
+	for (i = 0; i < targets; i++)
+	{
+		InvalTargetHealth *health = &healths[i];
+		LauncherKey key = {health->database, inval_target_number(health->name)};
+		LauncherWorker *database = launcher_find(key.database, 0);
 
-		if (OidIsValid(key.database) && key.target != 0 && target->wanted)
-			launcher_enter(key)->exists = true;
+		if (!OidIsValid(key.database) || database == NULL || !database->exists)
+			continue;
+		worker = launcher_enter(key);
+		worker->exists = true;
+		worker->present = health->worker_pid != 0;
+		worker->visit_at = health->visit_at;
+		worker->left = worker->visit_at != 0;
+		worker->asked = pg_atomic_read_u32(&health->work) != 0 || now >= worker->visit_at;
+		worker->not_before = Max(worker->not_before, database->hold_until);
 	}
 }
 
+static LauncherWorker *
+launcher_find(Oid database, int32 target)
+{
+	LauncherKey key = {database, target};
+
+	return hash_search(launcher_workers, &key, HASH_FIND, NULL);
+}
+
 /*
- * Lists the workers that are wanted, those that somebody asks for first, and
- * counts those that run.
+ * Lists the workers that are wanted: those that somebody asks for, those that are
+ * to look at a database, those that have left and may come back if there is room.
+ * Counts those that run.  Lowers *timeout to when one will be asked for.
  */
 static List *
-launcher_take_stock(int *running)
+launcher_take_stock(int *running, long *timeout)
 {
 	HASH_SEQ_STATUS status;
 	LauncherWorker *db;
 	List	   *wanted = NIL;
+	TimestampTz now = GetCurrentTimestamp();
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-	launcher_note_targets();
+	launcher_note_requests();
 	hash_seq_init(&status, launcher_workers);
 	while ((db = hash_seq_search(&status)) != NULL)
 	{
 		pid_t		pid;
-		bool		ended = false;
 
 		if (db->handle != NULL &&
 			GetBackgroundWorkerPid(db->handle, &pid) == BGWH_STOPPED)
 		{
 			pfree(db->handle);
 			db->handle = NULL;
-			ended = true;
-			launcher_last_change = GetCurrentTimestamp();
+			launcher_last_change = now;
+			/* One that has nothing to do says so: this one died. */
+			if (!db->left)
+				db->not_before = Max(db->not_before,
+									 TimestampTzPlusMilliseconds(now, RESTART_PAUSE_MS));
 		}
 		if (db->handle != NULL)
 			(*running)++;
-		else if (db->exists && launcher_wants_worker(db))
+		else if (db->exists && !db->present && (db->asked || !db->visited || db->left))
 		{
-			/* One that has nothing to do gives its slot back: this one died. */
-			if (ended)
-				db->not_before = Max(db->not_before,
-									 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-																 RESTART_PAUSE_MS));
-			wanted = db->asked ? lcons(db, wanted) : lappend(wanted, db);
+			if (db->since == 0)
+				db->since = now;
+			wanted = lappend(wanted, db);
+			if (!db->asked && db->left)
+				*timeout = Min(*timeout,
+							   TimestampDifferenceMilliseconds(now, db->visit_at) + 1);
 		}
+		else
+			db->since = 0;
 	}
 	MemoryContextSwitchTo(old);
+	list_sort(wanted, launcher_compare);
 	return wanted;
 }
 
-/*
- * Whether a database should have a worker and has none: it was not visited
- * yet, or it has a slot.  While somebody wants the database for themselves
- * (ddl/command_guard.c), the start is put off.
- */
-static bool
-launcher_wants_worker(LauncherWorker *db)
+static int
+launcher_compare(const ListCell *a, const ListCell *b)
 {
-	slock_t    *mutex = inval_shared_mutex();
-	uint32		count;
-	InvalDatabase *slots = inval_databases(&count);
-	uint32		targets;
-	InvalTargetHealth *healths = inval_target_healths(&targets);
-	bool		has_one = false;
-	uint32		i;
+	const LauncherWorker *first = lfirst(a);
+	const LauncherWorker *second = lfirst(b);
 
-	db->asked = db->key.target != 0;
-	SpinLockAcquire(mutex);
-	for (i = 0; i < count; i++)
-	{
-		InvalDatabase *slot = &slots[i];
-
-		if (slot->database != db->key.database)
-			continue;
-		db->asked = true;
-		db->not_before = Max(db->not_before, slot->hold_until);
-	}
-	/* It may be one that a launcher before this one has started. */
-	for (i = 0; i < targets; i++)
-	{
-		InvalTargetHealth *slot = &healths[i];
-
-		if (slot->database == db->key.database && slot->worker_pid != 0 &&
-			inval_target_number(slot->name) == db->key.target)
-			has_one = true;
-	}
-	SpinLockRelease(mutex);
-	return (db->asked || !db->visited) && !has_one;
+	if (first->asked != second->asked)
+		return first->asked ? -1 : 1;
+	if (first->visited != second->visited)
+		return second->visited ? -1 : 1;
+	return first->since < second->since ? -1 : first->since > second->since;
 }
 
 /*
