@@ -41,6 +41,8 @@ extern const InvalCatalog *inval_catalog(bool missing_ok);
 extern char *inval_catalog_name(const char *name);
 extern int64 inval_catalog_execute(const char *command, int nargs, Oid *types,
 								   Datum *values, const char *nulls);
+extern int64 inval_catalog_execute_as(Oid role, const char *command, int nargs,
+									  Oid *types, Datum *values, const char *nulls);
 extern bool inval_catalog_is_outbox(Oid relid);
 extern char *inval_catalog_relation_name(Oid relid);
 extern Oid	inval_catalog_relation_of(Oid class, Oid object);
