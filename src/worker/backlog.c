@@ -43,6 +43,7 @@ typedef struct Backlog
 	Relation	relation;		/* that rows are deleted from */
 	int64		entries;
 	TimestampTz oldest;			/* of them */
+	bool		had_removal;	/* among the rows that were deleted */
 } Backlog;
 
 /* What was kept before the server started */
@@ -54,7 +55,8 @@ typedef struct BacklogOld
 } BacklogOld;
 
 static TimestampTz next_measure = 0;	/* 0: the outage has just begun */
-static int64 spared = 0;		/* entries that did not collapse */
+static int64 spared = 0;		/* entries that did not collapse, and */
+static TimestampTz collapsed = 0;	/* when that was; 0: never in this outage */
 static double warned = 0;		/* how far beyond the limit it was; 0: not yet */
 
 static bool backlog_visit_old(InvalOutboxRow *row, void *arg);
@@ -132,6 +134,7 @@ inval_backlog_watch(InvalTarget *target)
 	}
 	backlog_collapse(&backlog);
 	(void) inval_kept_is_known(target, &spared, &backlog.oldest);
+	collapsed = backlog.now;
 	return backlog.entries > 0;
 }
 
@@ -143,6 +146,7 @@ inval_backlog_relax(void)
 {
 	warned = 0;
 	spared = 0;
+	collapsed = 0;
 	next_measure = 0;
 }
 
@@ -156,8 +160,10 @@ backlog_measure(Backlog *backlog)
 	backlog->entries = 0;
 	if (inval_backlog_max_keys == 0 && inval_backlog_max_age == 0)
 		return;
-	if (inval_kept_is_known(backlog->target, &backlog->entries, &backlog->oldest))
-		backlog->entries = Max(backlog->entries - spared, 0);
+	if (!inval_kept_is_known(backlog->target, &backlog->entries, &backlog->oldest))
+		backlog->entries = 0;
+	backlog->entries = Max(backlog->entries - spared, 0);
+	backlog->oldest = Max(backlog->oldest, collapsed);
 }
 
 /*
@@ -243,7 +249,7 @@ backlog_collapse(Backlog *backlog)
 		(void) inval_outbox_scan(table, 0, backlog_drop_row, backlog);
 		relation_close(backlog->relation, NoLock);
 	}
-	if (backlog->entries > 0)
+	if (backlog->entries > 0 || backlog->had_removal)
 		backlog_queue_removal(backlog);
 	inval_transaction_commit();
 	if (backlog->entries > 0)
@@ -263,7 +269,10 @@ backlog_drop_row(InvalOutboxRow *row, void *arg)
 		!inval_outbox_delete(backlog->relation, row))
 		return true;
 	if (is_removal)
+	{
+		backlog->had_removal = true;
 		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	}
 	else
 		backlog->entries += row->entries;
 	backlog->oldest = Min(backlog->oldest, row->queued_at);

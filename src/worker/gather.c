@@ -1,6 +1,6 @@
 /*
  * gather.c
- *		Reads a batch from the outbox: fairly, and each key once.
+ *		Reads a batch from the outbox, fairly.
  *
  * Rows of small transactions are read in the order in which they lie in the
  * tables: first what was announced, and, when all of the tables are looked at, a
@@ -11,14 +11,10 @@
  * for another's.  Rules share the cursors for large rows by their numbers.
  * The cursor for what is announced begins again whenever somebody announces
  * something.
- *
- * Entries that invalidate the same are sent once, whichever transactions they
- * are of.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "base/settings.h"
 #include "outbox/read.h"
@@ -47,30 +43,6 @@
  */
 #define LOOK_AGAIN_FACTOR	10
 
-/* The set of what is sent */
-typedef struct SentEntry
-{
-	int			number;
-	uint32		hash;
-	char		status;
-} SentEntry;
-
-#define SH_PREFIX sent
-#define SH_ELEMENT_TYPE SentEntry
-#define SH_KEY_TYPE int
-#define SH_KEY number
-#define SH_HASH_KEY(tb, key) \
-	inval_entry_hash(&((InvalBatch *) (tb)->private_data)->sent[key])
-#define SH_EQUAL(tb, a, b) \
-	inval_entry_equal(&((InvalBatch *) (tb)->private_data)->sent[a], \
-					  &((InvalBatch *) (tb)->private_data)->sent[b])
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) ((a)->hash)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
-
 /* One reading of a batch */
 typedef struct Gathering
 {
@@ -83,7 +55,6 @@ typedef struct Gathering
 	bool		full;			/* nobody may take more */
 	uint64		slice_ends;		/* of the look at all tables, as inval_clock_us */
 	int			visited;		/* rows, in this slice */
-	sent_hash  *sent;
 	TimestampTz now;
 } Gathering;
 
@@ -97,12 +68,11 @@ static void gather_miss(InvalPass *pass, const InvalPassCursor *cursor,
 						BlockNumber block);
 static void gather_finish_cursor(InvalPass *pass, InvalPassCursor *cursor);
 static bool gather_visit(InvalOutboxRow *row, void *arg);
+static bool gather_is_alone(const InvalOutboxRow *row);
 static bool gather_is_due(InvalPass *pass, const InvalOutboxRow *row, TimestampTz now);
 static InvalPassCursor *gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row);
 static void gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row);
 static bool gather_take(Gathering *gathering, const InvalOutboxRow *row);
-static void gather_take_entries(Gathering *gathering, const InvalOutboxRow *row);
-static void gather_add_entry(Gathering *gathering, const InvalEntry *entry);
 static int	place_compare(const InvalPassPlace *a, const InvalPassPlace *b);
 static InvalPassPlace place_of(const InvalOutboxRow *row);
 
@@ -117,12 +87,11 @@ inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 	Gathering	gathering = {0};
 	int			limit = inval_pace_batch(pass->target);
 
-	memset(batch, 0, sizeof(*batch));
 	gathering.batch = batch;
 	gathering.pass = pass;
 	gathering.now = GetCurrentTimestamp();
 	inval_pass_start_transaction(pass);
-	gathering.sent = sent_create(CurrentMemoryContext, 256, batch);
+	inval_batch_init(batch);
 
 	gather_look_again(pass);
 	pass->turn_of_all = pass->cursors[INVAL_PASS_ALL].active &&
@@ -325,7 +294,7 @@ gather_visit(InvalOutboxRow *row, void *arg)
 	pass->kept_met |= row->table >= INVAL_OUTBOX_KEPT;
 	if (!gather_is_due(pass, row, gathering->now) ||
 		!inval_outbox_is_ripe(row, gathering->now) ||
-		!inval_refusal_is_due(id, gathering->now))
+		!inval_refusal_is_due(id, gather_is_alone(row), gathering->now))
 		return true;
 	if (!inval_outbox_is_readable(row))
 	{
@@ -342,6 +311,17 @@ gather_visit(InvalOutboxRow *row, void *arg)
 	if (whose != NULL && !gather_is_large(pass, cursor))
 		gather_note_large(whose, row);
 	return true;
+}
+
+/*
+ * Whether a row may be that of an entry which was refused before: see
+ * inval_drain_split.
+ */
+static bool
+gather_is_alone(const InvalOutboxRow *row)
+{
+	return row->entries == 1 && !row->sole && row->lane == INVAL_LANE_WORKER &&
+		row->table >= INVAL_OUTBOX_SLOW;
 }
 
 /*
@@ -417,8 +397,6 @@ gather_take(Gathering *gathering, const InvalOutboxRow *row)
 {
 	InvalBatch *batch = gathering->batch;
 	InvalPassCursor *cursor = gathering->cursor;
-	InvalBatchRow *taken;
-	char	   *pack;
 
 	cursor->next = place_of(row);
 	gathering->stopped = true;
@@ -432,69 +410,11 @@ gather_take(Gathering *gathering, const InvalOutboxRow *row)
 	if (gathering->took && batch->nsent + row->entries > gathering->may_send)
 		return false;			/* the next batch begins here */
 
-	if (batch->nrows == batch->max_rows)
-	{
-		batch->max_rows = Max(64, batch->max_rows * 2);
-		batch->rows = batch->rows == NULL ?
-			palloc(batch->max_rows * sizeof(InvalBatchRow)) :
-			repalloc(batch->rows, batch->max_rows * sizeof(InvalBatchRow));
-	}
-	pack = palloc(row->pack_length);
-	memcpy(pack, row->pack, row->pack_length);
-	taken = &batch->rows[batch->nrows++];
-	taken->row = *row;
-	taken->row.pack = pack;
-	taken->number = batch->entries;
-	taken->settled = false;
-	batch->bytes += row->pack_length;
-	gather_take_entries(gathering, &taken->row);
+	inval_batch_add(batch, row);
 	gathering->took = true;
 	cursor->next.tid.ip_posid++;
 	gathering->stopped = false;
 	return true;
-}
-
-static void
-gather_take_entries(Gathering *gathering, const InvalOutboxRow *row)
-{
-	const char *place = row->pack;
-	InvalEntry	entry;
-	int			i;
-
-	for (i = 0; i < row->entries; i++)
-	{
-		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		gather_add_entry(gathering, &entry);
-	}
-}
-
-static void
-gather_add_entry(Gathering *gathering, const InvalEntry *entry)
-{
-	InvalBatch *batch = gathering->batch;
-	SentEntry  *found;
-	bool		known;
-
-	if (batch->entries == batch->max_entries)
-	{
-		batch->max_entries = Max(256, batch->max_entries * 2);
-		batch->sent_as = batch->sent_as == NULL ?
-			palloc(batch->max_entries * sizeof(int)) :
-			repalloc(batch->sent_as, batch->max_entries * sizeof(int));
-	}
-	if (batch->nsent == batch->max_sent)
-	{
-		batch->max_sent = Max(256, batch->max_sent * 2);
-		batch->sent = batch->sent == NULL ?
-			palloc(batch->max_sent * sizeof(InvalEntry)) :
-			repalloc(batch->sent, batch->max_sent * sizeof(InvalEntry));
-	}
-	/* It must lie there to be looked up, and stays if it is new. */
-	batch->sent[batch->nsent] = *entry;
-	found = sent_insert(gathering->sent, batch->nsent, &known);
-	if (!known)
-		batch->nsent++;
-	batch->sent_as[batch->entries++] = found->number;
 }
 
 static int

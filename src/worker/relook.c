@@ -164,7 +164,8 @@ relook_visit(InvalOutboxRow *row, void *arg)
 	char	   *pack;
 
 	if (row->lane != INVAL_LANE_LOOK ||
-		!inval_refusal_is_due(inval_outbox_entry_id(row->xid, row->first), relook->now))
+		!inval_refusal_is_due(inval_outbox_entry_id(row->xid, row->first), false,
+							  relook->now))
 		return true;
 	relook->block = ItemPointerGetBlockNumber(&row->tid);
 	if (relook->entries >= RELOOK_ENTRIES || relook->bytes >= RELOOK_BYTES)

@@ -20,6 +20,7 @@
 #include "target/breaker.h"
 #include "target/health.h"
 #include "target/targets.h"
+#include "worker/removal.h"
 #include "worker/sweep.h"
 
 /* A table of the outbox that has grown beyond this is retired early. */
@@ -198,12 +199,16 @@ sweep_announce_moved(void)
 	}
 }
 
+/*
+ * The removal of a namespace stays where it is: it stands for what was kept.
+ */
 static bool
 sweep_is_for_away(const InvalOutboxRow *row)
 {
 	InvalTarget *target = inval_target_by_number(row->target);
 
-	return target != NULL && !inval_target_is_open(target);
+	return target != NULL && !inval_target_is_open(target) &&
+		!inval_removal_meet(NULL, row);
 }
 
 static bool
@@ -242,7 +247,7 @@ sweep_move_owed(InvalOutboxRow *row, void *arg)
 	else if (moved.lane != INVAL_LANE_REPEAT && moved.lane != INVAL_LANE_LOOK)
 		moved.lane = INVAL_LANE_WORKER;
 	moved.sole = false;
-	inval_outbox_write_row(&moved, true);
+	inval_outbox_write_row(&moved, sweep_is_for_away(row));
 	move->rows++;
 	return true;
 }
