@@ -197,7 +197,7 @@ inval_start_worker(PG_FUNCTION_ARGS)
 	if (!inval_shared_is_preloaded())
 		ereport(WARNING,
 				(errmsg("inval is not in shared_preload_libraries"),
-				 errdetail("Keys are removed at commit, and no worker delivers what could not be removed then."),
+				 errdetail("This is for trying it: keys are removed at commit, and no worker delivers what could not be removed then, or keeps the queue small."),
 				 errhint("Add \"inval\" to shared_preload_libraries and restart the server, or call inval_drain() regularly.")));
 	else
 		inval_launcher_request_worker();
