@@ -470,12 +470,29 @@ COMMENT ON FUNCTION inval_coverage(text) IS
 --
 -- 0 to 2 take what is written at commit, by locks held for moments.  3 to 5
 -- take what is written earlier or kept longer (sets larger than memory,
--- prepared transactions), whose locks may last.  docs/architecture.md has why.
+-- prepared transactions), whose locks may last.  6 to 8 take what is written at
+-- commit for targets that are away.  docs/architecture.md has why.
 ------------------------------------------------------------------------------
+
+-- Like bytea, but never compressed or moved out of line: packs are sized to the
+-- page by inval itself, and a table without a column of another kind has no
+-- TOAST table.
+CREATE TYPE inval_pack;
+CREATE FUNCTION inval_pack_in(cstring) RETURNS inval_pack
+AS 'byteain' LANGUAGE internal IMMUTABLE STRICT;
+REVOKE ALL ON FUNCTION inval_pack_in(cstring) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pack_in(cstring) IS 'Input of inval_pack';
+CREATE FUNCTION inval_pack_out(inval_pack) RETURNS cstring
+AS 'byteaout' LANGUAGE internal IMMUTABLE STRICT;
+REVOKE ALL ON FUNCTION inval_pack_out(inval_pack) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pack_out(inval_pack) IS 'Output of inval_pack';
+CREATE TYPE inval_pack (INPUT = inval_pack_in, OUTPUT = inval_pack_out, STORAGE = plain);
+REVOKE ALL ON TYPE inval_pack FROM PUBLIC;
+COMMENT ON TYPE inval_pack IS 'Queued invalidations, as bytes';
 
 CREATE FUNCTION inval_outbox_source(
 	OUT xid xid8, OUT first bigint, OUT target integer, OUT lane "char",
-	OUT entries integer, OUT queued_at timestamptz, OUT pack bytea, OUT big bytea)
+	OUT entries integer, OUT queued_at timestamptz, OUT pack inval_pack)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 REVOKE ALL ON FUNCTION inval_outbox_source() FROM PUBLIC;
@@ -484,24 +501,20 @@ COMMENT ON FUNCTION inval_outbox_source() IS
 
 DO $$
 BEGIN
-	FOR i IN 0 .. 5 LOOP
+	FOR i IN 0 .. 8 LOOP
 		EXECUTE pg_catalog.format(
 			'CREATE MATERIALIZED VIEW @extschema@.inval_outbox_%s USING heap '
 			'WITH (autovacuum_enabled = %s, fillfactor = 100) '
 			'AS SELECT * FROM @extschema@.inval_outbox_source()',
 			i, CASE WHEN i < 3 THEN 'off' ELSE 'on' END);
-		-- Packs are sized to the page by inval itself, compressing them in
-		-- the commit path would cost more than it saves.
-		EXECUTE pg_catalog.format(
-			'ALTER MATERIALIZED VIEW @extschema@.inval_outbox_%s '
-			'ALTER COLUMN pack SET STORAGE PLAIN', i);
 		EXECUTE pg_catalog.format(
 			'REVOKE ALL ON @extschema@.inval_outbox_%s FROM PUBLIC', i);
 		EXECUTE pg_catalog.format(
 			'COMMENT ON MATERIALIZED VIEW @extschema@.inval_outbox_%s IS '
 			'''Queued invalidations, %s; read it as inval_queue''', i,
 			CASE WHEN i < 3 THEN 'written at commit'
-			ELSE 'written before commit or by prepared transactions' END);
+			WHEN i < 6 THEN 'written before commit or by prepared transactions'
+			ELSE 'for targets that are away' END);
 	END LOOP;
 END
 $$;

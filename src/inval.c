@@ -21,6 +21,7 @@
 #include "ddl/swap.h"
 #include "key/lookup.h"
 #include "outbox/ledger.h"
+#include "outbox/kept.h"
 #include "outbox/tables.h"
 #include "stats/stats.h"
 #include "target/health.h"
@@ -39,6 +40,7 @@ _PG_init(void)
 	inval_target_health_init();
 	inval_ledger_init();
 	inval_outbox_tables_init();
+	inval_kept_init();
 	inval_stats_init();
 	inval_refusal_init();
 	inval_shared_init();

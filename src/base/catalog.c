@@ -104,6 +104,17 @@ int64
 inval_catalog_execute(const char *command, int nargs, Oid *types, Datum *values,
 					  const char *nulls)
 {
+	return inval_catalog_execute_as(inval_catalog(false)->owner, command, nargs, types,
+									values, nulls);
+}
+
+/*
+ * The same with the rights of a role.
+ */
+int64
+inval_catalog_execute_as(Oid role, const char *command, int nargs, Oid *types,
+						 Datum *values, const char *nulls)
+{
 	Oid			user;
 	int			security;
 	int			nest_level = NewGUCNestLevel();
@@ -112,8 +123,7 @@ inval_catalog_execute(const char *command, int nargs, Oid *types, Datum *values,
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &security);
-	SetUserIdAndSecContext(inval_catalog(false)->owner,
-						   security | SECURITY_LOCAL_USERID_CHANGE);
+	SetUserIdAndSecContext(role, security | SECURITY_LOCAL_USERID_CHANGE);
 	result = SPI_execute_with_args(command, nargs, types, values, nulls, false, 0);
 	SetUserIdAndSecContext(user, security);
 	AtEOXact_GUC(false, nest_level);

@@ -11,10 +11,17 @@
 
 /*
  * Outbox tables in one group of rotation.  The first group is written at
- * commit (fast), the second before that or kept longer (slow).
+ * commit (fast), the second before that or kept longer (slow), the third at
+ * commit too, for targets that are away (kept).
  */
 #define INVAL_OUTBOX_GROUP		3
-#define INVAL_OUTBOX_TABLES		(2 * INVAL_OUTBOX_GROUP)
+#define INVAL_OUTBOX_GROUPS		3
+#define INVAL_OUTBOX_TABLES		(INVAL_OUTBOX_GROUPS * INVAL_OUTBOX_GROUP)
+
+/* Where each of the groups begins */
+#define INVAL_OUTBOX_FAST		0
+#define INVAL_OUTBOX_SLOW		INVAL_OUTBOX_GROUP
+#define INVAL_OUTBOX_KEPT		(2 * INVAL_OUTBOX_GROUP)
 
 /* Version 18 has it, and pg_attribute_noreturn() no more. */
 #ifndef pg_noreturn
@@ -36,6 +43,8 @@ extern const InvalCatalog *inval_catalog(bool missing_ok);
 extern char *inval_catalog_name(const char *name);
 extern int64 inval_catalog_execute(const char *command, int nargs, Oid *types,
 								   Datum *values, const char *nulls);
+extern int64 inval_catalog_execute_as(Oid role, const char *command, int nargs,
+									  Oid *types, Datum *values, const char *nulls);
 extern bool inval_catalog_is_outbox(Oid relid);
 extern char *inval_catalog_relation_name(Oid relid);
 extern Oid	inval_catalog_relation_of(Oid class, Oid object);

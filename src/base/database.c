@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "port/atomics.h"
 
 #include "base/database.h"
 #include "base/shared.h"
@@ -16,7 +17,10 @@ typedef struct DatabaseLauncher
 {
 	Latch	   *latch;			/* NULL: not preloaded, or not running; protected
 								 * by shared mutex */
+	pg_atomic_uint32 waiting;	/* how many wait for a worker's place */
 } DatabaseLauncher;
+
+static void database_initialize_launcher(void *element);
 
 static InvalSharedArea database_area = {
 	.element_size = sizeof(InvalDatabase),
@@ -27,9 +31,10 @@ static InvalSharedArea database_area = {
 
 static InvalSharedArea launcher_area = {
 	.element_size = sizeof(DatabaseLauncher),
-	.layout = 1,
+	.layout = 2,
 	.preloaded = 1,
-	.reserve = 1
+	.reserve = 1,
+	.initialize = database_initialize_launcher
 };
 
 static InvalDatabase *my_database = NULL;
@@ -42,6 +47,12 @@ inval_database_init(void)
 {
 	inval_shared_add(&database_area);
 	inval_shared_add(&launcher_area);
+}
+
+static void
+database_initialize_launcher(void *element)
+{
+	pg_atomic_init_u32(&((DatabaseLauncher *) element)->waiting, 0);
 }
 
 InvalDatabase *
@@ -125,6 +136,41 @@ void
 inval_database_set_launcher(Latch *latch)
 {
 	((DatabaseLauncher *) inval_shared_elements(&launcher_area))->latch = latch;
+}
+
+/*
+ * The launcher says how many wait for a worker and find no place; workers ask
+ * whether somebody does, and give one of them a place by leaving.
+ */
+void
+inval_database_say_waiting(uint32 waiting)
+{
+	DatabaseLauncher *launcher = inval_shared_elements(&launcher_area);
+
+	pg_atomic_write_u32(&launcher->waiting, waiting);
+}
+
+bool
+inval_database_somebody_waits(void)
+{
+	DatabaseLauncher *launcher = inval_shared_elements(&launcher_area);
+
+	return pg_atomic_read_u32(&launcher->waiting) > 0;
+}
+
+/*
+ * Returns false if others have made room enough.
+ */
+bool
+inval_database_make_room(void)
+{
+	DatabaseLauncher *launcher = inval_shared_elements(&launcher_area);
+	uint32		waiting = pg_atomic_read_u32(&launcher->waiting);
+
+	while (waiting > 0)
+		if (pg_atomic_compare_exchange_u32(&launcher->waiting, &waiting, waiting - 1))
+			return true;
+	return false;
 }
 
 /*

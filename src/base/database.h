@@ -31,5 +31,8 @@ extern void inval_database_free(Oid database);
 /* The process that starts workers */
 extern void inval_database_set_launcher(Latch *latch);
 extern void inval_database_wake_launcher(void);	/* cannot fail */
+extern void inval_database_say_waiting(uint32 waiting);
+extern bool inval_database_somebody_waits(void);
+extern bool inval_database_make_room(void);
 
 #endif							/* INVAL_DATABASE_H */

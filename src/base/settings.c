@@ -8,6 +8,7 @@
 #include "access/xact.h"
 #include "datatype/timestamp.h"
 #include "tcop/tcopprot.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 #include "base/settings.h"
@@ -67,8 +68,17 @@ int			inval_sweep_interval = 1000;
 /* How many keys the worker reads, sends and marks done at a time. */
 int			inval_batch_keys = 10000;
 
-/* How many databases can have a worker at the same time. */
+/*
+ * How many workers there are at a time.  Where there are more databases and targets
+ * they take turns: one that has nothing to do gives its place to whoever waits.
+ */
 int			inval_workers = 8;
+
+/*
+ * How many targets all databases have together, "default" in each of them
+ * included: each has a place of a few kB in shared memory.
+ */
+int			inval_max_targets = 256;
 
 /*
  * How much may be queued for a target that is down before its backlog collapses
@@ -170,10 +180,18 @@ inval_settings_init(void)
 							&inval_batch_keys, 10000, 1, 1000000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("inval.workers",
-							"Sets how many workers can run at the same time, one for each target of each database.",
+							"Sets how many workers can run at the same time.",
+							"There is one for each target of each database, or they take turns.  "
 							"Each takes one of max_worker_processes.",
 							&inval_workers, 8, 0, 256,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	/* Shared memory is made at the start only. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("inval.max_targets",
+								"Sets how many targets all databases can have together.",
+								"The target \"default\" of each database counts.",
+								&inval_max_targets, 256, 8, 65536,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("inval.backlog_max_keys",
 							"Sets how many invalidations may be queued for a target that is down.",
 							"Beyond it they are replaced by the removal of the target's namespace; "

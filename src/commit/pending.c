@@ -134,7 +134,7 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 		{
 			inval_entry_write(bytes, entry);
 			inval_outbox_write(bytes, size, pending_early_lane(lane), target, after_ms,
-							   INVAL_OUTBOX_MORE);
+							   INVAL_OUTBOX_LASTING);
 		}
 		pfree(bytes);
 		return true;

@@ -18,8 +18,6 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
-#include "outbox/rotate.h"
-#include "outbox/tables.h"
 #include "redis/group.h"
 #include "stats/stats.h"
 #include "target/address.h"
@@ -32,9 +30,6 @@
 
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
-
-/* Without a worker, the outbox is emptied after that many commits. */
-#define SWEEP_COMMITS		256
 
 /* So many single servers are waited for at once; the others one by one. */
 #define PLAN_AWAITED	32
@@ -61,7 +56,6 @@ typedef struct Plan
 	uint64		budget_us;		/* what is left of the commit timeout */
 	uint64		connect_us;		/* what of that connecting may take */
 	uint64		committed_at;	/* as inval_clock_us gives it */
-	InvalOutboxTables *tables;
 	int			nlegs;
 	PlanLeg  *legs;			/* one for each set that is owed anything */
 } Plan;
@@ -71,14 +65,14 @@ static Plan plan;
 static void plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
 static PlanLeg *plan_leg(InvalTarget *target);
 static bool plan_split_sets(Size *at_commit);
+static bool plan_may_send(int32 number);
 static void plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 								  uint64 deadline);
 static bool plan_extension_is_gone(void);
-static void plan_sweep(void);
 static Size plan_split(const char *entries, Size length);
 static void plan_log_shadow(const char *entries, Size length);
 static void plan_await(uint64 deadline);
-static void plan_tell_workers(bool all_confirmed);
+static void plan_tell_workers(void);
 
 /*
  * Another extension's callback has changed rows after our PRE_COMMIT: the
@@ -90,7 +84,6 @@ inval_plan_late(void)
 	inval_ledger_attach();
 	plan.made = true;
 	plan.tell_all = true;
-	plan.tables = inval_outbox_tables();
 }
 
 /*
@@ -110,12 +103,9 @@ inval_plan_prepare(void)
 	inval_ledger_attach();
 	plan.made = true;
 	plan.tell_all = inval_pending_did_spill();
-	plan.tables = inval_outbox_tables();
 	plan.budget_us = (uint64) inval_commit_timeout * 1000;
 	plan.connect_us = plan.budget_us / 4 * 3;
 	target = inval_target_default();
-	if (target->health->worker_pid == 0)
-		plan_sweep();
 	for (; target != NULL; target = target->next)
 		inval_target_log_change(target);
 
@@ -147,12 +137,26 @@ plan_split_sets(Size *at_commit)
 	{
 		InvalOwed	owed = inval_pending_set(i);
 
-		if (owed.lane == INVAL_LANE_COMMIT && inval_commit_timeout > 0)
+		if (owed.lane == INVAL_LANE_COMMIT && inval_commit_timeout > 0 &&
+			plan_may_send(owed.target))
 			at_commit[i] = plan_split(owed.entries, owed.length);
 		if (owed.lane != INVAL_LANE_SHADOW)
 			pieces += (at_commit[i] > 0) + (at_commit[i] < owed.length);
 	}
 	return pieces == 1 && !inval_pending_did_spill();
+}
+
+/*
+ * Whether it is worth trying to deliver at commit.  To a target that is down only
+ * where there are no workers, who else would.
+ */
+static bool
+plan_may_send(int32 number)
+{
+	InvalTarget *target = inval_target_by_number(number);
+
+	return target == NULL || inval_target_is_open(target) ||
+		(!inval_target_has_worker() && pg_atomic_read_u32(&target->health->paused) == 0);
 }
 
 /*
@@ -183,7 +187,7 @@ plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 	{
 		/* It stays for longer than what else a commit writes. */
 		inval_outbox_write(owed->entries, owed->length, owed->lane, owed->target,
-						   owed->after_ms, INVAL_OUTBOX_LASTING);
+						   owed->after_ms, INVAL_OUTBOX_STAYING);
 		plan_leg(target)->to_worker = true;
 		return;
 	}
@@ -251,26 +255,6 @@ plan_extension_is_gone(void)
 }
 
 /*
- * Where there is no worker, sessions empty the outbox: early enough that even
- * the smallest ledger still knows what was confirmed.
- */
-static void
-plan_sweep(void)
-{
-	InvalOutboxTables *tables = plan.tables;
-	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	uint64		swept = pg_atomic_read_u64(&tables->swept_xid);
-	uint32		commits = pg_atomic_add_fetch_u32(&tables->unswept, 1);
-
-	if (commits < SWEEP_COMMITS && next - swept < inval_ledger_range() / 4)
-		return;
-	if (!pg_atomic_compare_exchange_u64(&tables->swept_xid, &swept, next))
-		return;					/* somebody else does it */
-	pg_atomic_write_u32(&tables->unswept, 0);
-	inval_outbox_sweep(true);
-}
-
-/*
  * How many bytes from the front are delivered at commit.
  */
 static Size
@@ -306,7 +290,7 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 	const char *end = entries + length;
 
 	if (!inval_target_is_open(target) &&
-		!(target->health->worker_pid == 0 && inval_target_claim_probe(target)))
+		!(!inval_target_has_worker() && inval_target_claim_probe(target)))
 		return;
 	if (plan.connect_us < (uint64) inval_commit_timeout * 1000 / 4 &&
 		!inval_target_is_connected(target))
@@ -447,18 +431,20 @@ inval_plan_finish(void)
 		if (leg->at_commit && !leg->delivered)
 			all = false;
 	}
+	for (i = 0; i < plan.nlegs && !all; i++)
+		if (plan.legs[i].delivered)
+			inval_ledger_note_part(plan.xid, plan.legs[i].target->health);
 	if (plan.has_commit_lane)
 		inval_ledger_note(plan.xid, all ? INVAL_LEDGER_CONFIRMED : INVAL_LEDGER_LEFT);
 	inval_stats_commit();
-	plan_tell_workers(all);
+	plan_tell_workers();
 }
 
 /*
- * Wakes the workers that have something to do.  What the ledger says is of all
- * targets together: if one of them has failed, the others are sent to again.
+ * Wakes the workers that have something to do.
  */
 static void
-plan_tell_workers(bool all_confirmed)
+plan_tell_workers(void)
 {
 	InvalTarget *target;
 	int			i;
@@ -466,7 +452,7 @@ plan_tell_workers(bool all_confirmed)
 	for (i = 0; i < plan.nlegs && !plan.tell_all; i++)
 	{
 		PlanLeg  *leg = &plan.legs[i];
-		bool		now = leg->to_worker || (leg->at_commit && !all_confirmed);
+		bool		now = leg->to_worker || (leg->at_commit && !leg->delivered);
 
 		if (!now && !leg->again)
 			continue;

@@ -45,7 +45,7 @@ inval_ddl_say_what_goes(Node *statement)
 							   "dropping extension \"inval\" drops %d rules", rules, rules)));
 	inval_ledger_attach();
 	inval_targets_refresh();
-	inval_outbox_scan_all(extension_count_row, &entries);
+	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, extension_count_row, &entries);
 	if (entries > 0)
 		ereport(WARNING,
 				(errmsg_plural("dropping extension \"inval\" drops %lld queued invalidation",

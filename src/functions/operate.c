@@ -34,6 +34,7 @@
 #define STEPS_PER_LOOK		16
 
 static uint64 operate_timeout_us(Interval *timeout);
+static void operate_empty_tables(void);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
 static bool operate_drain_pass(InvalPass *pass, uint64 deadline);
@@ -66,7 +67,7 @@ inval_drain(PG_FUNCTION_ARGS)
 	inval_ledger_attach();
 	target = inval_target_default();
 	if (target->health->worker_pid == 0)
-		inval_outbox_sweep(false);
+		operate_empty_tables();
 	found = inval_relook_in_transaction(GetCurrentTimestamp() + (TimestampTz) timeout, &in_time);
 	for (; target != NULL; target = target->next)
 		if (!target->dropped)
@@ -79,6 +80,22 @@ inval_drain(PG_FUNCTION_ARGS)
 				 errdetail("The timeout has passed."),
 				 errhint("See inval_target_status for the state of the target.")));
 	PG_RETURN_INT64((int64) confirmed);
+}
+
+/*
+ * Empties the tables of the outbox that owe nothing, as a worker would.  That
+ * cannot be rolled back, and what is owed may depend on what this transaction
+ * has changed, so only if it has changed nothing.
+ */
+static void
+operate_empty_tables(void)
+{
+	int			table;
+
+	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+		return;
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+		(void) inval_outbox_retire(table);
 }
 
 /*
@@ -130,7 +147,7 @@ operate_drain_pass(InvalPass *pass, uint64 deadline)
 		(void) inval_replay_look();
 	if (!inval_target_connect(pass->target, Min(connect_deadline, deadline), true))
 		return false;
-	inval_pass_rewind(pass, true);
+	inval_pass_rewind(pass, true, true);
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -184,7 +201,7 @@ inval_start_worker(PG_FUNCTION_ARGS)
 	if (!inval_shared_is_preloaded())
 		ereport(WARNING,
 				(errmsg("inval is not in shared_preload_libraries"),
-				 errdetail("Keys are removed at commit, and no worker delivers what could not be removed then."),
+				 errdetail("This is for trying it: keys are removed at commit, and no worker delivers what could not be removed then, or keeps the queue small."),
 				 errhint("Add \"inval\" to shared_preload_libraries and restart the server, or call inval_drain() regularly.")));
 	else
 		inval_launcher_request_worker();

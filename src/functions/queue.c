@@ -58,7 +58,7 @@ inval_queue_rows(PG_FUNCTION_ARGS)
 	scan.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	inval_ledger_attach();
 	inval_targets_refresh();
-	inval_outbox_scan_all(queue_visit_row, &scan);
+	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, queue_visit_row, &scan);
 	return (Datum) 0;
 }
 

@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
+#include "outbox/kept.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
@@ -22,13 +23,21 @@
 
 typedef struct QueueDepth
 {
-	int32		target;
+	InvalTarget *target;
+	bool		kept;			/* what is kept for it is counted already */
 	int64		entries;
 	TimestampTz oldest;
 } QueueDepth;
 
+typedef struct QueueDepths
+{
+	int			count;
+	QueueDepth *depths;			/* of each target */
+} QueueDepths;
+
 static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
-static void status_put_target(ReturnSetInfo *result, InvalTarget *target);
+static void status_measure(QueueDepths *depths);
+static void status_put_target(ReturnSetInfo *result, const QueueDepth *depth);
 static bool status_visit_row(InvalOutboxRow *row, void *arg);
 
 PG_FUNCTION_INFO_V1(inval_stats_rows);
@@ -102,23 +111,57 @@ inval_stats_reset(PG_FUNCTION_ARGS)
 Datum
 inval_target_status_rows(PG_FUNCTION_ARGS)
 {
-	InvalTarget *target;
+	QueueDepths depths;
+	int			i;
 
 	InitMaterializedSRF(fcinfo, 0);
 	inval_ledger_attach();
-	for (target = inval_target_default(); target != NULL; target = target->next)
-		if (!target->dropped)
-			status_put_target((ReturnSetInfo *) fcinfo->resultinfo, target);
+	status_measure(&depths);
+	for (i = 0; i < depths.count; i++)
+		status_put_target((ReturnSetInfo *) fcinfo->resultinfo, &depths.depths[i]);
 	return (Datum) 0;
 }
 
+/*
+ * How much is queued for each target.  What is kept for those that are away is not
+ * read again, if it has been counted.
+ */
 static void
-status_put_target(ReturnSetInfo *result, InvalTarget *target)
+status_measure(QueueDepths *depths)
 {
+	InvalTarget *target;
+	int			tables = INVAL_OUTBOX_KEPT;
+	int			count = 0;
+
+	for (target = inval_target_default(); target != NULL; target = target->next)
+		count++;
+	depths->depths = palloc0(count * sizeof(QueueDepth));
+	depths->count = 0;
+	for (target = inval_target_default(); target != NULL; target = target->next)
+	{
+		QueueDepth *depth = &depths->depths[depths->count];
+
+		if (target->dropped)
+			continue;
+		depth->target = target;
+		depth->kept = inval_kept_is_known(target, &depth->entries, &depth->oldest);
+		if (!depth->kept)
+		{
+			depth->entries = 0;
+			tables = INVAL_OUTBOX_TABLES;
+		}
+		depths->count++;
+	}
+	inval_outbox_scan_all(tables, status_visit_row, depths);
+}
+
+static void
+status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
+{
+	InvalTarget *target = depth->target;
 	Datum		values[STATUS_COLUMNS] = {0};
 	bool		nulls[STATUS_COLUMNS] = {0};
 	InvalTargetHealth health;
-	QueueDepth	depth = {.target = target->number};
 	char		address[INVAL_ADDRESS_LEN];
 	TimestampTz now = GetCurrentTimestamp();
 	bool		down;
@@ -128,7 +171,6 @@ status_put_target(ReturnSetInfo *result, InvalTarget *target)
 	memcpy(&health, target->health, sizeof(health));
 	SpinLockRelease(&target->health->mutex);
 	down = pg_atomic_read_u32(&health.down) != 0;
-	inval_outbox_scan_all(status_visit_row, &depth);
 
 	inval_url_address(&target->url, address, sizeof(address));
 	values[0] = CStringGetTextDatum(target->name);
@@ -137,10 +179,10 @@ status_put_target(ReturnSetInfo *result, InvalTarget *target)
 	values[2] = CStringGetTextDatum(health.address[0] ? health.address : address);
 	values[3] = Float8GetDatum(health.round_trip_us / 1000.0);
 	nulls[3] = health.round_trip_us == 0;
-	values[4] = Int64GetDatum(depth.entries);
-	age->time = now - depth.oldest;
+	values[4] = Int64GetDatum(depth->entries);
+	age->time = now - depth->oldest;
 	values[5] = IntervalPGetDatum(age);
-	nulls[5] = depth.entries == 0;
+	nulls[5] = depth->entries == 0;
 	/* The second that is being counted is over if nothing came since. */
 	values[6] = Float8GetDatum((double) (health.window_second < now / USECS_PER_SEC ?
 										 health.window_keys : health.rate));
@@ -168,10 +210,14 @@ status_put_target(ReturnSetInfo *result, InvalTarget *target)
 static bool
 status_visit_row(InvalOutboxRow *row, void *arg)
 {
-	QueueDepth *depth = arg;
+	QueueDepths *depths = arg;
+	QueueDepth *depth = depths->depths;
 
 	CHECK_FOR_INTERRUPTS();
-	if (row->target != depth->target || !inval_outbox_is_owed(row))
+	while (depth < depths->depths + depths->count && depth->target->number != row->target)
+		depth++;
+	if (depth == depths->depths + depths->count ||
+		(depth->kept && row->table >= INVAL_OUTBOX_KEPT) || !inval_outbox_is_owed(row))
 		return true;
 	if (depth->entries == 0 || row->queued_at < depth->oldest)
 		depth->oldest = row->queued_at;

@@ -122,6 +122,12 @@ target_set_add(FunctionCallInfo fcinfo)
 	inval_store_put_secret(server, url);
 	if (is_new)
 		inval_target_grant_usage(GetUserId(), name);
+	if (!inval_target_has_place(inval_target_by_name(name, false)->health))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("too many targets"),
+				 errdetail("All databases of this server together can have inval.max_targets of them."),
+				 errhint("Raise inval.max_targets and restart the server, or drop targets that are not needed.")));
 	PG_RETURN_VOID();
 }
 

@@ -12,10 +12,16 @@
  * A later turn overwrites an earlier one, never the other way round.  Whatever
  * is forgotten that way reads as unknown and is delivered once more, which is
  * harmless.  No locks, nothing that can fail.
+ *
+ * The two bits are of all targets together.  Where one of them has not confirmed
+ * and others have, those are remembered in a table beside the ring: each word is
+ * a transaction id and the number of a target's place in shared memory, and
+ * what comes later overwrites it.
  */
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "common/hashfn.h"
 #include "port/atomics.h"
 
 #include "base/shared.h"
@@ -28,8 +34,13 @@ typedef struct LedgerHead
 	uint64		start;			/* first xid that the ledger can know; 0: not set */
 } LedgerHead;
 
+/* Bits of a word of the table of parts that are the target's place */
+#define PLACE_BITS	16
+
 static void ledger_initialize_word(void *element);
 static LedgerHead *ledger_head(void);
+static pg_atomic_uint64 *ledger_part(FullTransactionId xid,
+									 const InvalTargetHealth *target, uint64 *word);
 static pg_atomic_uint64 *ledger_word_of(uint64 xid, uint32 *turn);
 
 /* How many words is a power of two. */
@@ -38,6 +49,14 @@ static InvalSharedArea word_area = {
 	.layout = 1,
 	.preloaded = 65536,
 	.reserve = 2048,
+	.initialize = ledger_initialize_word
+};
+
+static InvalSharedArea part_area = {
+	.element_size = sizeof(pg_atomic_uint64),
+	.layout = 1,
+	.preloaded = 65536,
+	.reserve = 1024,
 	.initialize = ledger_initialize_word
 };
 
@@ -55,6 +74,7 @@ void
 inval_ledger_init(void)
 {
 	inval_shared_add(&word_area);
+	inval_shared_add(&part_area);
 	inval_shared_add(&head_area);
 }
 
@@ -148,6 +168,46 @@ inval_ledger_look(FullTransactionId fxid)
 	if ((uint32) (seen >> 32) != turn)
 		return INVAL_LEDGER_UNKNOWN;
 	return (InvalLedgerState) ((seen >> ((xid % XIDS_PER_WORD) * 2)) & 3);
+}
+
+/*
+ * Notes that a target has confirmed what a transaction owed it at commit, although
+ * others have not.  Cannot fail.
+ */
+void
+inval_ledger_note_part(FullTransactionId xid, const InvalTargetHealth *target)
+{
+	uint64		word;
+	pg_atomic_uint64 *place = ledger_part(xid, target, &word);
+
+	if (place != NULL)
+		pg_atomic_write_u64(place, word);
+}
+
+bool
+inval_ledger_has_part(FullTransactionId xid, const InvalTargetHealth *target)
+{
+	uint64		word;
+	pg_atomic_uint64 *place = ledger_part(xid, target, &word);
+
+	return place != NULL && pg_atomic_read_u64(place) == word;
+}
+
+/*
+ * The place of a part in the table, and what it holds if it is noted.  NULL: it
+ * cannot be, because the target has no place in shared memory.
+ */
+static pg_atomic_uint64 *
+ledger_part(FullTransactionId xid, const InvalTargetHealth *target, uint64 *word)
+{
+	pg_atomic_uint64 *parts = inval_shared_elements(&part_area);
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
+
+	if (!inval_target_has_place(target))
+		return NULL;
+	*word = (U64FromFullTransactionId(xid) << PLACE_BITS) | (uint64) (target - healths);
+	return &parts[hash_bytes((const unsigned char *) word, sizeof(*word)) % part_area.count];
 }
 
 /*

@@ -2,10 +2,13 @@
  * outbox.c
  *		Writing to the tables that hold queued invalidations.
  *
- * Six tables in two groups.  The fast ones are written at the end of a
+ * Nine tables in three groups.  The fast ones are written at the end of a
  * transaction, so that its lock on them lasts for moments only; the slow ones
  * are written before that (sets larger than memory) or by prepared
- * transactions, whose locks may last for days.  In each group one table is
+ * transactions, whose locks may last for days.  What is queued at the end of a
+ * transaction for a target that is away goes to the kept ones, where the other
+ * targets' workers do not look; only what is announced afterwards may go there,
+ * or what the workers themselves move.  In each group one table is
  * current and takes the new rows; the others wait until nobody holds a lock on
  * them and all they hold is confirmed, and are then emptied whole
  * (rotate.c).  So dead rows never pile up, whatever snapshots are held.
@@ -13,8 +16,8 @@
  * Which table is current is only advice: a writer that finds it locked takes
  * the next, and readers look at all of them.
  *
- * Rows go in by heap_insert without logical information: nothing of the
- * outbox reaches a logical replication stream.
+ * Rows go in by heap_insert without logical information: no key reaches a
+ * logical replication stream.
  */
 #include "postgres.h"
 
@@ -31,22 +34,21 @@
 
 #include "base/catalog.h"
 #include "outbox/columns.h"
+#include "outbox/kept.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
 #include "outbox/tables.h"
+#include "target/breaker.h"
+#include "target/pace.h"
+#include "target/targets.h"
 
 /*
  * Bytes of entries in one row: with the other columns, as much as fits on a
- * page.  A single larger entry goes to the column "big", which is toasted.
+ * page.  The largest entry fits, so nothing is ever toasted.
  */
 #define PACK_MAX	8000
 
-/* Where the server checks its assertions, it wants one for smaller ones too. */
-#ifdef USE_ASSERT_CHECKING
-#define SNAPSHOT_ALWAYS		true
-#else
-#define SNAPSHOT_ALWAYS		false
-#endif
+StaticAssertDecl(INVAL_MAX_KEY_LENGTH + 64 < PACK_MAX, "an entry must fit into a row");
 
 /* From this many rows on, extend the table by a strategy for bulk writes. */
 #define BULK_ROWS	16
@@ -59,15 +61,19 @@ static int64 next_number;
 static BlockNumber written[INVAL_OUTBOX_TABLES];
 
 static void outbox_enter_transaction(FullTransactionId xid);
-static Relation outbox_open_for_write(bool lasting, int *table);
+static int	outbox_base(InvalLane lane, int32 target, InvalOutboxUse use);
+static bool outbox_is_away(int32 target);
+static Relation outbox_open_for_write(int base, int *table);
 static BlockNumber outbox_insert(Relation relation, const InvalOutboxRow *row,
 						  BulkInsertState bulk);
 static char outbox_letter(const InvalOutboxRow *row);
-static Size outbox_slice(const char *entries, Size length, int32 *count);
+static int	outbox_most_entries(int32 target);
+static Size outbox_slice(const char *entries, Size length, int most, int32 *count);
 
 /*
  * Queues entries (packed as base/entry.h has them) as part of the current
- * transaction; those of the lane "repeat" are due after_ms later.  Leaves a RowExclusiveLock until the transaction ends.
+ * transaction; those of the lane "repeat" are due after_ms later.  Leaves a
+ * RowExclusiveLock until the transaction ends.
  */
 void
 inval_outbox_write(const char *entries, Size length, InvalLane lane,
@@ -76,8 +82,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	InvalOutboxRow row = {0};
 	Relation	relation;
 	BulkInsertState bulk = NULL;
-	bool		pushed = false;
-	int			table;
+	int			most = outbox_most_entries(target);
 
 	if (length == 0)
 		return;
@@ -90,13 +95,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
 	outbox_enter_transaction(row.xid);
 
-	/* PRE_COMMIT has none, and what is toasted wants one. */
-	if ((length > PACK_MAX || SNAPSHOT_ALWAYS) && !ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		pushed = true;
-	}
-	relation = outbox_open_for_write(use == INVAL_OUTBOX_LASTING, &table);
+	relation = outbox_open_for_write(outbox_base(lane, target, use), &row.table);
 	if (length > BULK_ROWS * PACK_MAX)
 		bulk = GetBulkInsertState();
 	while (length > 0)
@@ -104,12 +103,12 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 		BlockNumber block;
 
 		row.pack = entries;
-		row.pack_length = outbox_slice(entries, length, &row.entries);
+		row.pack_length = outbox_slice(entries, length, most, &row.entries);
 		row.first = next_number;
 		row.sole = use == INVAL_OUTBOX_ALL && row.pack_length == length &&
 			next_number == 0;
 		block = outbox_insert(relation, &row, bulk);
-		written[table] = Min(written[table], block);
+		written[row.table] = Min(written[row.table], block);
 		next_number += row.entries;
 		entries += row.pack_length;
 		length -= row.pack_length;
@@ -117,8 +116,27 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	if (bulk != NULL)
 		FreeBulkInsertState(bulk);
 	relation_close(relation, NoLock);
-	if (pushed)
-		PopActiveSnapshot();
+}
+
+/*
+ * Which group rows go to: where it begins.
+ */
+static int
+outbox_base(InvalLane lane, int32 target, InvalOutboxUse use)
+{
+	if (use == INVAL_OUTBOX_LASTING)
+		return INVAL_OUTBOX_SLOW;
+	if (lane != INVAL_LANE_COMMIT && outbox_is_away(target))
+		return INVAL_OUTBOX_KEPT;
+	return use == INVAL_OUTBOX_STAYING ? INVAL_OUTBOX_SLOW : INVAL_OUTBOX_FAST;
+}
+
+static bool
+outbox_is_away(int32 number)
+{
+	InvalTarget *target = inval_target_by_number(number);
+
+	return target != NULL && !inval_target_is_open(target);
 }
 
 /*
@@ -135,18 +153,6 @@ outbox_enter_transaction(FullTransactionId xid)
 	next_number = 0;
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 		written[i] = InvalidBlockNumber;
-}
-
-/*
- * Whether the current transaction may have changed a table of the outbox.
- */
-bool
-inval_outbox_is_mine(int table)
-{
-	Oid			relid = inval_catalog(false)->outbox[table];
-
-	/* Who changes it holds this lock until the transaction ends. */
-	return CheckRelationOidLockedByMe(relid, RowExclusiveLock, true);
 }
 
 /*
@@ -182,18 +188,22 @@ inval_outbox_announce_looks(void)
 
 /*
  * Queues a row that was queued before, under its old identity: what remains of
- * a row when some of its entries are done, or a row that is moved.
+ * a row when some of its entries are done, or a row that is moved.  "may_keep":
+ * it will be announced, so it may go where what is owed to targets that are away
+ * lies.
  */
 void
-inval_outbox_write_row(const InvalOutboxRow *row)
+inval_outbox_write_row(const InvalOutboxRow *row, bool may_keep)
 {
-	int			table;
-	Relation	relation = outbox_open_for_write(true, &table);
+	InvalOutboxRow again = *row;
+	Relation	relation;
 	BlockNumber block;
 
+	relation = outbox_open_for_write(may_keep && outbox_is_away(row->target) ?
+									 INVAL_OUTBOX_KEPT : INVAL_OUTBOX_SLOW, &again.table);
 	outbox_enter_transaction(GetTopFullTransactionId());
-	block = outbox_insert(relation, row, NULL);
-	written[table] = Min(written[table], block);
+	block = outbox_insert(relation, &again, NULL);
+	written[again.table] = Min(written[again.table], block);
 	relation_close(relation, NoLock);
 }
 
@@ -202,12 +212,10 @@ inval_outbox_write_row(const InvalOutboxRow *row)
  * emptied.  If all are, waits for the current one, which takes moments.
  */
 static Relation
-outbox_open_for_write(bool lasting, int *table)
+outbox_open_for_write(int base, int *table)
 {
 	InvalOutboxTables *tables = inval_outbox_tables();
-	int			base = lasting ? INVAL_OUTBOX_GROUP : 0;
-	int			current = (int) pg_atomic_read_u32(lasting ? &tables->current_slow :
-												   &tables->current_fast);
+	int			current = (int) pg_atomic_read_u32(&tables->current[base / INVAL_OUTBOX_GROUP]);
 	int			i;
 
 	for (i = 0; i < INVAL_OUTBOX_GROUP; i++)
@@ -224,11 +232,23 @@ outbox_open_for_write(bool lasting, int *table)
 }
 
 /*
- * How many bytes from the front of "entries" make one row, and how many
- * entries they are.
+ * A row is delivered as a whole, so it has no more entries than a batch of its
+ * target, which may have a rate, can have.
+ */
+static int
+outbox_most_entries(int32 number)
+{
+	InvalTarget *target = inval_target_by_number(number);
+
+	return target ? inval_pace_batch(target) : INT_MAX;
+}
+
+/*
+ * How many bytes from the front of "entries" make one row of at most so many
+ * entries, and how many they are.
  */
 static Size
-outbox_slice(const char *entries, Size length, int32 *count)
+outbox_slice(const char *entries, Size length, int most, int32 *count)
 {
 	const char *place = entries;
 	const char *end = entries + length;
@@ -241,7 +261,7 @@ outbox_slice(const char *entries, Size length, int32 *count)
 
 		if (next == NULL)
 			elog(ERROR, "malformed invalidation in the pending set");
-		if (*count > 0 && next - entries > PACK_MAX)
+		if (*count > 0 && (next - entries > PACK_MAX || *count == most))
 			break;
 		(*count)++;
 		place = next;
@@ -276,7 +296,6 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	Datum		values[OUTBOX_COLUMNS] = {0};
 	bool		nulls[OUTBOX_COLUMNS] = {0};
 	bytea	   *pack = palloc(VARHDRSZ + row->pack_length);
-	bool		big = row->pack_length > PACK_MAX;
 	HeapTuple	tuple;
 	BlockNumber block;
 
@@ -290,9 +309,6 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	values[OUTBOX_ENTRIES] = Int32GetDatum(row->entries);
 	values[OUTBOX_QUEUED_AT] = TimestampTzGetDatum(row->queued_at);
 	values[OUTBOX_PACK] = PointerGetDatum(pack);
-	values[OUTBOX_BIG] = PointerGetDatum(pack);
-	nulls[OUTBOX_PACK] = big;
-	nulls[OUTBOX_BIG] = !big;
 
 	/* What is usual is left out: a commit waits for each page of WAL. */
 	nulls[OUTBOX_FIRST] = row->first == OUTBOX_USUAL_FIRST;
@@ -305,6 +321,8 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	block = ItemPointerGetBlockNumber(&tuple->t_self);
 	heap_freetuple(tuple);
 	pfree(pack);
+	if (row->table >= INVAL_OUTBOX_KEPT)
+		inval_kept_change(row->target, row->xid, row->entries, row->queued_at);
 	return block;
 }
 

@@ -15,7 +15,7 @@
 /* One row: entries of one transaction for one target */
 typedef struct InvalOutboxRow
 {
-	int			table;
+	int			table;			/* where it is, or where it goes */
 	ItemPointerData tid;
 	FullTransactionId xid;
 	int64		first;			/* number of its first entry in the transaction */
@@ -34,13 +34,14 @@ typedef enum InvalOutboxUse
 {
 	INVAL_OUTBOX_MORE,			/* may not be all that the transaction queues */
 	INVAL_OUTBOX_ALL,			/* is all of it */
-	INVAL_OUTBOX_LASTING		/* its locks may be held for long from here */
+	INVAL_OUTBOX_STAYING,		/* not all, and stays for long */
+	INVAL_OUTBOX_LASTING		/* its locks may be held for long from here, and
+								 * the transaction may be prepared */
 } InvalOutboxUse;
 
 extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
 							   int32 target, int after_ms, InvalOutboxUse use);
-extern void inval_outbox_write_row(const InvalOutboxRow *row);
-extern bool inval_outbox_is_mine(int table);
+extern void inval_outbox_write_row(const InvalOutboxRow *row, bool may_keep);
 extern void inval_outbox_announce(InvalTargetHealth *target);	/* cannot fail */
 extern void inval_outbox_announce_looks(void);	/* cannot fail */
 

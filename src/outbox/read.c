@@ -16,6 +16,7 @@
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
+#include "storage/lmgr.h"
 #include "utils/inval.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -27,6 +28,7 @@
 #include "base/catalog.h"
 #include "base/settings.h"
 #include "outbox/columns.h"
+#include "outbox/kept.h"
 #include "outbox/ledger.h"
 #include "outbox/read.h"
 #include "target/targets.h"
@@ -37,26 +39,51 @@
  */
 #define RIPENING_MS		1000
 
-static struct varlena *read_row(HeapTuple tuple, TupleDesc desc, int table,
-								InvalOutboxRow *row);
+static void read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row);
+static InvalLedgerState read_ledger(const InvalOutboxRow *row);
 static void read_letter(char letter, InvalOutboxRow *row);
+static bool read_is_there(Relation relation, Snapshot snapshot, const InvalOutboxRow *row);
+
+static bool never_wait = false; /* this process is a worker */
 
 /*
- * Opens an outbox table, or returns NULL if the extension is gone.
+ * Says that this process is a worker: it never waits for a lock on the outbox.
+ * Readers queue behind whoever waits for a strong lock, and that may wait for a
+ * prepared transaction, for days.
+ */
+void
+inval_outbox_never_wait(void)
+{
+	never_wait = true;
+}
+
+/*
+ * Opens an outbox table.  NULL: the extension is gone, or this process never
+ * waits and would have to; what is there is then to be left to a later look.
  */
 Relation
 inval_outbox_open(int table, int lockmode)
 {
 	const InvalCatalog *catalog = inval_catalog(true);
+	Relation	relation;
+	Oid			relid;
 
 	if (catalog == NULL)
 		return NULL;
-	return try_relation_open(catalog->outbox[table], lockmode);
+	relid = catalog->outbox[table];
+	if (!never_wait)
+		return try_relation_open(relid, lockmode);
+	if (!ConditionalLockRelationOid(relid, lockmode))
+		return NULL;
+	relation = try_relation_open(relid, NoLock);
+	if (relation == NULL)
+		UnlockRelationOid(relid, lockmode);
+	return relation;
 }
 
 /*
  * Visits the committed rows of a table from a block on.  What the row points
- * to lives until the visitor returns.  Returns false if the extension is gone.
+ * to lives until the visitor returns.  Returns false if it could not be opened.
  */
 bool
 inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
@@ -74,21 +101,21 @@ inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *
 }
 
 /*
- * Visits the committed rows of all tables, each once, although the worker moves
- * rows from one table to another: it needs a table for itself to empty it, and
- * what it moves is in one place or the other for a snapshot.
+ * Visits the committed rows of the first so many tables, each once, although the
+ * worker moves rows from one table to another: it needs a table for itself to
+ * empty it, and what it moves is in one place or the other for a snapshot.
  */
 void
-inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg)
+inval_outbox_scan_all(int tables, InvalOutboxVisitor visit, void *arg)
 {
 	Relation	relations[INVAL_OUTBOX_TABLES];
 	Snapshot	snapshot;
 	int			table;
 
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	for (table = 0; table < tables; table++)
 		relations[table] = inval_outbox_open(table, AccessShareLock);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	for (table = 0; table < tables; table++)
 	{
 		if (relations[table] == NULL)
 			continue;
@@ -118,32 +145,23 @@ inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
 		heap_setscanlimits(scan, start, blocks - start);
 	while ((tuple = heap_getnext(scan, ForwardScanDirection)) != NULL)
 	{
-		struct varlena *detoasted;
-		bool		go_on = true;
-
 		CHECK_FOR_INTERRUPTS();
-		detoasted = read_row(tuple, RelationGetDescr(relation), table, &row);
+		read_row(tuple, RelationGetDescr(relation), table, &row);
 
 		/* What this transaction wrote early is visible to it, not committed. */
-		if (!FullTransactionIdIsValid(own) || !FullTransactionIdEquals(row.xid, own))
-			go_on = visit(&row, arg);
-		if (detoasted != NULL)
-			pfree(detoasted);
-		if (!go_on)
+		if (FullTransactionIdIsValid(own) && FullTransactionIdEquals(row.xid, own))
+			continue;
+		if (!visit(&row, arg))
 			break;
 	}
 	table_endscan(scan);
 }
 
-/*
- * Reads a row.  Returns what had to be allocated for it, or NULL.
- */
-static struct varlena *
+static void
 read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 {
 	Datum		values[OUTBOX_COLUMNS];
 	bool		nulls[OUTBOX_COLUMNS];
-	Datum		stored;
 	struct varlena *pack;
 
 	heap_deform_tuple(tuple, desc, values, nulls);
@@ -158,11 +176,9 @@ read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	row->entries = nulls[OUTBOX_ENTRIES] ? OUTBOX_USUAL_ENTRIES :
 		DatumGetInt32(values[OUTBOX_ENTRIES]);
 	row->queued_at = DatumGetTimestampTz(values[OUTBOX_QUEUED_AT]);
-	stored = nulls[OUTBOX_PACK] ? values[OUTBOX_BIG] : values[OUTBOX_PACK];
-	pack = PG_DETOAST_DATUM_PACKED(stored);
+	pack = (struct varlena *) DatumGetPointer(values[OUTBOX_PACK]);
 	row->pack = VARDATA_ANY(pack);
 	row->pack_length = VARSIZE_ANY_EXHDR(pack);
-	return (Pointer) pack != DatumGetPointer(stored) ? pack : NULL;
 }
 
 /*
@@ -204,6 +220,23 @@ read_letter(char letter, InvalOutboxRow *row)
 }
 
 /*
+ * What the ledger knows of a row that it can know of: what its transaction's
+ * targets have all confirmed, or its own.
+ */
+static InvalLedgerState
+read_ledger(const InvalOutboxRow *row)
+{
+	InvalLedgerState state = inval_ledger_look(row->xid);
+	InvalTarget *target;
+
+	if (state != INVAL_LEDGER_LEFT || row->lane != INVAL_LANE_COMMIT)
+		return state;
+	target = inval_target_by_number(row->target);
+	return target != NULL && inval_ledger_has_part(row->xid, target->health) ?
+		INVAL_LEDGER_CONFIRMED : state;
+}
+
+/*
  * Whether a committed row is not yet confirmed, or not yet as often as it is to
  * be.  What the ledger says is of a transaction's commit lane, or of the one row
  * that it has queued.
@@ -213,7 +246,7 @@ inval_outbox_is_owed(const InvalOutboxRow *row)
 {
 	if (row->lane == INVAL_LANE_COMMIT || row->sole)
 	{
-		InvalLedgerState state = inval_ledger_look(row->xid);
+		InvalLedgerState state = read_ledger(row);
 
 		if (state == INVAL_LEDGER_REPEATED ||
 			(state == INVAL_LEDGER_CONFIRMED && !row->again))
@@ -238,7 +271,7 @@ inval_outbox_is_waiting(const InvalOutboxRow *row)
 {
 	return row->lane == INVAL_LANE_REPLAY ||
 		(row->again && (row->lane == INVAL_LANE_COMMIT || row->sole) &&
-		 inval_ledger_look(row->xid) == INVAL_LEDGER_CONFIRMED);
+		 read_ledger(row) == INVAL_LEDGER_CONFIRMED);
 }
 
 /*
@@ -283,31 +316,57 @@ bool
 inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ItemPointerData tid = row->tid;
+	TM_FailureData failure;
+	bool		deleted;
+
+	/* The row's place cannot change hands while our snapshot sees it. */
+	deleted = read_is_there(relation, snapshot, row) &&
+		heap_delete(relation, &tid, GetCurrentCommandId(true),
+					InvalidSnapshot, false, &failure, false) == TM_Ok;
+	UnregisterSnapshot(snapshot);
+	if (deleted && row->table >= INVAL_OUTBOX_KEPT)
+		inval_kept_change(row->target, row->xid, -(int64) row->entries, 0);
+	return deleted;
+}
+
+/*
+ * Whether a row is still where it was found, in a table that the caller has
+ * opened.
+ */
+bool
+inval_outbox_has(Relation relation, const InvalOutboxRow *row)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		there = read_is_there(relation, snapshot, row);
+
+	UnregisterSnapshot(snapshot);
+	return there;
+}
+
+static bool
+read_is_there(Relation relation, Snapshot snapshot, const InvalOutboxRow *row)
+{
 	HeapTupleData tuple;
 	Buffer		buffer = InvalidBuffer;
 	InvalOutboxRow found;
-	bool		same = false;
-	TM_FailureData failure;
+	bool		same;
 
 	tuple.t_self = row->tid;
-	if (BlockNumberIsValid(ItemPointerGetBlockNumber(&row->tid)) &&
-		ItemPointerGetBlockNumber(&row->tid) < RelationGetNumberOfBlocks(relation) &&
-		heap_fetch(relation, snapshot, &tuple, &buffer, false))
-	{
-		(void) read_row(&tuple, RelationGetDescr(relation), row->table, &found);
-		same = FullTransactionIdEquals(found.xid, row->xid) &&
-			found.first == row->first && found.entries == row->entries;
-		ReleaseBuffer(buffer);
-	}
-
-	/* The row's place cannot change hands while our snapshot sees it. */
-	if (same)
-		same = heap_delete(relation, &tuple.t_self, GetCurrentCommandId(true),
-						   InvalidSnapshot, false, &failure, false) == TM_Ok;
-	UnregisterSnapshot(snapshot);
+	if (!BlockNumberIsValid(ItemPointerGetBlockNumber(&row->tid)) ||
+		ItemPointerGetBlockNumber(&row->tid) >= RelationGetNumberOfBlocks(relation) ||
+		!heap_fetch(relation, snapshot, &tuple, &buffer, false))
+		return false;
+	read_row(&tuple, RelationGetDescr(relation), row->table, &found);
+	same = FullTransactionIdEquals(found.xid, row->xid) &&
+		found.first == row->first && found.entries == row->entries;
+	ReleaseBuffer(buffer);
 	return same;
 }
 
+/*
+ * How many blocks a table has; InvalidBlockNumber if it could not be opened.
+ */
 BlockNumber
 inval_outbox_blocks(int table)
 {
@@ -315,7 +374,7 @@ inval_outbox_blocks(int table)
 	BlockNumber blocks;
 
 	if (relation == NULL)
-		return 0;
+		return InvalidBlockNumber;
 	blocks = RelationGetNumberOfBlocks(relation);
 	relation_close(relation, AccessShareLock);
 	return blocks;

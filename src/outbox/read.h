@@ -18,9 +18,10 @@
 /* Returns false to end the scan. */
 typedef bool (*InvalOutboxVisitor) (InvalOutboxRow *row, void *arg);
 
-extern void inval_outbox_scan_all(InvalOutboxVisitor visit, void *arg);
+extern void inval_outbox_scan_all(int tables, InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);
+extern void inval_outbox_never_wait(void);
 extern Relation inval_outbox_open(int table, int lockmode);
 extern void inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
 									   BlockNumber start,
@@ -30,6 +31,7 @@ extern bool inval_outbox_is_waiting(const InvalOutboxRow *row);
 extern bool inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now);
 extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
+extern bool inval_outbox_has(Relation relation, const InvalOutboxRow *row);
 extern BlockNumber inval_outbox_blocks(int table);
 
 #endif							/* INVAL_OUTBOX_READ_H */

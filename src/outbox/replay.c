@@ -26,6 +26,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "replication/walsender.h"
@@ -208,7 +209,8 @@ replay_sees(const ReplayMark *mark, FullTransactionId xid)
 }
 
 /*
- * Asks the server for its standbys.  A walsender with a database serves logical
+ * Asks the server for its standbys, as one who may see them: the owner of the
+ * extension may be anybody.  A walsender with a database serves logical
  * replication; one that has answered but never reported what it replays
  * serves pg_receivewal or a base backup.
  */
@@ -221,12 +223,13 @@ replay_read_standbys(Standbys *standbys)
 	bool		isnull;
 
 	SPI_connect();
-	(void) inval_catalog_execute(
+	(void) inval_catalog_execute_as(
+		BOOTSTRAP_SUPERUSERID,
 		"SELECT count(*),"
 		" CASE WHEN count(replayed) = count(*) THEN min(replayed) END"
 		" FROM (SELECT w.replay_lsn AS replayed"
 		"  FROM pg_catalog.pg_stat_get_wal_senders() w"
-		"  WHERE w.state IN ('streaming', 'catchup')"
+		"  WHERE (w.state IS NULL OR w.state IN ('streaming', 'catchup'))"
 		"   AND (w.replay_lsn IS NOT NULL OR w.reply_time IS NULL)"
 		"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(w.pid) a"
 		"    WHERE a.datid IS NOT NULL)"

@@ -15,7 +15,6 @@
 
 #include "access/relation.h"
 #include "access/tableam.h"
-#include "catalog/heap.h"
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/rel.h"
@@ -37,44 +36,77 @@
 typedef struct RotateLook
 {
 	TimestampTz now;
-	bool		owed;
-	bool		under_way;		/* somebody waits for replies about a row of it,
-								 * or for standbys */
+	InvalOutboxState state;
+	InvalOutboxRow row;			/* that says so, if it is not empty */
 } RotateLook;
 
-static bool rotate_visit_owed(InvalOutboxRow *row, void *arg);
-static InvalOutboxState rotate_try_empty(int table, bool may_keep_locks);
-static InvalOutboxState rotate_truncate(Relation relation, bool may_keep_locks);
+/*
+ * For each table a row that was owed when we last looked.  While it is, there is
+ * nothing to be found out: an idle server with entries that stay takes no lock
+ * and so no transaction id, and reads one row.
+ */
+static InvalOutboxRow witnesses[INVAL_OUTBOX_TABLES];
+static bool has_witness[INVAL_OUTBOX_TABLES];
+
+static bool rotate_visit(InvalOutboxRow *row, void *arg);
+static bool rotate_ask_witness(int table, InvalOutboxState *state);
+static InvalOutboxState rotate_try_empty(int table);
 static bool rotate_switch(int table);
 
 static bool
-rotate_visit_owed(InvalOutboxRow *row, void *arg)
+rotate_visit(InvalOutboxRow *row, void *arg)
 {
 	RotateLook *look = arg;
 
 	if (!inval_outbox_is_owed(row))
 		return true;
+	look->row = *row;
+	look->row.pack = NULL;
 	/* Locks are released before replies are waited for. */
 	if (!inval_outbox_is_ripe(row, look->now) ||
 		(inval_outbox_is_waiting(row) &&
 		 !TimestampDifferenceExceeds(row->queued_at, look->now, WAITING_MS)))
-		look->under_way = true;
+		look->state = INVAL_OUTBOX_IN_USE;
 	else
-		look->owed = true;
-	return !look->under_way;
+		look->state = INVAL_OUTBOX_OWES;
+	return false;
+}
+
+/*
+ * Whether the row that was owed still is, and what that means for its table.
+ */
+static bool
+rotate_ask_witness(int table, InvalOutboxState *state)
+{
+	RotateLook	look = {.now = GetCurrentTimestamp(),.state = INVAL_OUTBOX_EMPTY};
+	Relation	relation;
+
+	if (!has_witness[table] || rotate_visit(&witnesses[table], &look))
+		return false;
+	relation = inval_outbox_open(table, AccessShareLock);
+	*state = INVAL_OUTBOX_IN_USE;
+	if (relation == NULL)
+		return true;
+	has_witness[table] = inval_outbox_has(relation, &witnesses[table]);
+	relation_close(relation, AccessShareLock);
+	*state = look.state;
+	return has_witness[table];
 }
 
 /*
  * Empties a table if that is safe now.  Not for a transaction that has changed
- * the table itself: truncating cannot be rolled back.  "may_keep_locks" says
- * that the transaction ends at once, so that locks may last until then.
+ * anything: truncating cannot be rolled back.
+ *
+ * The lock is given back before the commit, as vacuum does after it has
+ * truncated: who locks the table next hears first that it is shorter now.  So
+ * nobody waits for us should the transaction last, for a standby for example.
  */
 static InvalOutboxState
-rotate_try_empty(int table, bool may_keep_locks)
+rotate_try_empty(int table)
 {
 	Oid			relid = inval_catalog(false)->outbox[table];
 	Relation	relation;
-	RotateLook	look = {.now = GetCurrentTimestamp()};
+	RotateLook	look = {.now = GetCurrentTimestamp(),.state = INVAL_OUTBOX_EMPTY};
 	Snapshot	snapshot;
 
 	if (!ConditionalLockRelationOid(relid, AccessExclusiveLock))
@@ -93,62 +125,14 @@ rotate_try_empty(int table, bool may_keep_locks)
 	}
 
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	inval_outbox_scan_relation(relation, snapshot, table, 0, rotate_visit_owed, &look);
+	inval_outbox_scan_relation(relation, snapshot, table, 0, rotate_visit, &look);
 	UnregisterSnapshot(snapshot);
-	if (look.owed || look.under_way || RelationGetNumberOfBlocks(relation) == 0)
-	{
-		relation_close(relation, AccessExclusiveLock);
-		return look.under_way ? INVAL_OUTBOX_IN_USE :
-			look.owed ? INVAL_OUTBOX_OWES : INVAL_OUTBOX_EMPTY;
-	}
-
-	return rotate_truncate(relation, may_keep_locks);
-}
-
-/*
- * Truncates a table and closes it.
- *
- * Usually there is nothing in its toast table.  Then the lock is given back
- * before the commit, as vacuum does after it has truncated: who locks the
- * table next hears first that it is shorter now.  So nobody waits for us should
- * the transaction last, for a standby for example.  With toasted entries the
- * toast table's index is built anew, which others hear of only at commit, so
- * its lock stays until then; it is only tried for, too.
- */
-static InvalOutboxState
-rotate_truncate(Relation relation, bool may_keep_locks)
-{
-	Oid			toast = relation->rd_rel->reltoastrelid;
-	BlockNumber toast_blocks = 0;
-
-	if (OidIsValid(toast))
-	{
-		Relation	toast_relation;
-
-		if (!ConditionalLockRelationOid(toast, AccessShareLock))
-			toast_blocks = MaxBlockNumber;
-		else
-		{
-			toast_relation = relation_open(toast, NoLock);
-			toast_blocks = RelationGetNumberOfBlocks(toast_relation);
-			relation_close(toast_relation, AccessShareLock);
-		}
-	}
-
-	if (toast_blocks == 0)
-	{
+	has_witness[table] = look.state != INVAL_OUTBOX_EMPTY;
+	witnesses[table] = look.row;
+	if (look.state == INVAL_OUTBOX_EMPTY && RelationGetNumberOfBlocks(relation) > 0)
 		table_relation_nontransactional_truncate(relation);
-		relation_close(relation, AccessExclusiveLock);
-		return INVAL_OUTBOX_EMPTY;
-	}
-	if (!may_keep_locks || !ConditionalLockRelationOid(toast, AccessExclusiveLock))
-	{
-		relation_close(relation, AccessExclusiveLock);
-		return INVAL_OUTBOX_IN_USE;
-	}
-	heap_truncate_one_rel(relation);
-	relation_close(relation, NoLock);
-	return INVAL_OUTBOX_EMPTY;
+	relation_close(relation, AccessExclusiveLock);
+	return look.state;
 }
 
 bool
@@ -156,8 +140,7 @@ inval_outbox_is_current(int table)
 {
 	InvalOutboxTables *tables = inval_outbox_tables();
 
-	return (int) pg_atomic_read_u32(table < INVAL_OUTBOX_GROUP ? &tables->current_fast :
-									&tables->current_slow) == table;
+	return (int) pg_atomic_read_u32(&tables->current[table / INVAL_OUTBOX_GROUP]) == table;
 }
 
 /*
@@ -168,8 +151,8 @@ static bool
 rotate_switch(int table)
 {
 	InvalOutboxTables *tables = inval_outbox_tables();
-	bool		fast = table < INVAL_OUTBOX_GROUP;
-	int			base = fast ? 0 : INVAL_OUTBOX_GROUP;
+	int			group = table / INVAL_OUTBOX_GROUP;
+	int			base = group * INVAL_OUTBOX_GROUP;
 	int			i;
 
 	for (i = 1; i < INVAL_OUTBOX_GROUP; i++)
@@ -178,8 +161,7 @@ rotate_switch(int table)
 
 		if (inval_outbox_blocks(next) == 0)
 		{
-			pg_atomic_write_u32(fast ? &tables->current_fast : &tables->current_slow,
-								(uint32) next);
+			pg_atomic_write_u32(&tables->current[group], (uint32) next);
 			return true;
 		}
 	}
@@ -189,29 +171,19 @@ rotate_switch(int table)
 /*
  * Takes a table that holds anything out of use, if it is in use and another
  * can take its place, so that it comes to rest; and empties it if that is safe
- * now.  For "may_keep_locks" see rotate_try_empty.
+ * now.
  */
 InvalOutboxState
-inval_outbox_retire(int table, bool may_keep_locks)
+inval_outbox_retire(int table)
 {
-	if (inval_outbox_blocks(table) == 0)
-		return INVAL_OUTBOX_EMPTY;
+	BlockNumber blocks = inval_outbox_blocks(table);
+	InvalOutboxState state;
+
+	if (blocks == 0 || blocks == InvalidBlockNumber)
+		return blocks == 0 ? INVAL_OUTBOX_EMPTY : INVAL_OUTBOX_IN_USE;
 	if (inval_outbox_is_current(table))
 		(void) rotate_switch(table);
-	return rotate_try_empty(table, may_keep_locks);
-}
-
-/*
- * Empties what can be emptied, in a session's transaction: for databases
- * without a worker.  Leaves alone what this transaction has changed, since
- * truncating cannot be rolled back.
- */
-void
-inval_outbox_sweep(bool may_keep_locks)
-{
-	int			table;
-
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		if (!inval_outbox_is_mine(table))
-			(void) inval_outbox_retire(table, may_keep_locks);
+	if (rotate_ask_witness(table, &state))
+		return state;
+	return rotate_try_empty(table);
 }

@@ -16,7 +16,6 @@ typedef enum InvalOutboxState
 } InvalOutboxState;
 
 extern bool inval_outbox_is_current(int table);
-extern InvalOutboxState inval_outbox_retire(int table, bool may_keep_locks);
-extern void inval_outbox_sweep(bool may_keep_locks);
+extern InvalOutboxState inval_outbox_retire(int table);
 
 #endif							/* INVAL_OUTBOX_ROTATE_H */

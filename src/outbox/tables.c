@@ -15,7 +15,7 @@ static void tables_initialize(void *element);
 
 static InvalSharedArea tables_area = {
 	.element_size = sizeof(InvalOutboxTables),
-	.layout = 2,
+	.layout = 3,
 	.preloaded = INVAL_DATABASES_PRELOADED,
 	.reserve = INVAL_DATABASES_RESERVE,
 	.initialize = tables_initialize
@@ -36,10 +36,8 @@ tables_initialize(void *element)
 	InvalOutboxTables *tables = element;
 	int			i;
 
-	pg_atomic_init_u32(&tables->current_fast, 0);
-	pg_atomic_init_u32(&tables->current_slow, INVAL_OUTBOX_GROUP);
-	pg_atomic_init_u32(&tables->unswept, 0);
-	pg_atomic_init_u64(&tables->swept_xid, 0);
+	for (i = 0; i < INVAL_OUTBOX_GROUPS; i++)
+		pg_atomic_init_u32(&tables->current[i], (uint32) i * INVAL_OUTBOX_GROUP);
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 		pg_atomic_init_u32(&tables->look_block[i], InvalidBlockNumber);
 }
@@ -68,13 +66,11 @@ inval_outbox_free_database(Oid database)
 	uint32		count;
 	InvalDatabase *databases = inval_databases(&count);
 	uint32		i;
+	uint32		j;
 
 	for (i = 0; i < count; i++)
-		if (databases[i].database == database)
-		{
-			pg_atomic_write_u32(&tables[i].current_fast, 0);
-			pg_atomic_write_u32(&tables[i].current_slow, INVAL_OUTBOX_GROUP);
-		}
+		for (j = 0; databases[i].database == database && j < INVAL_OUTBOX_GROUPS; j++)
+			pg_atomic_write_u32(&tables[i].current[j], j * INVAL_OUTBOX_GROUP);
 }
 
 /*

@@ -13,10 +13,8 @@
 /* With every change the layout of its area is to be raised (tables.c). */
 typedef struct InvalOutboxTables
 {
-	pg_atomic_uint32 current_fast;	/* outbox table that commits write to */
-	pg_atomic_uint32 current_slow;	/* the same for spills and prepared ones */
-	pg_atomic_uint32 unswept;	/* commits since the outbox was swept, and */
-	pg_atomic_uint64 swept_xid; /* the next xid then; without a worker only */
+	pg_atomic_uint32 current[INVAL_OUTBOX_GROUPS];	/* the table of each group that
+													 * new rows go to */
 	pg_atomic_uint32 look_block[INVAL_OUTBOX_TABLES];	/* first block with rows of
 														 * the lane "look" that the
 														 * worker has not taken;

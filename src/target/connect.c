@@ -64,7 +64,7 @@ connect_cluster(InvalTarget *target, uint64 deadline, bool may_resolve)
 
 	cluster->health = inval_target_shares_health(target) ? target->health : NULL;
 	cluster->may_probe = cluster->health != NULL &&
-		(may_resolve || !inval_target_has_worker(target));
+		(may_resolve || !inval_target_has_worker());
 	if (inval_cluster_find_nodes(cluster, deadline, may_resolve, down,
 								 error, sizeof(error)))
 	{

@@ -4,17 +4,23 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xlog.h"
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "base/database.h"
+#include "base/settings.h"
 #include "base/shared.h"
 #include "target/health.h"
 
 static void health_initialize(void *element);
+static void health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid);
+static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 1,
+	.layout = 2,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -26,6 +32,7 @@ static InvalSharedArea health_area = {
 void
 inval_target_health_init(void)
 {
+	health_area.preloaded = (uint32) inval_max_targets;
 	inval_shared_add(&health_area);
 }
 
@@ -65,7 +72,9 @@ inval_target_healths(uint32 *count)
 }
 
 /*
- * The shared health of a target in this database, claimed on first use.
+ * The shared health of a target in this database, claimed on first use.  Where
+ * there is no place left it is this process's own: nobody else knows of it, and
+ * there is no worker (inval_target_has_place).
  */
 InvalTargetHealth *
 inval_target_health(const char *name)
@@ -75,6 +84,8 @@ inval_target_health(const char *name)
 	InvalTargetHealth *healths = inval_target_healths(&count);
 	InvalTargetHealth *free_slot = NULL;
 	InvalTargetHealth *found = NULL;
+	uint64		next_xid = RecoveryInProgress() ? PG_UINT64_MAX :
+		U64FromFullTransactionId(ReadNextFullTransactionId());
 	uint32		i;
 
 	/* Whoever looks at a target wants the database to have a worker. */
@@ -92,27 +103,59 @@ inval_target_health(const char *name)
 		if (free_slot == NULL && !OidIsValid(health->database))
 			free_slot = health;
 	}
-	if (found == NULL)
+	if (found == NULL && free_slot != NULL)
 	{
-		/* With none free, the last one's owners share their breaker. */
-		found = free_slot ? free_slot : &healths[count - 1];
-		if (free_slot != NULL)
-		{
-			free_slot->database = MyDatabaseId;
-			strlcpy(free_slot->name, name, sizeof(free_slot->name));
-			free_slot->url_hash = 0;
-			free_slot->address[0] = '\0';
-			pg_atomic_write_u32(&free_slot->resolved_mark, 0);
-			inval_target_forget_place(free_slot);
-			free_slot->progress[0] = '\0';
-			free_slot->collapsed_at = 0;
-			free_slot->collapsed_keys = 0;
-			pg_atomic_write_u32(&free_slot->paused, 0);
-			free_slot->pause_known = false;
-		}
+		found = free_slot;
+		health_claim(found, name, next_xid);
 	}
 	SpinLockRelease(mutex);
+	if (found == NULL)
+	{
+		found = MemoryContextAllocZero(TopMemoryContext, sizeof(InvalTargetHealth));
+		health_initialize(found);
+		health_claim(found, name, next_xid);
+	}
 	return found;
+}
+
+/*
+ * Whether others see this health.
+ */
+bool
+inval_target_has_place(const InvalTargetHealth *health)
+{
+	uint32		count;
+	InvalTargetHealth *healths = inval_target_healths(&count);
+
+	return health >= healths && health < healths + count;
+}
+
+/*
+ * Begins a target's health.
+ */
+static void
+health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
+{
+	int			i;
+
+	health->database = MyDatabaseId;
+	strlcpy(health->name, name, sizeof(health->name));
+	health->url_hash = 0;
+	health->address[0] = '\0';
+	pg_atomic_write_u32(&health->resolved_mark, 0);
+	inval_target_forget_place(health);
+	health->visit_at = 0;
+	health->kept_xid = next_xid;
+	health->kept_known = false;
+	health->kept = 0;
+	health->kept_since = 0;
+	health->progress[0] = '\0';
+	health->collapsed_at = 0;
+	health->collapsed_keys = 0;
+	pg_atomic_write_u32(&health->paused, 0);
+	health->pause_known = false;
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		pg_atomic_write_u32(&health->low_block[i], InvalidBlockNumber);
 }
 
 /*
@@ -134,6 +177,20 @@ inval_target_forget_place(InvalTargetHealth *health)
 }
 
 /*
+ * Gives back the place of a target of this database that is gone.
+ */
+void
+inval_target_give_back(InvalTargetHealth *health)
+{
+	slock_t    *mutex = inval_shared_mutex();
+
+	SpinLockAcquire(mutex);
+	if (health->database == MyDatabaseId)
+		health_free(health);
+	SpinLockRelease(mutex);
+}
+
+/*
  * Gives back the places of a database's targets.  Under the shared mutex.
  */
 void
@@ -145,17 +202,19 @@ inval_target_free_database(Oid database)
 
 	for (i = 0; i < count; i++)
 		if (healths[i].database == database)
-		{
-			InvalTargetHealth *health = &healths[i];
+			health_free(&healths[i]);
+}
 
-			health->database = InvalidOid;
-			health->wanted = false;
-			health->worker_pid = 0;
-			health->worker_latch = NULL;
-			pg_atomic_write_u32(&health->down, 0);
-			pg_atomic_write_u32(&health->logged_down, 0);
-			pg_atomic_write_u32(&health->paused, 0);
-		}
+static void
+health_free(InvalTargetHealth *health)
+{
+	health->database = InvalidOid;
+	health->worker_pid = 0;
+	health->worker_latch = NULL;
+	pg_atomic_write_u32(&health->down, 0);
+	pg_atomic_write_u32(&health->logged_down, 0);
+	pg_atomic_write_u32(&health->paused, 0);
+	pg_atomic_write_u32(&health->work, 0);
 }
 
 /*

@@ -65,8 +65,10 @@ typedef struct InvalTargetHealth
 														 * InvalidBlockNumber:
 														 * none */
 	slock_t		mutex;			/* protects the fields below */
-	bool		wanted;			/* a worker of its own; "default" always */
 	pid_t		worker_pid;		/* 0: no worker */
+	TimestampTz visit_at;		/* when a worker is to come at the latest, which
+								 * has left to give others its place; 0: it did
+								 * not, and one is to be there */
 	Latch	   *worker_latch;	/* NULL: no worker */
 	uint32		url_hash;		/* whose health this is; 0: not known yet */
 	uint32		attempts;		/* failed tries since it was last up */
@@ -85,6 +87,10 @@ typedef struct InvalTargetHealth
 	int			resolved_port;
 	char		last_error[INVAL_ERROR_LEN];
 	InvalLostNode lost[INVAL_LOST_NODES];
+	uint64		kept_xid;		/* see outbox/kept.c: older transactions are */
+	bool		kept_known;		/* counted once, when this is set */
+	int64		kept;			/* entries in the tables for targets that are away */
+	TimestampTz kept_since;		/* the oldest of them */
 	char		progress[INVAL_PROGRESS_LEN];	/* of a removal that runs; "": none */
 	TimestampTz collapsed_at;	/* when the backlog last was; 0: never */
 	int64		collapsed_keys; /* how many entries that were */
@@ -93,6 +99,8 @@ typedef struct InvalTargetHealth
 extern void inval_target_health_init(void);
 extern InvalTargetHealth *inval_target_health(const char *name);
 extern InvalTargetHealth *inval_target_healths(uint32 *count);
+extern bool inval_target_has_place(const InvalTargetHealth *health);
+extern void inval_target_give_back(InvalTargetHealth *health);
 extern void inval_target_free_database(Oid database);
 extern void inval_target_forget_place(InvalTargetHealth *health);
 extern void inval_target_wake_worker(InvalTargetHealth *health);	/* cannot fail */

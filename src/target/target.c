@@ -8,6 +8,8 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
+#include "base/settings.h"
+#include "base/shared.h"
 #include "target/cluster.h"
 #include "target/target.h"
 
@@ -20,7 +22,8 @@ inval_target_configure(InvalTarget *target, const char *url)
 	char		problem[INVAL_URL_PROBLEM_LEN];
 	char	   *configured;
 
-	if (target->health->database != MyDatabaseId)
+	if (target->health->database != MyDatabaseId ||
+		strcmp(target->health->name, target->name) != 0)
 		target->health = inval_target_health(target->name);
 	if (target->configured != NULL && strcmp(target->configured, url) == 0)
 		return;
@@ -45,7 +48,7 @@ inval_target_configure(InvalTarget *target, const char *url)
 	}
 
 	/* Without a worker somebody has to say whose health this is. */
-	if (!inval_target_has_worker(target))
+	if (!inval_target_has_worker())
 		inval_target_adopt(target);
 }
 
@@ -93,12 +96,13 @@ inval_target_shares_health(const InvalTarget *target)
 }
 
 /*
- * Whether a worker delivers to it.
+ * Whether workers deliver to targets.  One may be away for a while: they take
+ * turns, and one that died comes back.
  */
 bool
-inval_target_has_worker(const InvalTarget *target)
+inval_target_has_worker(void)
 {
-	return target->health->worker_pid != 0;
+	return inval_shared_is_preloaded() && inval_workers > 0;
 }
 
 /*

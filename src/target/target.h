@@ -41,7 +41,7 @@ extern void inval_target_configure(InvalTarget *target, const char *url);
 extern void inval_target_adopt(InvalTarget *target);
 extern bool inval_target_may_have(const InvalTarget *target, const InvalEntry *entry);
 extern bool inval_target_shares_health(const InvalTarget *target);
-extern bool inval_target_has_worker(const InvalTarget *target);
+extern bool inval_target_has_worker(void);
 extern bool inval_target_is_connected(InvalTarget *target);
 extern void inval_target_disconnect(InvalTarget *target);
 

@@ -27,16 +27,11 @@
 
 #include "base/settings.h"
 #include "base/transaction.h"
+#include "outbox/kept.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
 #include "worker/backlog.h"
 #include "worker/refusal.h"
-
-/* Measuring may take this share of the time, one in ... */
-#define MEASURE_SHARE	20
-
-/* No entry is smaller: a head, a rule, a length, a byte of key. */
-#define ENTRY_MIN_BYTES	4
 
 /* The next warning comes when things are so many times worse. */
 #define WARN_AGAIN		10
@@ -48,14 +43,24 @@ typedef struct Backlog
 	Relation	relation;		/* that rows are deleted from */
 	int64		entries;
 	TimestampTz oldest;			/* of them */
+	bool		had_removal;	/* among the rows that were deleted */
 } Backlog;
 
+/* What was kept before the server started */
+typedef struct BacklogOld
+{
+	const InvalTarget *target;
+	int64		entries;
+	TimestampTz since;
+} BacklogOld;
+
 static TimestampTz next_measure = 0;	/* 0: the outage has just begun */
+static int64 spared = 0;		/* entries that did not collapse, and */
+static TimestampTz collapsed = 0;	/* when that was; 0: never in this outage */
 static double warned = 0;		/* how far beyond the limit it was; 0: not yet */
 
-static bool backlog_may_exceed(void);
+static bool backlog_visit_old(InvalOutboxRow *row, void *arg);
 static void backlog_measure(Backlog *backlog);
-static bool backlog_count_row(InvalOutboxRow *row, void *arg);
 static bool backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row,
 							bool *is_removal);
 static bool backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
@@ -68,6 +73,40 @@ static void backlog_announce(const Backlog *backlog);
 static void backlog_warn(const Backlog *backlog, double excess);
 
 /*
+ * Counts what was kept for a target before the server started, if nobody has yet.
+ */
+void
+inval_backlog_begin(const InvalTarget *target)
+{
+	BacklogOld	old = {.target = target};
+	bool		read = true;
+	int			table;
+
+	if (target->health->kept_known)
+		return;
+	inval_transaction_begin();
+	for (table = INVAL_OUTBOX_KEPT; table < INVAL_OUTBOX_TABLES; table++)
+		read &= inval_outbox_scan(table, 0, backlog_visit_old, &old);
+	inval_transaction_commit();
+	if (read)
+		inval_kept_count_old(target, old.entries, old.since);
+}
+
+static bool
+backlog_visit_old(InvalOutboxRow *row, void *arg)
+{
+	BacklogOld *old = arg;
+
+	if (row->target != old->target->number || !inval_kept_is_old(old->target, row->xid) ||
+		!inval_outbox_is_owed(row))
+		return true;
+	old->entries += row->entries;
+	if (old->since == 0 || row->queued_at < old->since)
+		old->since = row->queued_at;
+	return true;
+}
+
+/*
  * Looks, if it is time to, at what is queued for a target that takes nothing.
  * Returns whether it has collapsed.
  */
@@ -76,7 +115,6 @@ inval_backlog_watch(InvalTarget *target)
 {
 	Backlog		backlog = {.target = target, .now = GetCurrentTimestamp()};
 	double		excess;
-	TimestampTz end;
 
 	/* A moment's outage is none: the first look comes after a pause. */
 	if (next_measure == 0)
@@ -85,9 +123,7 @@ inval_backlog_watch(InvalTarget *target)
 		return false;
 	backlog_measure(&backlog);
 	excess = backlog_excess(&backlog);
-	end = GetCurrentTimestamp();
-	next_measure = TimestampTzPlusMilliseconds(end, inval_sweep_interval) +
-		(end - backlog.now) * MEASURE_SHARE;
+	next_measure = TimestampTzPlusMilliseconds(backlog.now, inval_sweep_interval);
 	if (excess <= 1)
 		return false;
 	if (target->namespace == NULL || inval_url_is_cluster(&target->url) ||
@@ -97,6 +133,8 @@ inval_backlog_watch(InvalTarget *target)
 		return false;
 	}
 	backlog_collapse(&backlog);
+	(void) inval_kept_is_known(target, &spared, &backlog.oldest);
+	collapsed = backlog.now;
 	return backlog.entries > 0;
 }
 
@@ -107,11 +145,14 @@ void
 inval_backlog_relax(void)
 {
 	warned = 0;
+	spared = 0;
+	collapsed = 0;
 	next_measure = 0;
 }
 
 /*
- * Measures the backlog.
+ * Measures the backlog: what lies where rows for targets that are away are kept,
+ * except for what an attempt to collapse it has left.
  */
 static void
 backlog_measure(Backlog *backlog)
@@ -119,41 +160,10 @@ backlog_measure(Backlog *backlog)
 	backlog->entries = 0;
 	if (inval_backlog_max_keys == 0 && inval_backlog_max_age == 0)
 		return;
-	inval_transaction_begin();
-	if (backlog_may_exceed())
-		inval_outbox_scan_all(backlog_count_row, backlog);
-	inval_transaction_commit();
-}
-
-/*
- * Whether it can be too large at all: most outages are short, and need no look
- * at all of the queue.
- */
-static bool
-backlog_may_exceed(void)
-{
-	uint64		blocks = 0;
-	int			table;
-
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
-		blocks += inval_outbox_blocks(table);
-	if (inval_backlog_max_age > 0)
-		return blocks > 0;
-	return blocks * (BLCKSZ / ENTRY_MIN_BYTES) > (uint64) inval_backlog_max_keys;
-}
-
-static bool
-backlog_count_row(InvalOutboxRow *row, void *arg)
-{
-	Backlog    *backlog = arg;
-	bool		is_removal;
-
-	if (!backlog_is_part(backlog, row, &is_removal) || is_removal)
-		return true;
-	if (backlog->entries == 0 || row->queued_at < backlog->oldest)
-		backlog->oldest = row->queued_at;
-	backlog->entries += row->entries;
-	return true;
+	if (!inval_kept_is_known(backlog->target, &backlog->entries, &backlog->oldest))
+		backlog->entries = 0;
+	backlog->entries = Max(backlog->entries - spared, 0);
+	backlog->oldest = Max(backlog->oldest, collapsed);
 }
 
 /*
@@ -239,7 +249,7 @@ backlog_collapse(Backlog *backlog)
 		(void) inval_outbox_scan(table, 0, backlog_drop_row, backlog);
 		relation_close(backlog->relation, NoLock);
 	}
-	if (backlog->entries > 0)
+	if (backlog->entries > 0 || backlog->had_removal)
 		backlog_queue_removal(backlog);
 	inval_transaction_commit();
 	if (backlog->entries > 0)
@@ -259,7 +269,10 @@ backlog_drop_row(InvalOutboxRow *row, void *arg)
 		!inval_outbox_delete(backlog->relation, row))
 		return true;
 	if (is_removal)
+	{
+		backlog->had_removal = true;
 		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	}
 	else
 		backlog->entries += row->entries;
 	backlog->oldest = Min(backlog->oldest, row->queued_at);
@@ -284,7 +297,7 @@ backlog_queue_removal(const Backlog *backlog)
 
 	row.pack = pack;
 	row.pack_length = (Size) (inval_entry_write(pack, &entry) - pack);
-	inval_outbox_write_row(&row);
+	inval_outbox_write_row(&row, false);
 	pfree(pack);
 }
 

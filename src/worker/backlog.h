@@ -7,6 +7,7 @@
 
 #include "target/target.h"
 
+extern void inval_backlog_begin(const InvalTarget *target);
 extern bool inval_backlog_watch(InvalTarget *target);
 extern void inval_backlog_relax(void);
 

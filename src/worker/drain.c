@@ -161,8 +161,8 @@ drain_settle(InvalPass *pass, InvalBatch *batch, const InvalShipment *shipment)
 
 /*
  * Notes a row as confirmed in the ledger, if that is where such is noted, it
- * is, and the ledger will remember.  A row of which parts are left goes on as
- * it is.  Returns whether nothing needs to be done for it in the outbox.
+ * is, and the ledger will remember.  Returns whether nothing needs to be done
+ * for it in the outbox.
  */
 static bool
 drain_note_row(InvalPass *pass, const InvalBatchRow *taken,
@@ -173,12 +173,12 @@ drain_note_row(InvalPass *pass, const InvalBatchRow *taken,
 		INVAL_LEDGER_REPEATED : INVAL_LEDGER_CONFIRMED;
 	int			i;
 
-	for (i = 0; i < taken->taken; i++)
+	for (i = 0; i < row->entries; i++)
 		if (outcomes[i] != INVAL_OUTCOME_CONFIRMED)
 			return false;
-	if (taken->from + taken->taken < row->entries)
-		return true;
-	if (pass->note_from == 0 || !inval_requeue_can_note(row, horizon))
+	/* A table for targets that are away may be there for longer than the ledger knows. */
+	if (pass->note_from == 0 || row->table >= INVAL_OUTBOX_KEPT ||
+		!inval_requeue_can_note(row, horizon))
 		return false;
 	if (inval_ledger_note(row->xid, state))
 		pass->confirmed += row->entries;
@@ -210,9 +210,9 @@ drain_settle_rows(InvalPass *pass, InvalBatch *batch, const DrainAnswers *answer
 				relation_close(relation, NoLock);
 			table = row->table;
 			relation = inval_outbox_open(table, RowExclusiveLock);
-			if (relation == NULL)
-				break;			/* the extension is gone */
 		}
+		if (relation == NULL)
+			continue;			/* it stays, and is delivered once more */
 		drain_settle_row(pass, relation, &batch->rows[i], answers->outcomes + number,
 						 answers->errors + number);
 	}
@@ -231,13 +231,13 @@ drain_settle_row(InvalPass *pass, Relation relation, const InvalBatchRow *taken,
 	int			refused = 0;
 	int			i;
 
-	for (i = 0; i < taken->taken; i++)
+	for (i = 0; i < row->entries; i++)
 	{
 		done += outcomes[i] == INVAL_OUTCOME_CONFIRMED;
 		refused += outcomes[i] == INVAL_OUTCOME_REFUSED;
 	}
 
-	if (done == taken->taken)
+	if (done == row->entries)
 	{
 		if (inval_outbox_delete(relation, row))
 		{
@@ -257,16 +257,15 @@ drain_settle_row(InvalPass *pass, Relation relation, const InvalBatchRow *taken,
 		 */
 		if (inval_outbox_delete(relation, row))
 		{
-			inval_drain_split(taken, outcomes, errors);
-			pass->confirmed += taken->from + done;
+			inval_drain_split(row, outcomes, errors);
+			pass->confirmed += done;
 		}
 	}
-	else if ((done > 0 || taken->taken < row->entries) &&
-			 inval_outbox_delete(relation, row))
+	else if (done > 0 && inval_outbox_delete(relation, row))
 	{
 		/* What a lost node has yet to take must not be sent to others again. */
-		inval_drain_keep_rest(taken, outcomes);
-		pass->confirmed += taken->from + done;
+		inval_drain_keep_rest(row, outcomes);
+		pass->confirmed += done;
 	}
 	/* Else it stays as it is. */
 }
@@ -288,21 +287,19 @@ drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 	bool		counted = inval_outbox_is_waiting(row);
 	int			i;
 
-	for (i = 0; i < taken->from + taken->taken; i++)
+	for (i = 0; i < row->entries; i++)
 	{
 		InvalEntry	entry;
 
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if (i < taken->from)
-			continue;
-		if (i == taken->from || entry.rule != rule)
+		if (i == 0 || entry.rule != rule)
 		{
 			inval_stats_delivered(slot, run, lag_us, true);
 			run = 0;
 			rule = entry.rule;
 			slot = inval_stats_slot(rule, pass->target->name);
 		}
-		if (outcomes[i - taken->from] == INVAL_OUTCOME_CONFIRMED)
+		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
 			run += counted ? 0 : 1;
 		else if (slot != NULL)
 			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);

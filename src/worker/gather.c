@@ -1,27 +1,20 @@
 /*
  * gather.c
- *		Reads a batch from the outbox: fairly, and each key once.
+ *		Reads a batch from the outbox, fairly.
  *
  * Rows of small transactions are read in the order in which they lie in the
- * tables.  Large rows, as a statement over many rows leaves them by the
+ * tables: first what was announced, and, when all of the tables are looked at, a
+ * slice of that.  Large rows, as a statement over many rows leaves them by the
  * thousand, are only noticed on the way: they are read by cursors of their own,
  * and every batch has an equal share of each cursor.  So what was queued last
  * does not wait until the largest purge is through, nor does one rule's wait
  * for another's.  Rules share the cursors for large rows by their numbers.
- * While large rows are left, the cursor for small ones begins again whenever
- * somebody announces new ones, and now and then anyhow.
- *
- * Entries that invalidate the same are sent once, whichever transactions they
- * are of.
- *
- * Where a target has a rate, a row is delivered in parts, so that the rate is
- * kept within a second too.  How far is remembered here only: if the pass ends,
- * all of the row is delivered once more.
+ * The cursor for what is announced begins again whenever somebody announces
+ * something.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
-#include "utils/memutils.h"
 
 #include "base/settings.h"
 #include "outbox/read.h"
@@ -38,35 +31,17 @@
 /* A row with more entries is large. */
 #define SMALL_ENTRIES		64
 
+/* A look at all tables goes on for so long, in us, between two looks at the news. */
+#define SLICE_US		5000
+
+/* So many rows are looked at between two looks at the clock. */
+#define SLICE_ROWS		256
+
 /*
  * While large rows are left, all tables are looked at again after so many times
  * as long as that took the last time, but not more often than inval.sweep_interval.
  */
 #define LOOK_AGAIN_FACTOR	10
-
-/* The set of what is sent */
-typedef struct SentEntry
-{
-	int			number;
-	uint32		hash;
-	char		status;
-} SentEntry;
-
-#define SH_PREFIX sent
-#define SH_ELEMENT_TYPE SentEntry
-#define SH_KEY_TYPE int
-#define SH_KEY number
-#define SH_HASH_KEY(tb, key) \
-	inval_entry_hash(&((InvalBatch *) (tb)->private_data)->sent[key])
-#define SH_EQUAL(tb, a, b) \
-	inval_entry_equal(&((InvalBatch *) (tb)->private_data)->sent[a], \
-					  &((InvalBatch *) (tb)->private_data)->sent[b])
-#define SH_STORE_HASH
-#define SH_GET_HASH(tb, a) ((a)->hash)
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
 
 /* One reading of a batch */
 typedef struct Gathering
@@ -78,22 +53,26 @@ typedef struct Gathering
 	bool		took;			/* it has taken something */
 	bool		stopped;		/* it has had its share, or has come to its end */
 	bool		full;			/* nobody may take more */
-	sent_hash  *sent;
+	uint64		slice_ends;		/* of the look at all tables, as inval_clock_us */
+	int			visited;		/* rows, in this slice */
 	TimestampTz now;
 } Gathering;
 
 static void gather_look_again(InvalPass *pass);
+static void gather_restart(InvalPassCursor *cursor);
+static bool gather_is_large(const InvalPass *pass, const InvalPassCursor *cursor);
 static int	gather_round(Gathering *gathering, int limit, bool first);
 static void gather_from(Gathering *gathering, InvalPassCursor *cursor);
 static BlockNumber gather_first_block(InvalPass *pass, InvalPassCursor *cursor);
+static void gather_miss(InvalPass *pass, const InvalPassCursor *cursor,
+						BlockNumber block);
 static void gather_finish_cursor(InvalPass *pass, InvalPassCursor *cursor);
 static bool gather_visit(InvalOutboxRow *row, void *arg);
+static bool gather_is_alone(const InvalOutboxRow *row);
 static bool gather_is_due(InvalPass *pass, const InvalOutboxRow *row, TimestampTz now);
 static InvalPassCursor *gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row);
 static void gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row);
-static bool gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id);
-static void gather_take_entries(Gathering *gathering, InvalBatchRow *taken, bool whole);
-static void gather_add_entry(Gathering *gathering, const InvalEntry *entry);
+static bool gather_take(Gathering *gathering, const InvalOutboxRow *row);
 static int	place_compare(const InvalPassPlace *a, const InvalPassPlace *b);
 static InvalPassPlace place_of(const InvalOutboxRow *row);
 
@@ -108,14 +87,15 @@ inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 	Gathering	gathering = {0};
 	int			limit = inval_pace_batch(pass->target);
 
-	memset(batch, 0, sizeof(*batch));
 	gathering.batch = batch;
 	gathering.pass = pass;
 	gathering.now = GetCurrentTimestamp();
 	inval_pass_start_transaction(pass);
-	gathering.sent = sent_create(CurrentMemoryContext, 256, batch);
+	inval_batch_init(batch);
 
 	gather_look_again(pass);
+	pass->turn_of_all = pass->cursors[INVAL_PASS_ALL].active &&
+		(!pass->turn_of_all || !pass->cursors[INVAL_PASS_NEWS].active);
 	/* Each has its share; then what is left goes to whoever can use it. */
 	if (gather_round(&gathering, limit, true) > 1 && batch->nsent < limit)
 		(void) gather_round(&gathering, limit, false);
@@ -123,34 +103,42 @@ inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 }
 
 /*
- * While large rows are left, keeps up with what is queued meanwhile.
+ * Keeps up with what is queued meanwhile; and, while large rows are left, with
+ * what nobody announces.
  */
 static void
 gather_look_again(InvalPass *pass)
 {
-	InvalPassCursor *small = &pass->cursors[0];
-	uint64		now;
+	bool		large = false;
 	int			i;
 
-	if (small->active || !pass->own_transactions)
+	if (!pass->own_transactions)
 		return;
-	for (i = 1; i < INVAL_PASS_CURSORS && !pass->cursors[i].active; i++)
-		;
-	if (i == INVAL_PASS_CURSORS)
-		return;
-	now = inval_clock_us();
-	pass->whole = now >= pass->look_again;
-	if (pass->whole)
-		pass->look_started = now;
-	memset(small, 0, sizeof(*small));
-	small->active = true;
-	pass->entered = false;
+	for (i = INVAL_PASS_LARGE; i < INVAL_PASS_CURSORS; i++)
+		large |= pass->cursors[i].active;
+	if (!pass->cursors[INVAL_PASS_NEWS].active &&
+		(large || pass->cursors[INVAL_PASS_ALL].active))
+		gather_restart(&pass->cursors[INVAL_PASS_NEWS]);
+	if (large && !pass->cursors[INVAL_PASS_ALL].active &&
+		inval_clock_us() >= pass->look_again)
+	{
+		pass->look_us = 0;
+		gather_restart(&pass->cursors[INVAL_PASS_ALL]);
+	}
+}
+
+static void
+gather_restart(InvalPassCursor *cursor)
+{
+	memset(cursor, 0, sizeof(*cursor));
+	cursor->active = true;
 }
 
 /*
  * Lets each cursor take up to its share.  In the "first" round each takes
- * something, so it is another's turn to be first in the next batch.  Returns how
- * many cursors there were.
+ * something, so it is another's turn to be first in the next batch.  The news and
+ * the look at all tables, which would meet the same rows, have every other batch.
+ * Returns how many cursors there were.
  */
 static int
 gather_round(Gathering *gathering, int limit, bool first)
@@ -163,10 +151,11 @@ gather_round(Gathering *gathering, int limit, bool first)
 		active += pass->cursors[i].active;
 	for (i = 0; i < INVAL_PASS_CURSORS && !gathering->full; i++)
 	{
-		InvalPassCursor *cursor =
-			&pass->cursors[(pass->turn + i) % INVAL_PASS_CURSORS];
+		int			number = (pass->turn + i) % INVAL_PASS_CURSORS;
+		InvalPassCursor *cursor = &pass->cursors[number];
 
-		if (!cursor->active || gathering->batch->nsent >= limit)
+		if (!cursor->active || gathering->batch->nsent >= limit ||
+			number == (pass->turn_of_all ? INVAL_PASS_NEWS : INVAL_PASS_ALL))
 			continue;
 		gathering->took = !first;
 		gathering->may_send = first ?
@@ -185,31 +174,38 @@ static void
 gather_from(Gathering *gathering, InvalPassCursor *cursor)
 {
 	InvalPass  *pass = gathering->pass;
+	bool		is_all = cursor == &pass->cursors[INVAL_PASS_ALL];
+	uint64		begun = inval_clock_us();
 
 	gathering->cursor = cursor;
 	gathering->stopped = false;
+	gathering->visited = 0;
+	gathering->slice_ends = is_all && pass->own_transactions ? begun + SLICE_US : 0;
 	while (cursor->next.table < INVAL_OUTBOX_TABLES)
 	{
 		BlockNumber block = gather_first_block(pass, cursor);
 
 		if (BlockNumberIsValid(block) &&
 			!inval_outbox_scan(cursor->next.table, block, gather_visit, gathering))
-		{
-			/* The extension is gone. */
-			memset(pass->cursors, 0, sizeof(pass->cursors));
-			gathering->full = true;
-			return;
-		}
+			gather_miss(pass, cursor, block);
 		if (gathering->stopped)
-			return;
+			break;
 		cursor->next.table++;
 		ItemPointerSet(&cursor->next.tid, 0, 0);
-		if (cursor == &pass->cursors[0])
-			pass->entered = false;
-		else if (cursor->next.table > cursor->last.table)
+		cursor->entered = false;
+		if (gather_is_large(pass, cursor) && cursor->next.table > cursor->last.table)
 			break;
 	}
-	gather_finish_cursor(pass, cursor);
+	if (is_all)
+		pass->look_us += inval_clock_us() - begun;
+	if (!gathering->stopped)
+		gather_finish_cursor(pass, cursor);
+}
+
+static bool
+gather_is_large(const InvalPass *pass, const InvalPassCursor *cursor)
+{
+	return cursor >= &pass->cursors[INVAL_PASS_LARGE];
 }
 
 /*
@@ -221,18 +217,32 @@ gather_first_block(InvalPass *pass, InvalPassCursor *cursor)
 {
 	BlockNumber low;
 
-	if (cursor != &pass->cursors[0] || pass->entered)
+	if (gather_is_large(pass, cursor) || cursor->entered)
 		return ItemPointerGetBlockNumberNoCheck(&cursor->next.tid);
-	pass->entered = true;
-	if (!pass->own_transactions)
-		return 0;				/* the announcements are the worker's */
+	cursor->entered = true;
+	if (cursor == &pass->cursors[INVAL_PASS_ALL])
+		return cursor->next.table < INVAL_OUTBOX_KEPT || pass->kept ? 0 : InvalidBlockNumber;
 	low = pg_atomic_exchange_u32(&pass->target->health->low_block[cursor->next.table],
 								 InvalidBlockNumber);
-	if (pass->whole)
-		low = 0;
 	if (BlockNumberIsValid(low))
 		ItemPointerSet(&cursor->next.tid, low, 0);
 	return low;
+}
+
+/*
+ * A table could not be read because somebody waits for it: what was announced
+ * of it stays announced, all else is for the next look at everything.
+ */
+static void
+gather_miss(InvalPass *pass, const InvalPassCursor *cursor, BlockNumber block)
+{
+	pg_atomic_uint32 *place = &pass->target->health->low_block[cursor->next.table];
+	uint32		low = pg_atomic_read_u32(place);
+
+	if (!pass->own_transactions)
+		return;
+	while (block < low && !pg_atomic_compare_exchange_u32(place, &low, block))
+		;
 }
 
 /*
@@ -241,24 +251,18 @@ gather_first_block(InvalPass *pass, InvalPassCursor *cursor)
 static void
 gather_finish_cursor(InvalPass *pass, InvalPassCursor *cursor)
 {
-	if (cursor == &pass->cursors[0])
+	if (!gather_is_large(pass, cursor))
 	{
 		cursor->active = false;
-		if (pass->whole)
-		{
-			uint64		now = inval_clock_us();
-
-			pass->look_again = now +
-				Max((uint64) inval_sweep_interval * 1000,
-					LOOK_AGAIN_FACTOR * (now - pass->look_started));
-		}
+		if (cursor == &pass->cursors[INVAL_PASS_ALL])
+			pass->look_again = inval_clock_us() +
+				Max((uint64) inval_sweep_interval * 1000, LOOK_AGAIN_FACTOR * pass->look_us);
 		return;
 	}
 	cursor->active = cursor->again;
 	cursor->again = false;
 	cursor->next = cursor->again_next;
 	cursor->last = cursor->again_last;
-	cursor->part_id = 0;
 }
 
 static bool
@@ -271,17 +275,26 @@ gather_visit(InvalOutboxRow *row, void *arg)
 	InvalPassCursor *whose;
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 
-	if (cursor != &pass->cursors[0] && place_compare(&place, &cursor->last) > 0)
+	if (gather_is_large(pass, cursor) && place_compare(&place, &cursor->last) > 0)
 	{
 		gather_finish_cursor(pass, cursor);
 		gathering->stopped = true;
 		return false;
 	}
+	if (gathering->slice_ends != 0 && ++gathering->visited % SLICE_ROWS == 0 &&
+		inval_clock_us() >= gathering->slice_ends)
+	{
+		cursor->next = place;
+		gathering->stopped = true;
+		return false;
+	}
 	if (row->target != pass->target->number ||
-		place_compare(&place, &cursor->next) < 0 ||
-		!inval_outbox_is_owed(row) || !gather_is_due(pass, row, gathering->now) ||
+		place_compare(&place, &cursor->next) < 0 || !inval_outbox_is_owed(row))
+		return true;
+	pass->kept_met |= row->table >= INVAL_OUTBOX_KEPT;
+	if (!gather_is_due(pass, row, gathering->now) ||
 		!inval_outbox_is_ripe(row, gathering->now) ||
-		!inval_refusal_is_due(id, gathering->now))
+		!inval_refusal_is_due(id, gather_is_alone(row), gathering->now))
 		return true;
 	if (!inval_outbox_is_readable(row))
 	{
@@ -293,11 +306,22 @@ gather_visit(InvalOutboxRow *row, void *arg)
 		return true;
 
 	whose = gather_cursor_of(pass, row);
-	if (whose == cursor)
-		return gather_take(gathering, row, id);
-	if (cursor == &pass->cursors[0])
+	if (whose == cursor || (whose == NULL && !gather_is_large(pass, cursor)))
+		return gather_take(gathering, row);
+	if (whose != NULL && !gather_is_large(pass, cursor))
 		gather_note_large(whose, row);
 	return true;
+}
+
+/*
+ * Whether a row may be that of an entry which was refused before: see
+ * inval_drain_split.
+ */
+static bool
+gather_is_alone(const InvalOutboxRow *row)
+{
+	return row->entries == 1 && !row->sole && row->lane == INVAL_LANE_WORKER &&
+		row->table >= INVAL_OUTBOX_SLOW;
 }
 
 /*
@@ -317,8 +341,8 @@ gather_is_due(InvalPass *pass, const InvalOutboxRow *row, TimestampTz now)
 }
 
 /*
- * Whose a row is: the first cursor's if it is small, else that of the rule of
- * its first entry.
+ * Whose a row is: that of the rule of its first entry; NULL if it is small, and
+ * any cursor's for such.
  */
 static InvalPassCursor *
 gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row)
@@ -326,13 +350,14 @@ gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row)
 	InvalEntry	entry;
 
 	if (row->entries <= SMALL_ENTRIES)
-		return &pass->cursors[0];
+		return NULL;
 	(void) inval_entry_read(row->pack, row->pack + row->pack_length, &entry);
-	return &pass->cursors[1 + entry.rule % (INVAL_PASS_CURSORS - 1)];
+	return &pass->cursors[INVAL_PASS_LARGE +
+						  entry.rule % (INVAL_PASS_CURSORS - INVAL_PASS_LARGE)];
 }
 
 /*
- * The first cursor has met a large row: the one whose it is must go so far.
+ * A cursor for small rows has met a large one: the one whose it is must go so far.
  */
 static void
 gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row)
@@ -344,7 +369,6 @@ gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row)
 		cursor->active = true;
 		cursor->next = place;
 		cursor->last = place;
-		cursor->part_id = 0;
 		cursor->again = false;
 	}
 	else if (place_compare(&place, &cursor->next) >= 0)
@@ -365,22 +389,16 @@ gather_note_large(InvalPassCursor *cursor, const InvalOutboxRow *row)
 }
 
 /*
- * Puts a row into the batch, or as much of it as fits.  Returns false, as a
- * visitor does, once the cursor must stop.
+ * Puts a row into the batch.  Returns false, as a visitor does, once the cursor
+ * must stop.
  */
 static bool
-gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id)
+gather_take(Gathering *gathering, const InvalOutboxRow *row)
 {
 	InvalBatch *batch = gathering->batch;
 	InvalPassCursor *cursor = gathering->cursor;
-	InvalBatchRow *taken;
-	bool		paced = gathering->pass->target->max_rate > 0;
-	InvalPassPlace place = place_of(row);
-	bool		goes_on = cursor->part_id == id &&
-		place_compare(&place, &cursor->next) == 0 && cursor->part < row->entries;
-	char	   *pack;
 
-	cursor->next = place;
+	cursor->next = place_of(row);
 	gathering->stopped = true;
 	if (batch->nrows > 0 &&
 		(batch->bytes + row->pack_length > BATCH_MAX_BYTES ||
@@ -389,95 +407,14 @@ gather_take(Gathering *gathering, const InvalOutboxRow *row, int64 id)
 		gathering->full = true;
 		return false;
 	}
-	if (gathering->took &&
-		(paced ? batch->nsent >= gathering->may_send :
-		 batch->nsent + row->entries > gathering->may_send))
+	if (gathering->took && batch->nsent + row->entries > gathering->may_send)
 		return false;			/* the next batch begins here */
 
-	if (batch->nrows == batch->max_rows)
-	{
-		batch->max_rows = Max(64, batch->max_rows * 2);
-		batch->rows = batch->rows == NULL ?
-			palloc(batch->max_rows * sizeof(InvalBatchRow)) :
-			repalloc(batch->rows, batch->max_rows * sizeof(InvalBatchRow));
-	}
-	pack = palloc(row->pack_length);
-	memcpy(pack, row->pack, row->pack_length);
-	taken = &batch->rows[batch->nrows++];
-	taken->row = *row;
-	taken->row.pack = pack;
-	taken->from = goes_on ? cursor->part : 0;
-	taken->taken = 0;
-	taken->number = batch->entries;
-	taken->settled = false;
-	batch->bytes += row->pack_length;
-	gather_take_entries(gathering, taken, !paced);
+	inval_batch_add(batch, row);
 	gathering->took = true;
-
-	if (taken->from + taken->taken < row->entries)
-	{
-		cursor->part_id = id;
-		cursor->part = taken->from + taken->taken;
-		return false;
-	}
-	cursor->part_id = 0;
 	cursor->next.tid.ip_posid++;
 	gathering->stopped = false;
 	return true;
-}
-
-/*
- * Adds a row's entries, from where the last batch stopped to the end or, unless
- * it is to be taken "whole", until there would be too many.
- */
-static void
-gather_take_entries(Gathering *gathering, InvalBatchRow *taken, bool whole)
-{
-	InvalBatch *batch = gathering->batch;
-	const char *place = taken->row.pack;
-	const char *end = taken->row.pack + taken->row.pack_length;
-	InvalEntry	entry;
-	int			i;
-
-	for (i = 0; i < taken->row.entries; i++)
-	{
-		place = inval_entry_read(place, end, &entry);
-		if (i < taken->from)
-			continue;
-		if (!whole && taken->taken > 0 && batch->nsent >= gathering->may_send)
-			return;
-		gather_add_entry(gathering, &entry);
-		taken->taken++;
-	}
-}
-
-static void
-gather_add_entry(Gathering *gathering, const InvalEntry *entry)
-{
-	InvalBatch *batch = gathering->batch;
-	SentEntry  *found;
-	bool		known;
-
-	if (batch->entries == batch->max_entries)
-	{
-		batch->max_entries = Max(256, batch->max_entries * 2);
-		batch->sent_as = batch->sent_as == NULL ?
-			palloc(batch->max_entries * sizeof(int)) :
-			repalloc(batch->sent_as, batch->max_entries * sizeof(int));
-	}
-	if (batch->nsent == batch->max_sent)
-	{
-		batch->max_sent = Max(256, batch->max_sent * 2);
-		batch->sent = batch->sent == NULL ?
-			palloc(batch->max_sent * sizeof(InvalEntry)) :
-			repalloc(batch->sent, batch->max_sent * sizeof(InvalEntry));
-	}
-	/* It must lie there to be looked up, and stays if it is new. */
-	batch->sent[batch->nsent] = *entry;
-	found = sent_insert(gathering->sent, batch->nsent, &known);
-	if (!known)
-		batch->nsent++;
-	batch->sent_as[batch->entries++] = found->number;
 }
 
 static int

@@ -11,18 +11,19 @@
  * something).  A worker that leaves because there is no extension gives the
  * slot back; one that died leaves it, and is started anew.
  *
+ * Where there are more databases and targets than workers may run, they take
+ * turns.  The launcher says in shared memory how many wait; a worker that has
+ * nothing to do, or has had its time, leaves, and has said when one must come
+ * back at the latest.  Who has waited longest comes next.  So a database that
+ * needs no worker has none, and nobody waits for longer than it takes those
+ * before them to have had their time (worker/station.c).
+ *
  * The launcher starts when recovery has ended, so a standby stays quiet until
  * it is promoted.
  */
 #include "postgres.h"
 
-#include "access/genam.h"
-#include "access/heapam.h"
-#include "access/htup_details.h"
-#include "access/table.h"
-#include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/pg_database.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -31,22 +32,17 @@
 #include "storage/latch.h"
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
-#include "utils/syscache.h"
-#include "utils/timestamp.h"
 
 #include "base/database.h"
 #include "base/settings.h"
 #include "base/shared.h"
 #include "target/health.h"
-#include "target/targets.h"
-#include "worker/forget.h"
 #include "worker/launcher.h"
+#include "worker/roster.h"
 
-/* A worker that died is started again after this time. */
-#define RESTART_PAUSE_MS	1000
+/* How soon to look again for room. */
+#define CROWDED_PAUSE_MS	1000
 
 /*
  * Who has to wait for others to end is no reason to complain, unless for that long
@@ -58,38 +54,15 @@
 /* How often the list of databases is read without being asked to. */
 #define RESCAN_MS			60000
 
-/* A worker that runs, or might: one for each target of a database */
-typedef struct LauncherKey
-{
-	Oid			database;
-	int32		target;			/* its number; 0: "default", always wanted */
-} LauncherKey;
-
-typedef struct LauncherWorker
-{
-	LauncherKey key;
-	bool		exists;			/* at the last look at pg_database */
-	bool		visited;		/* a worker was there since the server started */
-	bool		asked;			/* somebody asks for it: it is no mere visit */
-	BackgroundWorkerHandle *handle; /* NULL: none is running */
-	TimestampTz not_before;		/* of the next start */
-} LauncherWorker;
-
-static HTAB *launcher_workers = NULL;
 static bool launcher_full = false;
 static TimestampTz launcher_last_change = 0;	/* a worker was started or ended */
 
 static void launcher_start(void);
 static void launcher_exit(int code, Datum arg);
-static bool launcher_meets_new_database(void);
-static LauncherWorker *launcher_enter(LauncherKey key);
-static void launcher_read_databases(void);
 static long launcher_tend(void);
-static List *launcher_take_stock(int *running);
-static void launcher_note_targets(void);
-static bool launcher_wants_worker(LauncherWorker *db);
-static bool launcher_database_exists(LauncherWorker *db);
-static bool launcher_start_worker(LauncherWorker *db);
+static void launcher_complain(const InvalRosterWorker *db, TimestampTz now);
+static void launcher_wake_workers(void);
+static bool launcher_start_worker(InvalRosterWorker *db);
 static void launcher_request_callback(XactEvent event, void *arg);
 
 static bool request_pending = false;
@@ -169,9 +142,9 @@ inval_launcher_main(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (GetCurrentTimestamp() >= next_scan || launcher_meets_new_database())
+		if (GetCurrentTimestamp() >= next_scan || inval_roster_meets_new_database())
 		{
-			launcher_read_databases();
+			inval_roster_read_databases();
 			next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESCAN_MS);
 		}
 		timeout = launcher_tend();
@@ -185,12 +158,7 @@ inval_launcher_main(Datum arg)
 static void
 launcher_start(void)
 {
-	HASHCTL		ctl = {0};
-
-	ctl.keysize = sizeof(LauncherKey);
-	ctl.entrysize = sizeof(LauncherWorker);
-	launcher_workers = hash_create("inval workers", 64, &ctl,
-									 HASH_ELEM | HASH_BLOBS);
+	inval_roster_init();
 	inval_database_set_launcher(MyLatch);
 	before_shmem_exit(launcher_exit, (Datum) 0);
 }
@@ -204,260 +172,97 @@ launcher_exit(int code, Datum arg)
 }
 
 /*
- * Whether a database asks for a worker that was not there when the list was
- * read.
- */
-static bool
-launcher_meets_new_database(void)
-{
-	uint32		count;
-	InvalDatabase *slots = inval_databases(&count);
-	uint32		i;
-
-	for (i = 0; i < count; i++)
-	{
-		/* Read without the mutex: at worst we look once too often. */
-		LauncherKey key = {slots[i].database, 0};
-		LauncherWorker *db;
-
-		if (!OidIsValid(key.database))
-			continue;
-		db = hash_search(launcher_workers, &key, HASH_FIND, NULL);
-		if (db == NULL || !db->exists)
-			return true;
-	}
-	return false;
-}
-
-/*
- * What is known of a worker, made on first use.
- */
-static LauncherWorker *
-launcher_enter(LauncherKey key)
-{
-	bool		found;
-	LauncherWorker *worker = hash_search(launcher_workers, &key, HASH_ENTER, &found);
-
-	if (!found)
-	{
-		memset(worker, 0, sizeof(*worker));
-		worker->key = key;
-	}
-	return worker;
-}
-
-/*
- * Reads pg_database: new ones are to be visited, what belonged to dropped ones
- * is given back.
- */
-static void
-launcher_read_databases(void)
-{
-	Relation	relation;
-	TableScanDesc scan;
-	HeapTuple	tuple;
-	HASH_SEQ_STATUS status;
-	LauncherWorker *db;
-
-	hash_seq_init(&status, launcher_workers);
-	while ((db = hash_seq_search(&status)) != NULL)
-		db->exists = db->exists && db->key.target != 0;
-
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	(void) GetTransactionSnapshot();
-	relation = table_open(DatabaseRelationId, AccessShareLock);
-	scan = table_beginscan_catalog(relation, 0, NULL);
-	while (HeapTupleIsValid(tuple = heap_getnext(scan, ForwardScanDirection)))
-	{
-		Form_pg_database form = (Form_pg_database) GETSTRUCT(tuple);
-		LauncherKey key = {form->oid, 0};
-
-		if (form->datallowconn)
-			launcher_enter(key)->exists = true;
-	}
-	table_endscan(scan);
-	table_close(relation, AccessShareLock);
-	CommitTransactionCommand();
-
-	hash_seq_init(&status, launcher_workers);
-	while ((db = hash_seq_search(&status)) != NULL)
-		if (!db->exists && db->handle == NULL)
-		{
-			if (db->key.target == 0)
-				inval_forget_database(db->key.database);
-			(void) hash_search(launcher_workers, &db->key, HASH_REMOVE, NULL);
-		}
-}
-
-/*
- * Notices workers that ended and starts those that are wanted.  Returns in how
- * many ms there is something to do again.
+ * Notices workers that ended and starts those that are wanted, as long as there
+ * is room; then says how many wait for it.  Returns in how many ms there is
+ * something to do again.
  */
 static long
 launcher_tend(void)
 {
 	int			running = 0;
-	List	   *wanted = launcher_take_stock(&running);
-	TimestampTz now = GetCurrentTimestamp();
 	long		timeout = RESCAN_MS;
+	bool		ended = false;
+	List	   *wanted = inval_roster_take_stock(&running, &ended, &timeout);
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		waiting = 0;
 	ListCell   *lc;
 
+	if (ended)
+		launcher_last_change = now;
 	foreach(lc, wanted)
 	{
-		LauncherWorker *db = lfirst(lc);
+		InvalRosterWorker *db = lfirst(lc);
 
 		if (now < db->not_before)
 			timeout = Min(timeout, TimestampDifferenceMilliseconds(now, db->not_before) + 1);
-		else if (!launcher_database_exists(db))
+		else if (!inval_roster_database_exists(db))
 			continue;
 		else if (running < inval_workers && launcher_start_worker(db))
 		{
 			running++;
+			db->since = 0;
 			launcher_last_change = now;
 			launcher_full = false;
 		}
 		else
 		{
-			timeout = Min(timeout, RESTART_PAUSE_MS);
-			if (!TimestampDifferenceExceeds(launcher_last_change, now,
-											db->asked ? PATIENCE_MS : VISIT_PATIENCE_MS))
-				continue;
-			if (!launcher_full)
-				ereport(LOG,
-						(errmsg("inval has no worker for every database and target that wants one"),
-						 errhint("Raise inval.workers or max_worker_processes.")));
-			launcher_full = true;
+			/* Who has nothing to do comes back when there is room. */
+			if (!db->asked && db->visited)
+				break;
+			timeout = Min(timeout, CROWDED_PAUSE_MS);
+			waiting++;
+			launcher_complain(db, now);
 		}
 	}
 	list_free(wanted);
+	inval_database_say_waiting(waiting);
+	if (waiting > 0)
+		launcher_wake_workers();
 	return timeout;
 }
 
 /*
- * Learns from shared memory which targets want a worker of their own.
+ * Nobody makes room, although workers do as soon as they can.
  */
 static void
-launcher_note_targets(void)
+launcher_complain(const InvalRosterWorker *db, TimestampTz now)
+{
+	if (launcher_full ||
+		!TimestampDifferenceExceeds(launcher_last_change, now,
+									db->asked ? PATIENCE_MS : VISIT_PATIENCE_MS))
+		return;
+	launcher_full = true;
+	ereport(LOG,
+			(errmsg("inval has no worker for every database and target that wants one"),
+			 errhint("Raise inval.workers or max_worker_processes.")));
+}
+
+/*
+ * So that those who sleep see that somebody waits.
+ */
+static void
+launcher_wake_workers(void)
 {
 	uint32		count;
 	InvalTargetHealth *healths = inval_target_healths(&count);
-	HASH_SEQ_STATUS status;
-	LauncherWorker *worker;
 	uint32		i;
 
-	hash_seq_init(&status, launcher_workers);
-	while ((worker = hash_seq_search(&status)) != NULL)
-		if (worker->key.target != 0)
-			worker->exists = false;
 	for (i = 0; i < count; i++)
 	{
-		InvalTargetHealth *target = &healths[i];
-		LauncherKey key = {target->database, inval_target_number(target->name)};
+		Latch	   *latch;
 
-		if (OidIsValid(key.database) && key.target != 0 && target->wanted)
-			launcher_enter(key)->exists = true;
-	}
-}
-
-/*
- * Lists the workers that are wanted, those that somebody asks for first, and
- * counts those that run.
- */
-static List *
-launcher_take_stock(int *running)
-{
-	HASH_SEQ_STATUS status;
-	LauncherWorker *db;
-	List	   *wanted = NIL;
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-	launcher_note_targets();
-	hash_seq_init(&status, launcher_workers);
-	while ((db = hash_seq_search(&status)) != NULL)
-	{
-		pid_t		pid;
-		bool		ended = false;
-
-		if (db->handle != NULL &&
-			GetBackgroundWorkerPid(db->handle, &pid) == BGWH_STOPPED)
-		{
-			pfree(db->handle);
-			db->handle = NULL;
-			ended = true;
-			launcher_last_change = GetCurrentTimestamp();
-		}
-		if (db->handle != NULL)
-			(*running)++;
-		else if (db->exists && launcher_wants_worker(db))
-		{
-			/* One that has nothing to do gives its slot back: this one died. */
-			if (ended)
-				db->not_before = Max(db->not_before,
-									 TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-																 RESTART_PAUSE_MS));
-			wanted = db->asked ? lcons(db, wanted) : lappend(wanted, db);
-		}
-	}
-	MemoryContextSwitchTo(old);
-	return wanted;
-}
-
-/*
- * Whether a database should have a worker and has none: it was not visited
- * yet, or it has a slot.  While somebody wants the database for themselves
- * (ddl/command_guard.c), the start is put off.
- */
-static bool
-launcher_wants_worker(LauncherWorker *db)
-{
-	slock_t    *mutex = inval_shared_mutex();
-	uint32		count;
-	InvalDatabase *slots = inval_databases(&count);
-	uint32		targets;
-	InvalTargetHealth *healths = inval_target_healths(&targets);
-	bool		has_one = false;
-	uint32		i;
-
-	db->asked = db->key.target != 0;
-	SpinLockAcquire(mutex);
-	for (i = 0; i < count; i++)
-	{
-		InvalDatabase *slot = &slots[i];
-
-		if (slot->database != db->key.database)
+		if (healths[i].worker_pid == 0)
 			continue;
-		db->asked = true;
-		db->not_before = Max(db->not_before, slot->hold_until);
+		SpinLockAcquire(&healths[i].mutex);
+		latch = healths[i].worker_latch;
+		SpinLockRelease(&healths[i].mutex);
+		if (latch != NULL)
+			SetLatch(latch);
 	}
-	/* It may be one that a launcher before this one has started. */
-	for (i = 0; i < targets; i++)
-	{
-		InvalTargetHealth *slot = &healths[i];
-
-		if (slot->database == db->key.database && slot->worker_pid != 0 &&
-			inval_target_number(slot->name) == db->key.target)
-			has_one = true;
-	}
-	SpinLockRelease(mutex);
-	return (db->asked || !db->visited) && !has_one;
-}
-
-/*
- * Whether a database is still there, so that no worker is started in vain.
- */
-static bool
-launcher_database_exists(LauncherWorker *db)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	db->exists = SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(db->key.database));
-	CommitTransactionCommand();
-	return db->exists;
 }
 
 static bool
-launcher_start_worker(LauncherWorker *db)
+launcher_start_worker(InvalRosterWorker *db)
 {
 	BackgroundWorker worker = {0};
 	MemoryContext old;

@@ -29,18 +29,20 @@ inval_pass_begin(InvalPass *pass, InvalTarget *target, bool own_transactions)
  * Starts a pass: through all of the outbox, or through what was announced
  * since the last one (inval_outbox_announce).  The second is what makes a
  * wake-up cheap; the first finds what nobody announced, such as the rows of a
- * transaction that was prepared elsewhere.
+ * transaction that was prepared elsewhere.  "kept": of the whole, the tables for
+ * targets that are away are part.
  */
 void
-inval_pass_rewind(InvalPass *pass, bool whole)
+inval_pass_rewind(InvalPass *pass, bool whole, bool kept)
 {
 	pass->whole = whole;
-	pass->whole_pass = whole;
-	pass->entered = false;
-	pass->look_started = inval_clock_us();
-	pass->pass_started = pass->look_started;
+	pass->kept = kept;
+	pass->kept_met = false;
+	pass->started = inval_clock_us();
+	pass->look_us = 0;
 	memset(pass->cursors, 0, sizeof(pass->cursors));
-	pass->cursors[0].active = true;
+	pass->cursors[INVAL_PASS_NEWS].active = pass->own_transactions;
+	pass->cursors[INVAL_PASS_ALL].active = whole;
 	pass->found = 0;
 	pass->open = 0;
 	pass->next_due = 0;

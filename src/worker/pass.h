@@ -10,8 +10,14 @@
 #include "target/target.h"
 #include "worker/removal.h"
 
-/* One cursor for small rows, the others for large ones; see gather.c. */
-#define INVAL_PASS_CURSORS		8
+/*
+ * One cursor for small rows that were announced, one for all small ones, the
+ * others for large ones; see gather.c.
+ */
+#define INVAL_PASS_NEWS			0
+#define INVAL_PASS_ALL			1
+#define INVAL_PASS_LARGE		2	/* the first of them */
+#define INVAL_PASS_CURSORS		9
 
 /* A row of the outbox, by where it is */
 typedef struct InvalPassPlace
@@ -25,8 +31,7 @@ typedef struct InvalPassCursor
 {
 	bool		active;			/* there may be more */
 	InvalPassPlace next;		/* rows before it were looked at */
-	int64		part_id;		/* the row at "next", of which only a part was */
-	int			part;			/* delivered: so many entries */
+	bool		entered;		/* it is within a table; small rows only */
 	/* Large rows only */
 	InvalPassPlace last;		/* where the last one was met */
 	bool		again;			/* some were met before "next": */
@@ -39,14 +44,15 @@ typedef struct InvalPass
 {
 	InvalTarget *target;
 	bool		own_transactions;	/* start and commit them here */
-	bool		whole;			/* look at all of the tables, not only at what
+	bool		whole;			/* it looks at all of the tables, not only at what
 								 * was announced since the last look */
-	bool		whole_pass;		/* this is what the pass began with */
-	uint64		pass_started;	/* as inval_clock_us */
-	bool		entered;		/* the small rows' cursor is within a table */
-	uint64		look_started;	/* when it began, as inval_clock_us */
+	bool		kept;			/* also at those for targets that are away */
+	bool		kept_met;		/* where it has met something */
+	uint64		started;		/* as inval_clock_us */
+	uint64		look_us;		/* how long the look at all tables has taken */
 	uint64		look_again;		/* when it looks at all once more */
 	InvalPassCursor cursors[INVAL_PASS_CURSORS];
+	bool		turn_of_all;	/* this batch is not the news' but of the look at all */
 	int			turn;			/* the cursor that comes first in the next batch */
 	TimestampTz next_due;		/* the first repetition that is not due yet; 0:
 								 * none was met in this pass */
@@ -61,7 +67,7 @@ typedef struct InvalPass
 
 extern void inval_pass_begin(InvalPass *pass, InvalTarget *target,
 							 bool own_transactions);
-extern void inval_pass_rewind(InvalPass *pass, bool whole);
+extern void inval_pass_rewind(InvalPass *pass, bool whole, bool kept);
 extern void inval_pass_end(InvalPass *pass);
 extern void inval_pass_start_transaction(InvalPass *pass);
 extern void inval_pass_commit_transaction(InvalPass *pass);

@@ -21,7 +21,7 @@ typedef struct InvalRefusal
 } InvalRefusal;
 
 extern void inval_refusal_init(void);
-extern bool inval_refusal_is_due(int64 id, TimestampTz now);
+extern bool inval_refusal_is_due(int64 id, bool alone, TimestampTz now);
 extern void inval_refusal_note(int64 id, const char *error);
 extern void inval_refusal_forget(int64 id);
 extern bool inval_refusal_find(int64 id, InvalRefusal *copy);

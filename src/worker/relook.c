@@ -66,6 +66,9 @@
 /* A row whose look-ups have failed so often is given up. */
 #define RELOOK_TRIES	5
 
+/* A look at all of the outbox takes that share of the time. */
+#define LOOK_SHARE		50
+
 /* Rows found in the outbox */
 typedef struct Relook
 {
@@ -127,7 +130,12 @@ inval_relook(void)
 	relook_find(&relook, relook.now >= next_whole);
 	inval_transaction_commit();
 	if (relook.now >= next_whole && !relook.more)
-		next_whole = TimestampTzPlusMilliseconds(relook.now, inval_sweep_interval);
+	{
+		TimestampTz end = GetCurrentTimestamp();
+
+		next_whole = TimestampTzPlusMilliseconds(end, inval_sweep_interval) +
+			(end - relook.now) * LOOK_SHARE;
+	}
 	any = relook.rows != NIL;
 	foreach(lc, relook.rows)
 	{
@@ -257,7 +265,7 @@ relook_find(Relook *relook, bool whole)
 {
 	int			table;
 
-	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	for (table = 0; table < INVAL_OUTBOX_KEPT; table++)
 	{
 		BlockNumber start = inval_outbox_take_looks(table);
 
@@ -282,7 +290,8 @@ relook_visit(InvalOutboxRow *row, void *arg)
 	char	   *pack;
 
 	if (row->lane != INVAL_LANE_LOOK ||
-		!inval_refusal_is_due(inval_outbox_entry_id(row->xid, row->first), relook->now))
+		!inval_refusal_is_due(inval_outbox_entry_id(row->xid, row->first), false,
+							  relook->now))
 		return true;
 	relook->block = ItemPointerGetBlockNumber(&row->tid);
 	if (relook->entries >= RELOOK_ENTRIES || relook->bytes >= RELOOK_BYTES)

@@ -345,7 +345,7 @@ removal_confirm(InvalRemoval *removal)
 
 	if (removal->own_transactions)
 		inval_transaction_begin();
-	inval_outbox_scan_all(removal_visit_row, &search);
+	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, removal_visit_row, &search);
 	if (search.found)
 	{
 		Relation	relation = inval_outbox_open(search.row.table, RowExclusiveLock);

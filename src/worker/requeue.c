@@ -76,5 +76,5 @@ inval_requeue_waiting(const InvalOutboxRow *row)
 
 	later.lane = INVAL_LANE_REPLAY;
 	later.sole = later.again = false;
-	inval_outbox_write_row(&later);
+	inval_outbox_write_row(&later, false);
 }

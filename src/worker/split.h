@@ -5,12 +5,12 @@
 #ifndef INVAL_SPLIT_H
 #define INVAL_SPLIT_H
 
+#include "outbox/outbox.h"
 #include "target/delivery.h"
-#include "worker/gather.h"
 
-extern void inval_drain_split(const InvalBatchRow *taken,
+extern void inval_drain_split(const InvalOutboxRow *row,
 							  const InvalOutcome *outcomes, char **errors);
-extern void inval_drain_keep_rest(const InvalBatchRow *taken,
+extern void inval_drain_keep_rest(const InvalOutboxRow *row,
 								  const InvalOutcome *outcomes);
 
 #endif							/* INVAL_SPLIT_H */

@@ -5,6 +5,6 @@
 #ifndef INVAL_SWEEP_H
 #define INVAL_SWEEP_H
 
-extern void inval_sweep(void);
+extern bool inval_sweep(void);
 
 #endif							/* INVAL_SWEEP_H */

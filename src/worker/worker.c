@@ -13,43 +13,28 @@
  */
 #include "postgres.h"
 
-#include <signal.h>
-
-#include "access/relation.h"
-#include "commands/dbcommands.h"
+#include "access/transam.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "storage/ipc.h"
 #include "storage/latch.h"
-#include "tcop/tcopprot.h"
-#include "utils/guc.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "base/backoff.h"
-#include "base/catalog.h"
-#include "base/database.h"
 #include "base/settings.h"
 #include "base/transaction.h"
-#include "key/lookup_role.h"
-#include "outbox/ledger.h"
 #include "outbox/replay.h"
-#include "rule/tie.h"
 #include "target/address.h"
 #include "target/breaker.h"
 #include "target/connect.h"
 #include "target/delivery.h"
 #include "target/health.h"
 #include "target/target.h"
-#include "target/targets.h"
 #include "worker/backlog.h"
 #include "worker/counters.h"
 #include "worker/drain.h"
-#include "worker/forget.h"
 #include "worker/relook.h"
 #include "worker/removal.h"
+#include "worker/station.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
 
@@ -61,6 +46,14 @@
 
 /* So often a long pass lets the rest have its turn. */
 #define TURN_US			100000
+
+/*
+ * How often, in ms, a database that has no worker, because others have, is looked
+ * at without being asked to: who commits what was prepared announces nothing,
+ * and tables are to be emptied.
+ */
+#define VISIT_INTERVAL	60000
+
 /*
  * While a node of a cluster is away, each commit that it concerns asks for a
  * look that is in vain.  After such a look, the pause before the next, in ms.
@@ -76,6 +69,10 @@
 
 /* But not before so many times as long as it took to find that out. */
 #define STUCK_PAUSE_FACTOR	4
+
+/* A look at all of the outbox that finds nothing takes that share of the time. */
+#define LOOK_SHARE				50
+
 /*
  * A removal of many keys goes a step on after so many batches, in a long pass;
  * else after each pass.
@@ -84,27 +81,21 @@
 
 static InvalTarget *target;	/* whose worker this is */
 static InvalRemoval *removal;	/* of all keys that start alike, if one runs */
-static uint64 first_xid;		/* transactions from here on are younger than we */
 static TimestampTz next_look;	/* at all of the outbox, announced or not; 0:
 								 * now, as the last pass did not get through */
 static InvalPass pass;
 static bool in_pass;			/* the last pass goes on */
+static bool look_at_kept = true;	/* there may be something for our target where
+									 * what is owed to those that are away lies */
 static uint32 stuck;			/* looks in a row that had to leave something
 								 * that a cluster does not take yet */
 
-static void worker_start(Oid database_oid);
-static void worker_find_target(void);
-static void worker_look_at_targets(void);
-static void worker_exit(int code, Datum arg);
-static bool worker_has_extension(void);
-static void worker_adopt(void);
-static void worker_leave(void);
-static void worker_end_others(void);
-static void worker_reload(void);
 static bool worker_deliver(void);
+static void worker_note_pass(void);
 static void worker_note_stuck(uint64 open, bool whole);
 static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
+static TimestampTz worker_next_visit(void);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
 static bool worker_look_at_standbys(void);
@@ -113,12 +104,13 @@ static long worker_timeout(void);
 void
 inval_worker_main(Datum database_oid)
 {
-	bool		adopted = false;
-
-	worker_start(DatumGetObjectId(database_oid));
+	target = inval_station_take(DatumGetObjectId(database_oid));
+	removal = inval_removal_create(target, true);
 	inval_pass_begin(&pass, target, true);
-	pass.note_from = first_xid;
+	/* Younger than we: see drain_settle. */
+	pass.note_from = U64FromFullTransactionId(ReadNextFullTransactionId());
 	pass.removal = removal;
+	inval_backlog_begin(target);
 
 	for (;;)
 	{
@@ -126,14 +118,7 @@ inval_worker_main(Datum database_oid)
 
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
-		if (ConfigReloadPending)
-			worker_reload();
-		if (!worker_has_extension())
-			worker_leave();
-		if (!adopted && target->number == 0)
-			worker_adopt();
-		adopted = true;
-
+		inval_station_check();
 		pg_atomic_write_u32(&target->health->work, 0);
 		inval_target_log_change(target);
 		delivered = target->number == 0 && inval_relook();
@@ -142,12 +127,39 @@ inval_worker_main(Datum database_oid)
 		worker_watch_backlog();
 		if (target->number == 0)
 		{
-			inval_sweep();
+			delivered |= inval_sweep();
 			inval_counters_tidy();
 		}
 		pgstat_report_stat(false);
+		inval_station_give_place(delivered || removal->running ||
+								 inval_replay_next_look() != 0, worker_next_visit());
 		worker_wait(delivered);
 	}
+}
+
+/*
+ * If we leave, when somebody must come back at the latest, although nobody has
+ * announced anything.
+ */
+static TimestampTz
+worker_next_visit(void)
+{
+	TimestampTz next = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), VISIT_INTERVAL);
+
+	if (pg_atomic_read_u32(&target->health->paused) != 0)
+		return next;
+	if (!inval_target_is_open(target))
+	{
+		SpinLockAcquire(&target->health->mutex);
+		next = Min(next, target->health->next_try);
+		SpinLockRelease(&target->health->mutex);
+		return next;
+	}
+	if (pass.next_due != 0)
+		next = Min(next, pass.next_due);
+	if (stuck > 0)
+		next = Min(next, next_look);
+	return next;
 }
 
 /*
@@ -182,187 +194,6 @@ worker_wait(bool delivered)
 	pg_atomic_write_u32(&target->health->idle, 0);
 }
 
-static void
-worker_start(Oid database_oid)
-{
-	InvalTargetHealth *health;
-
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, die);
-	BackgroundWorkerUnblockSignals();
-	BackgroundWorkerInitializeConnectionByOid(database_oid, InvalidOid, 0);
-	inval_role_take_sessions();
-
-	/*
-	 * Losing our last deletes in a crash means to deliver once more, so there
-	 * is nothing to wait for, least of all a synchronous standby.
-	 */
-	SetConfigOption("synchronous_commit", "off", PGC_USERSET, PGC_S_OVERRIDE);
-
-	if (!worker_has_extension())
-		worker_leave();
-	inval_ledger_attach();
-	first_xid = U64FromFullTransactionId(ReadNextFullTransactionId());
-	(void) inval_database();
-	worker_find_target();
-	health = target->health;
-	SpinLockAcquire(&health->mutex);
-	if (health->worker_pid == 0)
-	{
-		health->worker_pid = MyProcPid;
-		health->worker_latch = MyLatch;
-	}
-	SpinLockRelease(&health->mutex);
-	if (health->worker_pid != MyProcPid)
-		proc_exit(0);			/* there is one already */
-	before_shmem_exit(worker_exit, (Datum) 0);
-
-	/*
-	 * Who wants the database alone says so and then ends the workers it sees
-	 * (ddl/command_guard.c); we have said that we are here, and look whether
-	 * somebody does.
-	 */
-	pg_memory_barrier();
-	if (GetCurrentTimestamp() < inval_database()->hold_until)
-		proc_exit(0);
-	inval_target_adopt(target);
-	removal = inval_removal_create(target, true);
-}
-
-/*
- * Ties rules to what they need, where pg_upgrade or a dump has made them without.
- */
-static void
-worker_adopt(void)
-{
-	inval_transaction_begin();
-	inval_tie_adopt();
-	inval_transaction_commit();
-}
-
-/*
- * Finds the target that this is the worker of, or leaves if there is none.
- */
-static void
-worker_find_target(void)
-{
-	int32		number;
-
-	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
-	inval_transaction_begin();
-	inval_targets_refresh();
-	target = inval_target_by_number(number);
-	inval_transaction_commit();
-	if (target == NULL)
-		proc_exit(0);
-}
-
-/*
- * Takes notice of changes of the targets.  The worker of "default" asks for those
- * of the others.
- */
-static void
-worker_look_at_targets(void)
-{
-	InvalTarget *other;
-
-	inval_targets_refresh();
-	if (target->dropped)
-		proc_exit(0);
-	inval_target_adopt(target);
-	if (target->number != 0)
-		return;
-	for (other = target->next; other != NULL; other = other->next)
-	{
-		other->health->wanted = !other->dropped;
-		if (other->health->wanted && other->health->worker_pid == 0)
-			inval_database_wake_launcher();
-	}
-}
-
-static void
-worker_exit(int code, Datum arg)
-{
-	InvalTargetHealth *health = target->health;
-
-	(void) code;
-	(void) arg;
-	SpinLockAcquire(&health->mutex);
-	if (health->worker_pid == MyProcPid)
-	{
-		health->worker_pid = 0;
-		health->worker_latch = NULL;
-		health->progress[0] = '\0';
-		pg_atomic_write_u32(&health->idle, 0);
-		pg_atomic_write_u32(&health->watching, 0);
-	}
-	SpinLockRelease(&health->mutex);
-}
-
-static bool
-worker_has_extension(void)
-{
-	bool		found;
-
-	inval_transaction_begin();
-	found = inval_catalog(true) != NULL;
-	if (found && target != NULL)
-		worker_look_at_targets();
-	inval_transaction_commit();
-	return found;
-}
-
-/*
- * There is nothing for a worker here.  The database's slot is given back, so
- * that the launcher starts none until somebody asks again.  Who has made the
- * extension since we looked may have asked already, in vain.
- */
-static void
-worker_leave(void)
-{
-	if (target == NULL || target->number == 0)
-	{
-		worker_end_others();
-		inval_forget_database(MyDatabaseId);
-		if (worker_has_extension())
-			(void) inval_database();
-	}
-	proc_exit(0);
-}
-
-/*
- * Ends the workers of the other targets.  They would notice by themselves, but
- * not while they wait for their targets; and once they are forgotten, nobody
- * else knows whom to end before the database can be dropped.
- */
-static void
-worker_end_others(void)
-{
-	uint32		count;
-	InvalTargetHealth *healths = inval_target_healths(&count);
-	uint32		i;
-
-	for (i = 0; i < count; i++)
-	{
-		InvalTargetHealth *other = &healths[i];
-		pid_t		pid = other->worker_pid;
-
-		if (other->database == MyDatabaseId && pid != 0 && pid != MyProcPid)
-			(void) kill(pid, SIGTERM);
-	}
-}
-
-static void
-worker_reload(void)
-{
-	ConfigReloadPending = false;
-	ProcessConfigFile(PGC_SIGHUP);
-	inval_transaction_begin();
-	inval_targets_refresh();
-	inval_transaction_commit();
-	inval_target_adopt(target);
-}
-
 /*
  * Delivers what is left and can be delivered now, for a turn.  Returns whether
  * there was any.
@@ -380,6 +211,7 @@ worker_deliver(void)
 	if (!worker_reach_target(&probing))
 	{
 		next_look = 0;
+		look_at_kept = true;
 		in_pass = false;
 		return false;
 	}
@@ -393,7 +225,7 @@ worker_deliver(void)
 		if (whole)
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													inval_sweep_interval);
-		inval_pass_rewind(&pass, whole);
+		inval_pass_rewind(&pass, whole, look_at_kept);
 	}
 	turn_ends = inval_clock_us() + TURN_US;
 	while (result == INVAL_DRAIN_MORE && inval_clock_us() < turn_ends &&
@@ -409,13 +241,12 @@ worker_deliver(void)
 	in_pass = result == INVAL_DRAIN_MORE;
 
 	if (result == INVAL_DRAIN_FAILED)
-		next_look = 0;
-	else if (result == INVAL_DRAIN_PASSED)
 	{
-		worker_note_stuck(pass.open, pass.whole_pass);
-		if (pass.next_due != 0)
-			next_look = Min(next_look, pass.next_due);
+		next_look = 0;
+		look_at_kept = true;
 	}
+	else if (result == INVAL_DRAIN_PASSED)
+		worker_note_pass();
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
 		pg_atomic_write_u32(&target->health->work, 1);
@@ -424,6 +255,29 @@ worker_deliver(void)
 	if (probing && result == INVAL_DRAIN_PASSED && pass.found == 0)
 		inval_target_succeeded(target, 0, 0);
 	return in_pass || pass.confirmed > confirmed;
+}
+
+/*
+ * A pass has come to its end: when is the next look at all of the outbox?  Reading
+ * what is owed to others must not take more than a small share of the time.
+ */
+static void
+worker_note_pass(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	worker_note_stuck(pass.open, pass.whole);
+	if (pass.whole && pass.found == 0)
+		next_look = Max(next_look, now + (int64) pass.look_us * LOOK_SHARE);
+	if (pass.next_due != 0)
+		next_look = Max(Min(next_look, pass.next_due),
+						now + (int64) pass.look_us * STUCK_PAUSE_FACTOR);
+
+	/* Only a look there that meets nothing shows that there is nothing. */
+	if (pass.kept_met)
+		look_at_kept = true;
+	else if (pass.whole && pass.kept)
+		look_at_kept = false;
 }
 
 /*
@@ -444,7 +298,7 @@ worker_note_stuck(uint64 open, bool whole)
 	}
 	next = GetCurrentTimestamp() +
 		Max((int64) inval_backoff_us(stuck, FIRST_STUCK_PAUSE, LONGEST_STUCK_PAUSE),
-			STUCK_PAUSE_FACTOR * (int64) (inval_clock_us() - pass.pass_started));
+			STUCK_PAUSE_FACTOR * (int64) (inval_clock_us() - pass.started));
 	/* Looks at what is new come more often, and say nothing of the rest. */
 	if (whole || stuck == 0)
 		stuck++;

@@ -1,7 +1,8 @@
 # Accidents at random moments under load: backends, workers, the server and Redis
-# are killed, stopped and frozen while clients commit.  Whatever the moment, a
-# row that is changed in the end has lost its key, and a row that is not has kept
-# it.
+# are killed, stopped and frozen while clients commit, to one target and to two,
+# one of which has a rate and is paused now and then; and operators drain, drop
+# and vacuum what they should not.  Whatever the moment, a row that is changed in
+# the end has lost its key, and a row that is not has kept it.
 #
 # INVAL_SEED chooses the same accidents again (not the same moments),
 # INVAL_ROUNDS makes it longer.
@@ -20,7 +21,9 @@ my $rows = 50_000;
 my $redis = Inval::Redis->new(
 	config => { appendonly => 'yes', appendfsync => 'always' });
 my $node = new_node('accidents', url => $redis->unix_url);
-my @tables = ('at_commit', 'in_background', 'rolled_back');
+my @tables = ('at_commit', 'in_background', 'rolled_back', 'twice', 'sized');
+# Few rows, with keys of every length there can be
+my $sizes = $rows / 25;
 my $frozen = 0;
 my @happened;
 
@@ -28,17 +31,58 @@ diag("INVAL_SEED=$seed") if defined $ENV{INVAL_SEED};
 note("INVAL_SEED=$seed");
 srand $seed;
 
+sub rows_of
+{
+	my ($table) = @_;
+
+	return $table eq 'sized' ? $sizes : $rows;
+}
+
+sub key_of
+{
+	my ($table, $id) = @_;
+
+	return "$table:$id" . ($table eq 'sized' ? ':' . 'x' x ($id * 37 % 7480) : '');
+}
+
+# The second target is another database of the same Redis.
+sub dbs_of
+{
+	my ($table) = @_;
+
+	return $table eq 'twice' ? (0, 1) : $table eq 'sized' ? (1) : (0);
+}
+
+$node->safe_psql('postgres',
+	"SELECT inval_add_target('second', '" . $redis->unix_url(1) . "', max_rate => 5000)");
 foreach my $table (@tables)
 {
-	my $delivery = $table eq 'in_background' ? 'background' : 'commit';
+	my $delivery = $table eq 'in_background' || $table eq 'sized' ? 'background' : 'commit';
+	my $count = rows_of($table);
+	my $key = $table eq 'sized' ? "sized:{id}:{name}" : "$table:{id}";
+	my $targets = { twice => '{default,second}', sized => '{second}' }->{$table} || '{default}';
 
 	$node->safe_psql('postgres', qq{
-		CREATE TABLE $table (id int PRIMARY KEY, n int DEFAULT 0)
+		CREATE TABLE $table (id int PRIMARY KEY, n int DEFAULT 0, name text)
 			WITH (fillfactor = 50);
-		INSERT INTO $table SELECT generate_series(1, $rows);
-		SELECT inval_track('$table', 'id', delivery => '$delivery')});
-	$redis->fill("$table:", 1, $rows);
+		INSERT INTO $table SELECT i, 0, CASE '$table' WHEN 'sized' THEN repeat('x', i * 37 % 7480) END
+			FROM generate_series(1, $count) i;
+		SELECT inval_track('$table', key => '$key', delivery => '$delivery',
+			targets => '$targets')});
+	foreach my $db (dbs_of($table))
+	{
+		$redis->select_db($db);
+		if ($table eq 'sized')
+		{
+			$redis->cmd('SET', key_of($table, $_), 'x') foreach 1 .. $count;
+		}
+		else
+		{
+			$redis->fill("$table:", 1, $count);
+		}
+	}
 }
+$redis->select_db(0);
 $node->safe_psql('postgres', "CREATE SEQUENCE next_id CACHE 1; CHECKPOINT");
 append_to_file($node->basedir . '/load.sql', q{
 SELECT nextval('next_id') AS id \gset
@@ -54,6 +98,8 @@ UPDATE rolled_back SET n = n + 1 WHERE id = :id;
 ROLLBACK TO a;
 UPDATE in_background SET n = n + 1 WHERE id = :id;
 COMMIT;
+UPDATE twice SET n = n + 1 WHERE id = :id;
+UPDATE sized SET n = n + 1 WHERE id = :id / 25;
 });
 
 sub random_backend
@@ -105,6 +151,33 @@ my %accident = (
 		$redis->start;
 		$frozen = 0;
 	},
+	'a drain is cancelled' => sub {
+		$node->psql('postgres',
+			"SET statement_timeout = '200ms'; SELECT inval_drain('1 min')");
+	},
+	'a drain is rolled back' => sub {
+		$node->psql('postgres', "BEGIN; SELECT inval_drain('300ms'); ROLLBACK");
+	},
+	'a drop is rolled back' => sub {
+		$node->psql('postgres', q{
+			SET lock_timeout = '1s';
+			BEGIN;
+			SELECT inval_untrack('twice'), inval_untrack('sized');
+			SELECT inval_drop_target('second');
+			SELECT inval_drain('200ms');
+			ROLLBACK});
+	},
+	'VACUUM FULL of the outbox' => sub {
+		my $table = 'inval_outbox_' . int(rand 9);
+
+		$node->psql('postgres', "SET statement_timeout = '2s'; VACUUM FULL $table");
+	},
+	'a target is paused' => sub {
+		$node->psql('postgres', "SELECT inval_pause('second')");
+	},
+	'a target is resumed' => sub {
+		$node->psql('postgres', "SELECT inval_resume('second')");
+	},
 	'CLIENT KILL' => sub {
 		eval { $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes') }
 		  unless $frozen;
@@ -153,6 +226,7 @@ foreach my $round (1 .. $rounds)
 	ok(poll_query($node, 'postgres', q{
 			SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'pgbench'}),
 		"round $round: the clients are gone");
+	$node->safe_psql('postgres', "SELECT inval_resume('second')");
 	ok(wait_queue_empty($node, 'postgres'), "round $round: the queue drains");
 }
 note("accidents: @happened");
@@ -162,13 +236,19 @@ foreach my $table (@tables)
 {
 	my %n = map { split /\|/ } split /\n/,
 	  $node->safe_psql('postgres', "SELECT id, n FROM $table");
-	my %there = map { $_ => 1 } $redis->existing(map { "$table:$_" } 1 .. $rows);
-	my @stale = grep { $n{$_} && $there{"$table:$_"} } 1 .. $rows;
-	my @lost = grep { !$n{$_} && !$there{"$table:$_"} } 1 .. $rows;
+	my @ids = 1 .. rows_of($table);
 
+	foreach my $db (dbs_of($table))
+	{
+		my %there = map { $_ => 1 }
+		  $redis->select_db($db)->existing(map { key_of($table, $_) } @ids);
+		my @stale = grep { $n{$_} && $there{ key_of($table, $_) } } @ids;
+		my @lost = grep { !$n{$_} && !$there{ key_of($table, $_) } } @ids;
+
+		is("@stale", '', "$table, $db: no changed row has kept its key");
+		is("@lost", '', "$table, $db: no unchanged row has lost its key");
+	}
 	$changed += grep { $_ } values %n;
-	is("@stale", '', "$table: no changed row has kept its key");
-	is("@lost", '', "$table: no unchanged row has lost its key");
 }
 note("$changed rows were changed");
 cmp_ok($changed, '>', 100, 'there was something to lose');

@@ -13,10 +13,19 @@ use Test::More;
 my $redis = Inval::Redis->new;
 my $primary = new_node('primary',
 	url => $redis->unix_url,
+	extension => 0,
 	init => { allows_streaming => 1 },
 	conf => "inval.repeat_after_replay = on\ninval.replay_timeout = 0\n"
 	  . "wal_retrieve_retry_interval = '100ms'\n");
 my $node = $primary;
+
+# The extension's owner is somebody who may not see the standbys.
+$node->safe_psql('postgres', q{
+	CREATE ROLE dba SUPERUSER;
+	SET ROLE dba;
+	CREATE EXTENSION inval;
+	RESET ROLE;
+	ALTER ROLE dba NOSUPERUSER});
 my $row = 0;	# rows are used once
 my $late;	# the key of a repetition that comes later than this test ends
 
