@@ -14,7 +14,7 @@ static void health_initialize(void *element);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 1,
+	.layout = 2,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -44,6 +44,8 @@ health_initialize(void *element)
 	pg_atomic_init_u32(&health->lost_nodes, 0);
 	pg_atomic_init_u32(&health->lost_news, 0);
 	pg_atomic_init_u32(&health->resolved_mark, 0);
+	pg_atomic_init_u32(&health->recoveries, 0);
+	pg_atomic_init_u32(&health->no_unlink, 0);
 	pg_atomic_init_u32(&health->work, 0);
 	pg_atomic_init_u32(&health->idle, 0);
 	pg_atomic_init_u32(&health->watching, 0);
@@ -105,6 +107,7 @@ inval_target_health(const char *name)
 			pg_atomic_write_u32(&free_slot->resolved_mark, 0);
 			inval_target_forget_place(free_slot);
 			free_slot->progress[0] = '\0';
+			free_slot->moved_at = 0;
 			free_slot->collapsed_at = 0;
 			free_slot->collapsed_keys = 0;
 			pg_atomic_write_u32(&free_slot->paused, 0);
@@ -122,8 +125,8 @@ inval_target_health(const char *name)
 void
 inval_target_forget_place(InvalTargetHealth *health)
 {
-	health->attempts = 0;
-	health->next_try = 0;
+	memset(&health->breaker, 0, sizeof(health->breaker));
+	health->doubted = false;
 	health->last_error[0] = '\0';
 	health->resolved[0] = '\0';
 	memset(health->lost, 0, sizeof(health->lost));
@@ -131,6 +134,7 @@ inval_target_forget_place(InvalTargetHealth *health)
 	pg_atomic_write_u32(&health->lost_news, 0);
 	pg_atomic_write_u32(&health->slow_answers, 0);
 	pg_atomic_write_u32(&health->slow, 0);
+	pg_atomic_write_u32(&health->no_unlink, 0);
 }
 
 /*

@@ -38,9 +38,9 @@
 #include "rule/tie.h"
 #include "target/address.h"
 #include "target/breaker.h"
-#include "target/connect.h"
 #include "target/delivery.h"
 #include "target/health.h"
+#include "target/reach.h"
 #include "target/target.h"
 #include "target/targets.h"
 #include "worker/backlog.h"
@@ -551,7 +551,7 @@ worker_timeout(void)
 	else
 	{
 		SpinLockAcquire(&target->health->mutex);
-		next_try = target->health->next_try;
+		next_try = target->health->breaker.next_try;
 		SpinLockRelease(&target->health->mutex);
 		timeout = Min(timeout,
 					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
