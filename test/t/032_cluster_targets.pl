@@ -248,6 +248,18 @@ ok(wait_keys_gone($cluster, keys_of($id)), 'later it goes');
 ok(wait_queue_empty($node, 'postgres'), 'later nothing is owed');
 is(times_logged($node, 'is lost: TRYAGAIN'), 0, 'TRYAGAIN: no node was called lost');
 
+# Who points to a node that nobody knows refuses the key, and somebody sees it.
+$cluster->set(keys_of($id));
+$proxy->mode(sprintf 'error ASK %d nowhere.example:6379', Inval::Cluster::slot("team:$id"));
+sql(update($id));
+ok(poll_query($node, 'postgres', qq{
+		SELECT attempts > 0 AND last_error ~ 'ASK .* nowhere.example' FROM inval_queue
+		WHERE target = 'there' AND key = 'team:$id'}),
+	'sent to nowhere: the queue says so');
+$proxy->mode('pass');
+ok(wait_keys_gone($cluster, keys_of($id)), 'sent to nowhere: goes when there is a way');
+ok(wait_queue_empty($node, 'postgres'), 'sent to nowhere: nothing is owed in the end');
+
 # Over TLS
 SKIP:
 {
