@@ -18,21 +18,19 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
-#include "redis/group.h"
+#include "redis/await.h"
 #include "stats/stats.h"
 #include "target/address.h"
 #include "target/breaker.h"
-#include "target/connect.h"
 #include "target/delivery.h"
 #include "target/health.h"
+#include "target/reach.h"
 #include "target/target.h"
 #include "target/targets.h"
 
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
 
-/* So many single servers are waited for at once; the others one by one. */
-#define PLAN_AWAITED	32
 
 /* What PRE_COMMIT leaves for COMMIT: for one target, */
 typedef struct PlanLeg
@@ -204,6 +202,7 @@ plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 	{
 		plan.has_commit_lane = true;
 		leg->at_commit = true;
+		inval_target_prepare(target);
 		start = inval_clock_us();
 		plan_prepare_shipment(leg, owed->entries, now, start + plan.connect_us);
 		/* What connecting took is no longer there to wait for replies. */
@@ -293,7 +292,7 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 		!(!inval_target_has_worker() && inval_target_claim_probe(target)))
 		return;
 	if (plan.connect_us < (uint64) inval_commit_timeout * 1000 / 4 &&
-		!inval_target_is_connected(target))
+		target->connection == NULL)
 		return;
 	if (!inval_target_connect(target, deadline, false))
 		return;
@@ -307,7 +306,7 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 		inval_shipment_add(&leg->shipment, &entry);
 	}
 	inval_shipment_seal(&leg->shipment);
-	leg->ready = inval_shipment_reach(&leg->shipment, target, deadline);
+	leg->ready = inval_shipment_reach(&leg->shipment, deadline);
 }
 
 /*
@@ -378,7 +377,7 @@ inval_plan_send(void)
 	for (i = 0; i < plan.nlegs; i++)
 		if (plan.legs[i].ready)
 		{
-			inval_shipment_start(&plan.legs[i].shipment, plan.legs[i].target);
+			inval_shipment_start(&plan.legs[i].shipment);
 			on_its_way = true;
 		}
 	if (!on_its_way)
@@ -387,21 +386,22 @@ inval_plan_send(void)
 }
 
 /*
- * Waits for several single servers at once: one that does not answer must not
- * take the time in which another would take the rest of a large set.
+ * Waits for all servers at once: one that does not answer must not take the time in
+ * which another would take the rest of a large set.  There may be more of them than
+ * can be waited for together; those are waited for in inval_shipment_finish.
  */
 static void
 plan_await(uint64 deadline)
 {
-	InvalConnection *connections[PLAN_AWAITED];
+	InvalConnection *connections[INVAL_AWAIT_MAX];
 	int			count = 0;
 	int			i;
 
-	for (i = 0; i < plan.nlegs && count < PLAN_AWAITED; i++)
-		if (plan.legs[i].ready && plan.legs[i].shipment.route == NULL)
-			connections[count++] = plan.legs[i].target->connection;
-	if (count > 1)
-		inval_redis_finish_group(connections, count, deadline, INVAL_WAIT_HELD);
+	for (i = 0; i < plan.nlegs; i++)
+		if (plan.legs[i].ready)
+			count += inval_shipment_connections(&plan.legs[i].shipment, connections + count,
+												INVAL_AWAIT_MAX - count);
+	inval_await(connections, count, deadline, INVAL_WAIT_HELD);
 }
 
 /*
@@ -420,7 +420,7 @@ inval_plan_finish(void)
 		PlanLeg  *leg = &plan.legs[i];
 
 		if (leg->ready)
-			leg->delivered = inval_shipment_finish(&leg->shipment, leg->target, deadline,
+			leg->delivered = inval_shipment_finish(&leg->shipment, deadline,
 												   INVAL_WAIT_HELD) &&
 				/* What counts is the server that the worker would deliver to. */
 				inval_target_shares_health(leg->target) &&

@@ -20,7 +20,7 @@
 #include "outbox/ledger.h"
 #include "outbox/replay.h"
 #include "outbox/rotate.h"
-#include "target/connect.h"
+#include "target/reach.h"
 #include "target/delivery.h"
 #include "target/targets.h"
 #include "worker/drain.h"

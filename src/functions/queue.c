@@ -75,8 +75,8 @@ queue_look_at(QueueScan *scan, const InvalTarget *target)
 	scan->target = target;
 	SpinLockAcquire(&health->mutex);
 	scan->down = pg_atomic_read_u32(&health->down) != 0;
-	scan->attempts = health->attempts;
-	scan->next_try = health->next_try;
+	scan->attempts = health->breaker.attempts;
+	scan->next_try = health->breaker.next_try;
 	strlcpy(scan->error, health->last_error, sizeof(scan->error));
 	SpinLockRelease(&health->mutex);
 }

@@ -188,9 +188,12 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 										 health.window_keys : health.rate));
 	values[7] = Int32GetDatum((int32) health.worker_pid);
 	nulls[7] = health.worker_pid == 0;
-	values[8] = Int32GetDatum((int32) health.attempts);
-	values[9] = TimestampTzGetDatum(health.next_try);
+	values[8] = Int32GetDatum((int32) health.breaker.attempts);
+	values[9] = TimestampTzGetDatum(health.breaker.next_try);
 	nulls[9] = !down;
+	if (health.last_error[0] == '\0' && pg_atomic_read_u32(&health.no_unlink) != 0)
+		strlcpy(health.last_error, "the server does not know UNLINK, so DEL is used",
+				sizeof(health.last_error));
 	values[10] = CStringGetTextDatum(health.last_error);
 	nulls[10] = health.last_error[0] == '\0';
 	values[11] = target->region ? CStringGetTextDatum(target->region) : (Datum) 0;

@@ -9,42 +9,55 @@
 #include "redis/error.h"
 #include "redis/slot.h"
 
-static bool error_starts(const char *error, const char *prefix);
+static bool error_starts(const char *error, Size length, const char *prefix);
 
 /*
- * Classifies an error reply by its first words.
+ * Classifies an error reply: all of it, as the end may say what it is about.
  */
 InvalErrorKind
-inval_error_kind(const char *error)
+inval_error_kind(const char *error, Size length)
 {
-	static const char *const prefixes[] = {
-		"LOADING ", "READONLY ", "OOM ", "NOAUTH ", "WRONGPASS ", "MISCONF ",
-		"MASTERDOWN ", "NOREPLICAS ", "BUSY ", "CLUSTERDOWN ",
-		"ERR max number of clients"
+	static const char forbidden[] = " to run the ";
+	static const struct
+	{
+		const char *prefix;
+		InvalErrorKind kind;
+	}			known[] = {
+		{"MOVED ", INVAL_ERROR_MOVED},
+		{"ASK ", INVAL_ERROR_ASK},
+		{"TRYAGAIN ", INVAL_ERROR_LATER},
+		{"CLUSTERDOWN Hash slot not served", INVAL_ERROR_LATER},
+		{"ERR max number of clients", INVAL_ERROR_CROWDED},
+		{"ERR unknown command", INVAL_ERROR_COMMAND},
+		{"LOADING ", INVAL_ERROR_SERVER},
+		{"READONLY ", INVAL_ERROR_SERVER},
+		{"OOM ", INVAL_ERROR_SERVER},
+		{"NOAUTH ", INVAL_ERROR_SERVER},
+		{"WRONGPASS ", INVAL_ERROR_SERVER},
+		{"DENIED ", INVAL_ERROR_SERVER},
+		{"MISCONF ", INVAL_ERROR_SERVER},
+		{"MASTERDOWN ", INVAL_ERROR_SERVER},
+		{"NOREPLICAS ", INVAL_ERROR_SERVER},
+		{"BUSY ", INVAL_ERROR_SERVER},
+		{"CLUSTERDOWN ", INVAL_ERROR_SERVER}
 	};
 	Size		i;
 
-	if (error_starts(error, "MOVED "))
-		return INVAL_ERROR_MOVED;
-	if (error_starts(error, "ASK "))
-		return INVAL_ERROR_ASK;
-	if (error_starts(error, "TRYAGAIN ") ||
-		error_starts(error, "CLUSTERDOWN Hash slot not served"))
-		return INVAL_ERROR_LATER;
-	for (i = 0; i < lengthof(prefixes); i++)
-		if (error_starts(error, prefixes[i]))
-			return INVAL_ERROR_SERVER;
+	for (i = 0; i < lengthof(known); i++)
+		if (error_starts(error, length, known[i].prefix))
+			return known[i].kind;
 
 	/* An ACL forbids the command itself, as opposed to one of the keys. */
-	if (error_starts(error, "NOPERM ") && strstr(error, " to run the ") != NULL)
+	if (error_starts(error, length, "NOPERM ") &&
+		memmem(error, length, forbidden, strlen(forbidden)) != NULL)
 		return INVAL_ERROR_SERVER;
 	return INVAL_ERROR_ENTRY;
 }
 
 static bool
-error_starts(const char *error, const char *prefix)
+error_starts(const char *error, Size length, const char *prefix)
 {
-	return strncmp(error, prefix, strlen(prefix)) == 0;
+	return length >= strlen(prefix) && memcmp(error, prefix, strlen(prefix)) == 0;
 }
 
 /*

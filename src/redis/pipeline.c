@@ -18,23 +18,14 @@ inval_pipeline_init(InvalPipeline *pipeline)
 {
 	initStringInfo(&pipeline->bytes);
 	pipeline->count = 0;
-	pipeline->max_count = 64;
-	pipeline->items = palloc(pipeline->max_count * sizeof(int));
-}
-
-void
-inval_pipeline_free(InvalPipeline *pipeline)
-{
-	pfree(pipeline->bytes.data);
-	pfree(pipeline->items);
 }
 
 /*
- * Adds a command that stands for so many items.
+ * Adds a command.
  */
 void
 inval_pipeline_append(InvalPipeline *pipeline, int argc, const char **arguments,
-					  const size_t *lengths, int items)
+					  const size_t *lengths)
 {
 	size_t		room = 32;
 	char	   *formatted = NULL;
@@ -48,11 +39,6 @@ inval_pipeline_append(InvalPipeline *pipeline, int argc, const char **arguments,
 	for (i = 0; i < argc; i++)
 		room += lengths[i] + 32;
 	enlargeStringInfo(&pipeline->bytes, (int) room);
-	if (pipeline->count == pipeline->max_count)
-	{
-		pipeline->max_count *= 2;
-		pipeline->items = repalloc(pipeline->items, pipeline->max_count * sizeof(int));
-	}
 
 	length = redisFormatCommandArgv(&formatted, argc, arguments, lengths);
 	if (length < 0)
@@ -61,11 +47,11 @@ inval_pipeline_append(InvalPipeline *pipeline, int argc, const char **arguments,
 				 errmsg("out of memory")));
 	appendBinaryStringInfo(&pipeline->bytes, formatted, length);
 	redisFreeCommand(formatted);
-	pipeline->items[pipeline->count++] = items;
+	pipeline->count++;
 }
 
 /*
- * Adds a command of up to six words that stands for no item.
+ * Adds a command of up to six words.
  */
 void
 inval_pipeline_words(InvalPipeline *pipeline, int argc, const char **words)
@@ -76,13 +62,5 @@ inval_pipeline_words(InvalPipeline *pipeline, int argc, const char **words)
 	Assert(argc <= (int) lengthof(lengths));
 	for (i = 0; i < argc; i++)
 		lengths[i] = strlen(words[i]);
-	inval_pipeline_append(pipeline, argc, words, lengths, 0);
-}
-
-void
-inval_pipeline_ping(InvalPipeline *pipeline)
-{
-	const char *words[] = {"PING"};
-
-	inval_pipeline_words(pipeline, 1, words);
+	inval_pipeline_append(pipeline, argc, words, lengths);
 }

@@ -9,6 +9,7 @@
  */
 #include "postgres.h"
 
+#include "redis/await.h"
 #include "redis/prefix.h"
 
 /*
@@ -70,28 +71,28 @@ prefix_pattern(const char *prefix, Size length)
  * memory context; or NULL and a message: the server refuses the command, or
  * the connection has failed.  Interruptible.
  */
-InvalAnswer *
+const InvalReply *
 inval_prefix_step(InvalPrefixSearch *search, InvalConnection *connection,
 				  uint64 deadline, char *error, Size error_size)
 {
 	const char *words[] = {"SCAN", search->cursor, "MATCH", search->pattern,
 	"COUNT", VISITED_BY_STEP};
-	InvalAnswer *answer = inval_redis_ask(connection, lengthof(words), words,
-										  deadline, error, error_size);
-	InvalAnswer *cursor;
+	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext,
+												  lengthof(words), words, deadline,
+												  error, error_size);
+	const char *cursor;
 
 	if (answer == NULL)
 		return NULL;
-	if (answer->type != INVAL_ANSWER_LIST || answer->count != 2 ||
-		answer->items[0].type != INVAL_ANSWER_TEXT ||
+	cursor = inval_reply_text(answer, 0);
+	if (cursor == NULL || answer->count != 2 ||
 		answer->items[0].length >= INVAL_CURSOR_LEN ||
-		answer->items[1].type != INVAL_ANSWER_LIST)
+		answer->items[1].type != INVAL_REPLY_LIST)
 	{
 		strlcpy(error, "the answer to SCAN is not what it should be", error_size);
 		return NULL;
 	}
-	cursor = &answer->items[0];
-	strlcpy(search->cursor, cursor->text, sizeof(search->cursor));
+	strlcpy(search->cursor, cursor, sizeof(search->cursor));
 	search->through = strcmp(search->cursor, CURSOR_START) == 0;
 	return &answer->items[1];
 }

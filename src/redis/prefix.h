@@ -5,7 +5,7 @@
 #ifndef INVAL_PREFIX_H
 #define INVAL_PREFIX_H
 
-#include "redis/answer.h"
+#include "redis/connection.h"
 
 #define INVAL_CURSOR_LEN	24
 
@@ -22,9 +22,10 @@ typedef struct InvalPrefixSearch
 extern void inval_prefix_init(InvalPrefixSearch *search, const char *prefix,
 							  Size length);
 extern void inval_prefix_rewind(InvalPrefixSearch *search);
-extern InvalAnswer *inval_prefix_step(InvalPrefixSearch *search,
-									 InvalConnection *connection, uint64 deadline,
-									 char *error, Size error_size);
+extern const InvalReply *inval_prefix_step(InvalPrefixSearch *search,
+										   InvalConnection *connection,
+										   uint64 deadline, char *error,
+										   Size error_size);
 extern bool inval_prefix_has(const InvalPrefixSearch *search, const char *key,
 							 Size length);
 extern double inval_prefix_share(const InvalPrefixSearch *search);

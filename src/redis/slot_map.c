@@ -8,7 +8,8 @@
  *
  * Servers are known by numeric addresses, since resolving a name has no
  * deadline.  A cluster that announces names (cluster-announce-hostname) says
- * the address among the further facts.
+ * the address among the further facts, and nodes may then call each other by
+ * these names.
  *
  * A map has no pointers and a fixed size, so that what a MOVED says can be
  * noted in it where nothing may be allocated.
@@ -18,9 +19,11 @@
 #include "redis/slot_map.h"
 #include "redis/url.h"
 
-static bool map_read_range(InvalSlotMap *map, const InvalAnswer *range,
+static bool map_read_range(InvalSlotMap *map, const InvalReply *range,
 						   const char *asked_host, char *error, Size error_size);
-static const char *map_host(const InvalAnswer *node, const char *asked_host);
+static int	map_add(InvalSlotMap *map, const InvalReply *node, const char *asked_host);
+static const char *map_fact(const InvalReply *node, const char *name);
+static bool map_is_name(const char *text);
 
 /*
  * Makes a map of no servers.
@@ -38,13 +41,13 @@ inval_slot_map_clear(InvalSlotMap *map)
  * Returns false and a message if the answer makes no sense.
  */
 bool
-inval_slot_map_read(InvalSlotMap *map, const InvalAnswer *slots,
+inval_slot_map_read(InvalSlotMap *map, const InvalReply *slots,
 					const char *asked_host, char *error, Size error_size)
 {
 	int			i;
 
 	inval_slot_map_clear(map);
-	if (slots->type != INVAL_ANSWER_LIST || slots->count == 0)
+	if (slots->type != INVAL_REPLY_LIST || slots->count == 0)
 	{
 		strlcpy(error, "no node of the cluster serves a slot", error_size);
 		return false;
@@ -56,28 +59,22 @@ inval_slot_map_read(InvalSlotMap *map, const InvalAnswer *slots,
 }
 
 static bool
-map_read_range(InvalSlotMap *map, const InvalAnswer *range,
+map_read_range(InvalSlotMap *map, const InvalReply *range,
 			   const char *asked_host, char *error, Size error_size)
 {
-	const InvalAnswer *primary;
-	const char *host;
-	int64		first;
-	int64		last;
 	int64		slot;
 	int			node;
 
-	if (range->type != INVAL_ANSWER_LIST || range->count < 3 ||
-		range->items[2].type != INVAL_ANSWER_LIST || range->items[2].count < 2)
+	if (range->type != INVAL_REPLY_LIST || range->count < 3 ||
+		range->items[0].type != INVAL_REPLY_INTEGER ||
+		range->items[1].type != INVAL_REPLY_INTEGER ||
+		range->items[2].type != INVAL_REPLY_LIST || range->items[2].count < 2)
 	{
 		strlcpy(error, "the answer to CLUSTER SLOTS is not of the known form",
 				error_size);
 		return false;
 	}
-	first = range->items[0].integer;
-	last = range->items[1].integer;
-	primary = &range->items[2];
-	host = map_host(primary, asked_host);
-	node = inval_slot_map_add(map, host, (int) primary->items[1].integer);
+	node = map_add(map, &range->items[2], asked_host);
 	if (node < 0)
 	{
 		snprintf(error, error_size,
@@ -85,38 +82,74 @@ map_read_range(InvalSlotMap *map, const InvalAnswer *range,
 				 INVAL_MAP_NODES);
 		return false;
 	}
-	for (slot = Max(first, 0); slot <= Min(last, INVAL_SLOTS - 1); slot++)
+	for (slot = Max(range->items[0].integer, 0);
+		 slot <= Min(range->items[1].integer, INVAL_SLOTS - 1); slot++)
 		map->owner[slot] = (uint8) node;
 	return true;
 }
 
 /*
- * The address of a server: its preferred endpoint, or if that is a name, the
- * "ip" that follows.  No or an unknown endpoint means the one that was asked.
+ * Adds a server by what it says of itself.  Its preferred endpoint is an address,
+ * or a name, which goes with an address among the further facts; "?" is a name
+ * that is not known, and nothing at all means the server that was asked.
  */
-static const char *
-map_host(const InvalAnswer *node, const char *asked_host)
+static int
+map_add(InvalSlotMap *map, const InvalReply *node, const char *asked_host)
 {
-	const char *host = node->items[0].text;
-	int			i;
+	const char *endpoint = inval_reply_text(node, 0);
+	const char *host = endpoint;
+	const char *name = map_fact(node, "hostname");
+	int64		port = node->items[1].integer;
+	int			number;
 
-	if (host == NULL || host[0] == '\0' || strcmp(host, "?") == 0)
-		return asked_host;
-	if (inval_url_is_address(host) || node->count < 4)
-		return host;
-	for (i = 0; i + 1 < node->items[3].count; i += 2)
+	if (endpoint == NULL || endpoint[0] == '\0')
+		host = asked_host;
+	else if (!inval_url_is_address(endpoint))
 	{
-		const char *name = node->items[3].items[i].text;
-		const char *value = node->items[3].items[i + 1].text;
-
-		if (name != NULL && value != NULL && strcmp(name, "ip") == 0)
-			return value;
+		host = map_fact(node, "ip");
+		name = endpoint;
 	}
-	return host;
+	number = host == NULL || port > 65535 ? -1 :
+		inval_slot_map_add(map, host, (int) port);
+	if (number >= 0 && name != NULL && map_is_name(name))
+		strlcpy(map->node[number].name, name, INVAL_NODE_NAME_LEN);
+	return number;
 }
 
 /*
- * The number of a server, or -1.  Cannot fail.
+ * One of the further facts about a server: a list of names and values, of which
+ * version 7 says some.
+ */
+static const char *
+map_fact(const InvalReply *node, const char *name)
+{
+	const InvalReply *facts = node->count > 3 ? &node->items[3] : NULL;
+	int			i;
+
+	for (i = 0; facts != NULL && i + 1 < facts->count; i += 2)
+	{
+		const char *fact = inval_reply_text(facts, i);
+
+		if (fact != NULL && strcmp(fact, name) == 0)
+			return inval_reply_text(facts, i + 1);
+	}
+	return NULL;
+}
+
+static bool
+map_is_name(const char *text)
+{
+	const char *c;
+
+	for (c = text; *c > ' ' && *c <= '~'; c++)
+		;
+	return *c == '\0' && text[0] != '\0' && strcmp(text, "?") != 0 &&
+		strlen(text) < INVAL_NODE_NAME_LEN;
+}
+
+/*
+ * The number of a server, by its address or its name; -1 if it is not known.
+ * Cannot fail.
  */
 int
 inval_slot_map_find(const InvalSlotMap *map, const char *host, int port)
@@ -124,14 +157,16 @@ inval_slot_map_find(const InvalSlotMap *map, const char *host, int port)
 	int			i;
 
 	for (i = 0; i < map->nodes; i++)
-		if (map->node[i].port == port && strcmp(map->node[i].host, host) == 0)
+		if (map->node[i].port == port &&
+			(strcmp(map->node[i].host, host) == 0 ||
+			 (host[0] != '\0' && strcmp(map->node[i].name, host) == 0)))
 			return i;
 	return -1;
 }
 
 /*
- * The number of a server, which is added if it is new; -1 if its host is no
- * numeric address or there is no room.  The numbers of the others stay.
+ * The number of a server, which is added if it is new; -1 if its host is not
+ * known and no numeric address, or there is no room.  The numbers of the others stay.
  * Raises no error and allocates nothing.
  */
 int
@@ -146,6 +181,7 @@ inval_slot_map_add(InvalSlotMap *map, const char *host, int port)
 		return -1;
 	found = map->nodes++;
 	strlcpy(map->node[found].host, host, INVAL_NODE_HOST_LEN);
+	map->node[found].name[0] = '\0';
 	map->node[found].port = port;
 	return found;
 }

@@ -5,7 +5,7 @@
 #ifndef INVAL_SLOT_MAP_H
 #define INVAL_SLOT_MAP_H
 
-#include "redis/answer.h"
+#include "redis/reader.h"
 #include "redis/slot.h"
 
 /* Most servers in a map, and the mark of a slot that nobody has */
@@ -13,10 +13,12 @@
 #define INVAL_NO_NODE		255
 
 #define INVAL_NODE_HOST_LEN	48
+#define INVAL_NODE_NAME_LEN	256
 
 typedef struct InvalNode
 {
 	char		host[INVAL_NODE_HOST_LEN];	/* a numeric address */
+	char		name[INVAL_NODE_NAME_LEN];	/* what others may call it; empty: none */
 	int			port;
 } InvalNode;
 
@@ -28,7 +30,7 @@ typedef struct InvalSlotMap
 } InvalSlotMap;
 
 extern void inval_slot_map_clear(InvalSlotMap *map);
-extern bool inval_slot_map_read(InvalSlotMap *map, const InvalAnswer *slots,
+extern bool inval_slot_map_read(InvalSlotMap *map, const InvalReply *slots,
 								const char *asked_host,
 								char *error, Size error_size);
 extern int	inval_slot_map_find(const InvalSlotMap *map, const char *host, int port);

@@ -2,21 +2,21 @@
  * tls.c
  *		TLS over a socket.
  *
- * The only file that includes OpenSSL, which we use directly: hiredis has TLS
- * from version 1.0 on only, and there checks no host name.  Nothing here waits:
- * the socket does not block, and who calls waits for what the result says.
+ * We use OpenSSL directly: hiredis has TLS from version 1.0 on only, and there
+ * checks no host name.  Nothing here waits: the socket does not block, and who
+ * calls waits for what the result says.
+ *
+ * Whoever is at the other end may send without end what OpenSSL takes and says
+ * nothing of, before it has proved to be anybody.  So the bytes come through a
+ * BIO of our own, which has no more than a few for each call; then the caller
+ * looks at his deadline.
  *
  * The server's certificate must be signed by somebody who is trusted (cacert,
  * else those the system trusts) and must be for the host of the URL (or sni).
  * There is no way to switch that off.
  *
- * The files are read for each connection anew, so that certificates that are
- * renewed need no reload.  OpenSSL allocates by malloc and reports a failure as
- * an error, so that sending and receiving are safe after the commit record.
- * It writes to the socket without MSG_NOSIGNAL; the server ignores SIGPIPE.
- *
- * The queue of OpenSSL's errors is the process's, and the server's own
- * connections use it too: it is emptied before each call and after a failure.
+ * OpenSSL allocates by malloc and reports a failure as an error, so that sending
+ * and receiving are safe after the commit record.
  */
 #include "postgres.h"
 
@@ -24,105 +24,173 @@
 
 #ifdef INVAL_TLS
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include "redis/tls_context.h"
 
 #define ERROR_LEN	128
+
+/* Bytes that one call may receive */
+#define CALL_BYTES	(64 * 1024)
 
 struct InvalTls
 {
 	SSL		   *ssl;
+	int			fd;
+	int			may_receive;	/* bytes, in this call */
+	bool		at_end;			/* the server has closed the connection */
+	InvalUrl	url;			/* whose sessions are kept */
 	char		error[ERROR_LEN];
 };
 
-static SSL_CTX *tls_create_context(const InvalUrl *url, const char **problem);
-static int	tls_no_password(char *buffer, int size, int rwflag, void *userdata);
+static BIO *tls_bio(InvalTls *tls);
+static int	tls_bio_read(BIO *bio, char *buffer, int size);
+static int	tls_bio_write(BIO *bio, const char *bytes, int size);
+static long tls_bio_control(BIO *bio, int command, long number, void *pointer);
 static bool tls_expect_name(SSL *ssl, const char *name);
+static void tls_begin(InvalTls *tls);
 static InvalTlsResult tls_result(InvalTls *tls, int returned);
 static void tls_explain(InvalTls *tls);
-static const char *tls_queued_error(void);
 
 /*
- * Prepares TLS over a connected socket that does not block.  On failure returns
- * NULL and a message, which stays until the next.  To be freed by
- * inval_tls_free, which leaves the socket open.  Raises no error.
+ * Reads the files that connecting takes, if that is yet to be done, which may
+ * take longer than a commit has time for.  On failure returns false and a
+ * message, which stays until the next.  Raises no error.
+ */
+bool
+inval_tls_prepare(const InvalUrl *url, const char **error)
+{
+	return inval_tls_context(url, error) != NULL;
+}
+
+/*
+ * Prepares TLS over a socket that does not block, and need not be connected yet.
+ * On failure returns NULL and a message, which stays until the next.  To be
+ * freed by inval_tls_free, which leaves the socket open.  Raises no error.
  */
 InvalTls *
 inval_tls_create(const InvalUrl *url, int fd, const char **error)
 {
-	static char text[ERROR_LEN];
-	InvalTls   *tls = calloc(1, sizeof(InvalTls));
-	const char *problem = "out of memory";
-	SSL_CTX    *context;
+	InvalTlsContext *context = inval_tls_context(url, error);
+	InvalTls   *tls;
+	BIO		   *bio;
 
+	if (context == NULL)
+		return NULL;
+	*error = "could not prepare TLS";
+	tls = calloc(1, sizeof(InvalTls));
+	if (tls == NULL)
+		return NULL;
 	ERR_clear_error();
-	context = tls ? tls_create_context(url, &problem) : NULL;
-	if (context != NULL)
+	tls->fd = fd;
+	tls->url = *url;
+	tls->ssl = inval_tls_context_ssl(context, url);
+	bio = tls->ssl != NULL ? tls_bio(tls) : NULL;
+	if (bio != NULL)
 	{
-		problem = "could not prepare TLS";
-		tls->ssl = SSL_new(context);
-		SSL_CTX_free(context);	/* the SSL object has a reference */
-	}
-	if (tls != NULL && tls->ssl != NULL &&
-		tls_expect_name(tls->ssl, url->server_name) && SSL_set_fd(tls->ssl, fd) == 1)
-	{
+		SSL_set_bio(tls->ssl, bio, bio);
+		SSL_set_app_data(tls->ssl, &tls->url);
 		SSL_set_connect_state(tls->ssl);
-		return tls;
+		if (tls_expect_name(tls->ssl, url->server_name))
+			return tls;
 	}
-	snprintf(text, sizeof(text), "%s: %s", problem, tls_queued_error());
-	*error = text;
+	ERR_clear_error();
 	inval_tls_free(tls);
 	return NULL;
 }
 
-static SSL_CTX *
-tls_create_context(const InvalUrl *url, const char **problem)
+/*
+ * The socket, as OpenSSL sees it.
+ */
+static BIO *
+tls_bio(InvalTls *tls)
 {
-	SSL_CTX    *context = SSL_CTX_new(TLS_client_method());
+	static BIO_METHOD *method = NULL;
+	BIO		   *bio;
 
-	if (context == NULL)
-		return NULL;
-	(void) SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-	SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
-	/* A reply has its length in it: a mere end of the connection is no attack. */
-	(void) SSL_CTX_set_options(context, SSL_OP_IGNORE_UNEXPECTED_EOF);
-#endif
-	/* The commands stay where they are, and may leave in pieces. */
-	(void) SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE |
-							SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-
-	*problem = "could not load the trusted certificates";
-	if ((url->cacert[0] != '\0' ?
-		 SSL_CTX_load_verify_locations(context, url->cacert, NULL) :
-		 SSL_CTX_set_default_verify_paths(context)) != 1)
-		goto failed;
-	if (url->cert[0] == '\0')
-		return context;
-	/* Nobody is there to be asked for the password of a key. */
-	SSL_CTX_set_default_passwd_cb(context, tls_no_password);
-	*problem = "could not load the client's certificate";
-	if (SSL_CTX_use_certificate_chain_file(context, url->cert) != 1)
-		goto failed;
-	*problem = "could not load the client's key";
-	if (SSL_CTX_use_PrivateKey_file(context, url->key, SSL_FILETYPE_PEM) != 1)
-		goto failed;
-	return context;
-
-failed:
-	SSL_CTX_free(context);
-	return NULL;
+	if (method == NULL)
+	{
+		method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "inval");
+		if (method == NULL)
+			return NULL;
+		(void) BIO_meth_set_read(method, tls_bio_read);
+		(void) BIO_meth_set_write(method, tls_bio_write);
+		(void) BIO_meth_set_ctrl(method, tls_bio_control);
+	}
+	bio = BIO_new(method);
+	if (bio != NULL)
+	{
+		BIO_set_data(bio, tls);
+		BIO_set_init(bio, 1);
+	}
+	return bio;
 }
 
 static int
-tls_no_password(char *buffer, int size, int rwflag, void *userdata)
+tls_bio_read(BIO *bio, char *buffer, int size)
 {
-	(void) buffer;
-	(void) size;
-	(void) rwflag;
-	(void) userdata;
-	return 0;
+	InvalTls   *tls = BIO_get_data(bio);
+	int			n;
+
+	BIO_clear_retry_flags(bio);
+	if (tls->may_receive <= 0)
+	{
+		BIO_set_retry_read(bio);
+		return -1;
+	}
+	n = (int) recv(tls->fd, buffer, (size_t) size, MSG_DONTWAIT);
+	if (n > 0)
+		tls->may_receive -= n;
+	else if (n == 0)
+		tls->at_end = true;
+	else if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+		BIO_set_retry_read(bio);
+	return n;
+}
+
+static int
+tls_bio_write(BIO *bio, const char *bytes, int size)
+{
+	InvalTls   *tls = BIO_get_data(bio);
+	int			n = (int) send(tls->fd, bytes, (size_t) size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	BIO_clear_retry_flags(bio);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		BIO_set_retry_write(bio);
+	return n;
+}
+
+static long
+tls_bio_control(BIO *bio, int command, long number, void *pointer)
+{
+	InvalTls   *tls = BIO_get_data(bio);
+
+	(void) number;
+	(void) pointer;
+	switch (command)
+	{
+		case BIO_CTRL_EOF:
+			return tls->at_end;
+		case BIO_CTRL_FLUSH:
+			return 1;
+		default:
+			return 0;
+	}
+}
+
+/*
+ * Before each call of OpenSSL that may receive.
+ */
+static void
+tls_begin(InvalTls *tls)
+{
+	tls->may_receive = CALL_BYTES;
+	errno = 0;
+	ERR_clear_error();
 }
 
 /*
@@ -146,7 +214,10 @@ inval_tls_free(InvalTls *tls)
 {
 	if (tls == NULL)
 		return;
-	SSL_free(tls->ssl);
+	/* Or the session would not be taken up by the next connection. */
+	if (tls->ssl != NULL)
+		SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+	SSL_free(tls->ssl);			/* and the BIO */
 	free(tls);
 }
 
@@ -156,7 +227,7 @@ inval_tls_free(InvalTls *tls)
 InvalTlsResult
 inval_tls_handshake(InvalTls *tls)
 {
-	ERR_clear_error();
+	tls_begin(tls);
 	return tls_result(tls, SSL_connect(tls->ssl));
 }
 
@@ -167,7 +238,7 @@ inval_tls_handshake(InvalTls *tls)
 InvalTlsResult
 inval_tls_send(InvalTls *tls, const char *bytes, Size length, Size *sent)
 {
-	ERR_clear_error();
+	tls_begin(tls);
 	return tls_result(tls, SSL_write_ex(tls->ssl, bytes, length, sent));
 }
 
@@ -177,7 +248,7 @@ inval_tls_send(InvalTls *tls, const char *bytes, Size length, Size *sent)
 InvalTlsResult
 inval_tls_receive(InvalTls *tls, char *buffer, Size size, Size *received)
 {
-	ERR_clear_error();
+	tls_begin(tls);
 	return tls_result(tls, SSL_read_ex(tls->ssl, buffer, size, received));
 }
 
@@ -201,7 +272,7 @@ inval_tls_is_quiet(InvalTls *tls)
 	char		byte;
 	size_t		length;
 
-	ERR_clear_error();
+	tls_begin(tls);
 	return tls_result(tls, SSL_peek_ex(tls->ssl, &byte, 1, &length)) ==
 		INVAL_TLS_WANTS_READ;
 }
@@ -255,95 +326,8 @@ tls_explain(InvalTls *tls)
 		snprintf(tls->error, sizeof(tls->error), "certificate of the server refused: %s",
 				 X509_verify_cert_error_string(verdict));
 	else
-		snprintf(tls->error, sizeof(tls->error), "TLS failed: %s", tls_queued_error());
+		snprintf(tls->error, sizeof(tls->error), "TLS failed: %s", inval_tls_queued_error());
 	ERR_clear_error();
-}
-
-/*
- * The reason of the error that came first, which is the one that explains the
- * others.  Empties the queue.
- */
-static const char *
-tls_queued_error(void)
-{
-	unsigned long code = ERR_get_error();
-	const char *reason = code != 0 ? ERR_reason_error_string(code) : NULL;
-
-	/* From version 3 on OpenSSL has no words for errors of the system. */
-#ifdef ERR_SYSTEM_ERROR
-	if (ERR_SYSTEM_ERROR(code))
-		reason = strerror(ERR_GET_REASON(code));
-#endif
-	ERR_clear_error();
-	return reason != NULL ? reason : "no reason given";
-}
-
-#else							/* !INVAL_TLS */
-
-/*
- * Without TLS the URL is refused (url.c), so that none of this is ever called.
- */
-InvalTls *
-inval_tls_create(const InvalUrl *url, int fd, const char **error)
-{
-	(void) url;
-	(void) fd;
-	*error = "built without TLS";
-	return NULL;
-}
-
-void
-inval_tls_free(InvalTls *tls)
-{
-	(void) tls;
-}
-
-InvalTlsResult
-inval_tls_handshake(InvalTls *tls)
-{
-	(void) tls;
-	return INVAL_TLS_FAILED;
-}
-
-InvalTlsResult
-inval_tls_send(InvalTls *tls, const char *bytes, Size length, Size *sent)
-{
-	(void) tls;
-	(void) bytes;
-	(void) length;
-	(void) sent;
-	return INVAL_TLS_FAILED;
-}
-
-InvalTlsResult
-inval_tls_receive(InvalTls *tls, char *buffer, Size size, Size *received)
-{
-	(void) tls;
-	(void) buffer;
-	(void) size;
-	(void) received;
-	return INVAL_TLS_FAILED;
-}
-
-bool
-inval_tls_has_bytes(InvalTls *tls)
-{
-	(void) tls;
-	return false;
-}
-
-bool
-inval_tls_is_quiet(InvalTls *tls)
-{
-	(void) tls;
-	return false;
-}
-
-const char *
-inval_tls_error(InvalTls *tls)
-{
-	(void) tls;
-	return "built without TLS";
 }
 
 #endif							/* INVAL_TLS */

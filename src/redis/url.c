@@ -9,9 +9,10 @@
  * rediss+cluster://…                           the same, over TLS
  * unix:///path
  *
- * Options follow as ?name=value&…; url_options below says which of them go
+ * Options follow as ?name=value&…; inval_url_options below says which of them go
  * with what.  Parts may be percent-encoded.  Nothing here allocates or raises
- * an error, so that the check of the setting can use it in any process.
+ * an error, so that the check of the setting can use it in any process.  For "redis" there
+ * may be "valkey".
  */
 #include "postgres.h"
 
@@ -25,16 +26,7 @@
 #define REDIS_PORT		6379
 #define SENTINEL_PORT	26379
 
-/* An option that is a string */
-typedef struct UrlOption
-{
-	const char *name;
-	int			kinds;			/* bits of those that take it */
-	bool		is_path;
-	size_t		place;			/* in InvalUrl */
-} UrlOption;
-
-#define ONLY(kind)	(1 << (kind))
+#define ONLY(kind)	INVAL_URL_ONLY(kind)
 #define ALL_KINDS	(-1)
 #define TLS_KINDS	(ONLY(INVAL_URL_TLS) | ONLY(INVAL_URL_CLUSTER_TLS))
 
@@ -45,7 +37,7 @@ typedef struct UrlOption
 #define KNOWN_KINDS	(~TLS_KINDS)
 #endif
 
-static const UrlOption url_options[] = {
+const InvalUrlOption inval_url_options[] = {
 	{"passfile", ALL_KINDS, true, offsetof(InvalUrl, passfile)},
 	{"user", ONLY(INVAL_URL_UNIX), false, offsetof(InvalUrl, user)},
 	{"password", ONLY(INVAL_URL_UNIX), false, offsetof(InvalUrl, password)},
@@ -54,7 +46,8 @@ static const UrlOption url_options[] = {
 	{"key", TLS_KINDS, true, offsetof(InvalUrl, key)},
 	{"sni", TLS_KINDS, false, offsetof(InvalUrl, server_name)},
 	{"sentinelpassfile", ONLY(INVAL_URL_SENTINEL), true,
-	offsetof(InvalUrl, sentinelpassfile)}
+	offsetof(InvalUrl, sentinelpassfile)},
+	{NULL}
 };
 
 static bool url_parse_tcp(const char *text, InvalUrl *url, char *problem);
@@ -77,8 +70,6 @@ static bool url_decode(const char *from, const char *to, char *part,
 					   const char *what, char *problem);
 static bool url_number(const char *from, const char *to, int max, int *number);
 static bool url_problem(char *problem, const char *text);
-static void url_append_place(const InvalUrl *url, char *text, Size size);
-static void url_append_host(const char *name, int port, char *text, Size size);
 
 /*
  * Parses a URL.  On failure returns false and says in "problem" what is wrong,
@@ -89,30 +80,33 @@ inval_url_parse(const char *text, InvalUrl *url, char problem[INVAL_URL_PROBLEM_
 {
 	static const struct
 	{
-		const char *scheme;
+		const char *scheme;		/* after "redis" or "valkey" */
 		InvalUrlKind kind;
 	}			schemes[] = {
-		{"redis://", INVAL_URL_TCP},
-		{"rediss://", INVAL_URL_TLS},
-		{"redis+sentinel://", INVAL_URL_SENTINEL},
-		{"redis+cluster://", INVAL_URL_CLUSTER},
-		{"rediss+cluster://", INVAL_URL_CLUSTER_TLS},
-		{"unix://", INVAL_URL_UNIX}
+		{"://", INVAL_URL_TCP},
+		{"s://", INVAL_URL_TLS},
+		{"+sentinel://", INVAL_URL_SENTINEL},
+		{"+cluster://", INVAL_URL_CLUSTER},
+		{"s+cluster://", INVAL_URL_CLUSTER_TLS}
 	};
+	const char *rest = strncmp(text, "redis", 5) == 0 ? text + 5 :
+		strncmp(text, "valkey", 6) == 0 ? text + 6 : NULL;
 	Size		i;
 
 	memset(url, 0, sizeof(*url));
-	for (i = 0; i < lengthof(schemes); i++)
+	if (strncmp(text, "unix://", 7) == 0)
+	{
+		url->kind = INVAL_URL_UNIX;
+		return url_parse_unix(text + 7, url, problem) && url_check(url, problem);
+	}
+	for (i = 0; rest != NULL && i < lengthof(schemes); i++)
 	{
 		Size		length = strlen(schemes[i].scheme);
 
-		if (strncmp(text, schemes[i].scheme, length) != 0)
+		if (strncmp(rest, schemes[i].scheme, length) != 0)
 			continue;
 		url->kind = schemes[i].kind;
-		return (url->kind == INVAL_URL_UNIX ?
-				url_parse_unix(text + length, url, problem) :
-				url_parse_tcp(text + length, url, problem)) &&
-			url_check(url, problem);
+		return url_parse_tcp(rest + length, url, problem) && url_check(url, problem);
 	}
 	return url_problem(problem, "The URL must start with redis://, rediss://, redis+sentinel://, redis+cluster://, rediss+cluster:// or unix://.");
 }
@@ -135,6 +129,10 @@ url_parse_tcp(const char *text, InvalUrl *url, char *problem)
 			return false;
 		text = at + 1;
 	}
+
+	else if (slash != NULL && url->kind != INVAL_URL_SENTINEL &&
+			 memchr(slash, '@', end - slash) != NULL)
+		return url_problem(problem, "What stands before the @ of the URL has a slash: write it as %2F.");
 
 	if (url->kind == INVAL_URL_SENTINEL || inval_url_is_cluster(url))
 	{
@@ -211,6 +209,8 @@ url_parse_host(const char *from, const char *to, char *host, int *port, char *pr
 	{
 		colon = memchr(from, ':', to - from);
 		host_end = colon ? colon : to;
+		if (colon != NULL && memchr(colon + 1, ':', to - colon - 1) != NULL)
+			return url_problem(problem, "An IPv6 address in the URL must be in brackets, as in redis://[::1]:6379.");
 	}
 	if (!url_decode(from, host_end, host, "host", problem))
 		return false;
@@ -310,9 +310,9 @@ url_parse_option(const char *name, const char *value, InvalUrl *url, char *probl
 
 	if (url->kind == INVAL_URL_UNIX && strcmp(name, "db") == 0)
 		return url_parse_db(value, value + strlen(value), url, problem);
-	for (i = 0; i < lengthof(url_options); i++)
+	for (i = 0; inval_url_options[i].name != NULL; i++)
 	{
-		const UrlOption *option = &url_options[i];
+		const InvalUrlOption *option = &inval_url_options[i];
 
 		if (strcmp(name, option->name) != 0 || (option->kinds & ONLY(url->kind)) == 0)
 			continue;
@@ -371,8 +371,9 @@ inval_url_names_files(const InvalUrl *url)
 {
 	Size		i;
 
-	for (i = 0; i < lengthof(url_options); i++)
-		if (url_options[i].is_path && *((const char *) url + url_options[i].place) != '\0')
+	for (i = 0; inval_url_options[i].name != NULL; i++)
+		if (inval_url_options[i].is_path &&
+			*((const char *) url + inval_url_options[i].place) != '\0')
 			return true;
 	return false;
 }
@@ -458,105 +459,4 @@ url_problem(char *problem, const char *text)
 {
 	strlcpy(problem, text, INVAL_URL_PROBLEM_LEN);
 	return false;
-}
-
-/*
- * The address without credentials, for views and messages.
- */
-void
-inval_url_address(const InvalUrl *url, char *address, Size size)
-{
-	static const char *const schemes[] = {
-		[INVAL_URL_TCP] = "redis://",
-		[INVAL_URL_TLS] = "rediss://",
-		[INVAL_URL_UNIX] = "unix://",
-		[INVAL_URL_SENTINEL] = "redis+sentinel://",
-		[INVAL_URL_CLUSTER] = "redis+cluster://",
-		[INVAL_URL_CLUSTER_TLS] = "rediss+cluster://"
-	};
-
-	strlcpy(address, schemes[url->kind], size);
-	url_append_place(url, address, size);
-}
-
-/*
- * The whole URL, with asterisks in place of the password.
- */
-void
-inval_url_show(const InvalUrl *url, char *text, Size size)
-{
-	char		address[INVAL_URL_SHOWN_LEN];
-	const char *password = url->password[0] != '\0' ? "********" : "";
-	bool		has_user = url->user[0] != '\0' || url->password[0] != '\0';
-	bool		has_option = url->kind == INVAL_URL_UNIX;
-	Size		i;
-
-	inval_url_address(url, address, sizeof(address));
-	if (has_user && url->kind == INVAL_URL_UNIX)
-		snprintf(text, size, "%s&user=%s&password=%s", address, url->user, password);
-	else if (has_user)
-	{
-		const char *place = strstr(address, "://") + 3;
-
-		snprintf(text, size, "%.*s%s:%s@%s", (int) (place - address), address,
-				 url->user, password, place);
-	}
-	else
-		strlcpy(text, address, size);
-
-	for (i = 0; i < lengthof(url_options); i++)
-	{
-		const UrlOption *option = &url_options[i];
-		const char *value = (const char *) url + option->place;
-
-		/* User and password are there; a name that is the host says nothing. */
-		if (option->kinds == ONLY(INVAL_URL_UNIX) || value[0] == '\0' ||
-			(option->kinds & ONLY(url->kind)) == 0 || strcmp(value, url->host) == 0)
-			continue;
-		strlcat(text, has_option ? "&" : "?", size);
-		strlcat(text, option->name, size);
-		strlcat(text, "=", size);
-		strlcat(text, value, size);
-		has_option = true;
-	}
-}
-
-/*
- * What follows the scheme.
- */
-static void
-url_append_place(const InvalUrl *url, char *text, Size size)
-{
-	char		db[24];
-	int			i;
-
-	snprintf(db, sizeof(db), url->kind == INVAL_URL_UNIX ? "?db=%d" : "/%d", url->db);
-	if (url->kind == INVAL_URL_UNIX)
-		strlcat(text, url->host, size);
-	else if (url->kind == INVAL_URL_SENTINEL || inval_url_is_cluster(url))
-		for (i = 0; i < url->host_count; i++)
-		{
-			if (i > 0)
-				strlcat(text, ",", size);
-			url_append_host(url->hosts[i].name, url->hosts[i].port, text, size);
-		}
-	else
-		url_append_host(url->host, url->port, text, size);
-	if (url->kind == INVAL_URL_SENTINEL)
-	{
-		strlcat(text, "/", size);
-		strlcat(text, url->master, size);
-	}
-	if (!inval_url_is_cluster(url))
-		strlcat(text, db, size);
-}
-
-static void
-url_append_host(const char *name, int port, char *text, Size size)
-{
-	char		place[INVAL_URL_PART_LEN + 16];
-
-	snprintf(place, sizeof(place), strchr(name, ':') != NULL ? "[%s]:%d" : "%s:%d",
-			 name, port);
-	strlcat(text, place, size);
 }

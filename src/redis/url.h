@@ -8,7 +8,7 @@
 #define INVAL_URL_PART_LEN		256
 #define INVAL_URL_PROBLEM_LEN	160
 #define INVAL_URL_HOSTS			8
-#define INVAL_URL_SHOWN_LEN		((INVAL_URL_HOSTS + 8) * (INVAL_URL_PART_LEN + 16))
+#define INVAL_URL_SHOWN_LEN		((INVAL_URL_HOSTS + 8) * (INVAL_URL_PART_LEN * 3 + 16))
 
 typedef enum InvalUrlKind
 {
@@ -59,6 +59,19 @@ typedef struct InvalUrl
 	"redis://[user:password@]host[:port][/db], rediss:// (the same over TLS), " \
 	"redis+sentinel://host,.../master[/db], redis+cluster://host,..., rediss+cluster:// " \
 	"or unix:///path?db=0"
+
+/* The options that are strings */
+#define INVAL_URL_ONLY(kind)	(1 << (kind))
+
+typedef struct InvalUrlOption
+{
+	const char *name;			/* NULL: the end of the list */
+	int			kinds;			/* bits of those that take it */
+	bool		is_path;
+	size_t		place;			/* in InvalUrl */
+} InvalUrlOption;
+
+extern const InvalUrlOption inval_url_options[];
 
 extern bool inval_url_parse(const char *text, InvalUrl *url,
 							char problem[INVAL_URL_PROBLEM_LEN]);

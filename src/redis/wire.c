@@ -2,20 +2,30 @@
  * wire.c
  *		Bytes to and from a server, and waiting for them.
  *
- * Sending and receiving never block; the waiting is done here, because every
- * wait has one absolute deadline and one of two manners: by the latch where
- * interrupts are served, by poll() alone where they are held, which is in the
- * commit callback.
+ * Nothing here blocks but inval_wire_wait, which waits for any number of sockets
+ * at once, in one of two manners: serving interrupts, or not, as in the commit
+ * callback.  Both are poll().  The server's own way to wait for a socket takes a
+ * file descriptor each time, and raises an error if there is none, which would be
+ * the end of a transaction that has nothing to do with Redis.
+ *
+ * A network may forget a connection without a word to either side.  So the
+ * system looks after those that idle (keepalive), and gives up what nobody has
+ * acknowledged (TCP_USER_TIMEOUT), in less than a minute instead of hours.
  */
 #include "postgres.h"
 
-#include <poll.h>
-#include <sys/socket.h>
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "storage/latch.h"
+#include "postmaster/postmaster.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
 #include "utils/wait_event.h"
 
 #include "redis/wire.h"
@@ -25,11 +35,30 @@
 /* What TLS sends at a time, in bytes */
 #define TLS_SEND_SIZE	((Size) 256 * 1024)
 
+/*
+ * In s: an idle connection is looked after from then on, at that interval, and
+ * given up after so many answers that did not come.  Balancers forget a
+ * connection after some minutes; this also keeps them from it.
+ */
+#define KEEPALIVE_IDLE		30
+#define KEEPALIVE_INTERVAL	5
+#define KEEPALIVE_COUNT		3
+
+/* The same for what was sent and not acknowledged, in ms */
+#define UNACKNOWLEDGED_MS	45000
+
+/*
+ * A signal ends poll().  One that comes just before it does not; so it ends by
+ * itself after so long, in ms, where interrupts are to be served.
+ */
+#define LOOK_UP_MS		50
+
+static void wire_address(InvalWire *wire, const InvalUrl *url);
+static void wire_set_options(const InvalWire *wire);
 static ssize_t wire_tls_length(InvalWire *wire, InvalTlsResult result, Size length);
 static ssize_t wire_system_error(InvalWire *wire);
 static ssize_t wire_hung_up(InvalWire *wire, const char *problem);
-static bool wire_wait_held(int fd, bool for_write, int timeout);
-static void wire_wait_interruptible(int fd, bool for_write, int timeout);
+static uint32 wire_wait_event(void);
 
 /*
  * Monotonic time in microseconds, for deadlines.
@@ -44,37 +73,132 @@ inval_clock_us(void)
 }
 
 /*
- * Puts TLS over a socket that is connected.  Interruptible.  On failure returns
- * false; the wire then can only be ended.
+ * Makes a socket for the place that a URL has: a numeric address, or the path of
+ * a Unix socket.  inval_wire_connect follows.  On failure returns false and a
+ * problem; in any case the wire is to be closed.  Raises no error.
  */
 bool
-inval_wire_start_tls(InvalWire *wire, const InvalUrl *url, uint64 deadline)
+inval_wire_open(InvalWire *wire, const InvalUrl *url)
 {
-	wire->tls = inval_tls_create(url, wire->fd, &wire->problem);
-	if (wire->tls == NULL)
-		return false;
-	for (;;)
+	memset(wire, 0, sizeof(*wire));
+	wire->fd = -1;
+	wire_address(wire, url);
+	if (wire->address_length == 0)
 	{
-		InvalTlsResult result = inval_tls_handshake(wire->tls);
+		wire->problem = "host is not a numeric address";
+		return false;
+	}
+	wire->fd = socket(wire->address.ss_family,
+					  SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (wire->fd < 0)
+	{
+		wire->problem = strerror(errno);
+		return false;
+	}
+	if (url->kind != INVAL_URL_UNIX)
+		wire_set_options(wire);
+	if (url->kind == INVAL_URL_TLS)
+	{
+		wire->tls = inval_tls_create(url, wire->fd, &wire->problem);
+		return wire->tls != NULL;
+	}
+	return true;
+}
 
-		if (result == INVAL_TLS_DONE)
-			return true;
-		if (wire_tls_length(wire, result, 0) < 0)
-			return false;
-		if (!inval_wire_wait(wire, result == INVAL_TLS_WANTS_WRITE, deadline,
-							 INVAL_WAIT_INTERRUPTIBLE))
-			return false;
+static void
+wire_address(InvalWire *wire, const InvalUrl *url)
+{
+	struct sockaddr_un *local = (struct sockaddr_un *) &wire->address;
+	struct sockaddr_in *v4 = (struct sockaddr_in *) &wire->address;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *) &wire->address;
+
+	if (url->kind == INVAL_URL_UNIX)
+	{
+		local->sun_family = AF_UNIX;
+		strlcpy(local->sun_path, url->host, sizeof(local->sun_path));
+		wire->address_length = sizeof(*local);
+	}
+	else if (inet_pton(AF_INET, url->host, &v4->sin_addr) == 1)
+	{
+		v4->sin_family = AF_INET;
+		v4->sin_port = htons((uint16) url->port);
+		wire->address_length = sizeof(*v4);
+	}
+	else if (inet_pton(AF_INET6, url->host, &v6->sin6_addr) == 1)
+	{
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = htons((uint16) url->port);
+		wire->address_length = sizeof(*v6);
 	}
 }
 
+static void
+wire_set_options(const InvalWire *wire)
+{
+	static const struct
+	{
+		int			level;
+		int			name;
+		int			value;
+	}			options[] = {
+		{IPPROTO_TCP, TCP_NODELAY, 1},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE},
+		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL},
+		{IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS}
+	};
+	Size		i;
+
+	/* What a system does not have, it does without. */
+	for (i = 0; i < lengthof(options); i++)
+		(void) setsockopt(wire->fd, options[i].level, options[i].name,
+						  &options[i].value, sizeof(int));
+}
+
 /*
- * Frees what TLS needed, if there was any.  Closes nothing.
+ * Goes on with connecting.
+ */
+InvalWireResult
+inval_wire_connect(InvalWire *wire)
+{
+	if (connect(wire->fd, (struct sockaddr *) &wire->address,
+				wire->address_length) == 0 || errno == EISCONN)
+		return INVAL_WIRE_DONE;
+	if (errno == EINPROGRESS || errno == EALREADY || errno == EINTR)
+		return INVAL_WIRE_WAITS;
+	wire->problem = strerror(errno);
+	return INVAL_WIRE_FAILED;
+}
+
+/*
+ * Goes on with TLS's handshake; without TLS there is none.
+ */
+InvalWireResult
+inval_wire_shake_hands(InvalWire *wire)
+{
+	InvalTlsResult result;
+
+	if (wire->tls == NULL)
+		return INVAL_WIRE_DONE;
+	result = inval_tls_handshake(wire->tls);
+	if (result == INVAL_TLS_DONE)
+		return INVAL_WIRE_DONE;
+	wire->receive_wants_write = result == INVAL_TLS_WANTS_WRITE;
+	return wire_tls_length(wire, result, 0) < 0 ? INVAL_WIRE_FAILED : INVAL_WIRE_WAITS;
+}
+
+/*
+ * Closes it, whatever there is of it.
  */
 void
-inval_wire_end_tls(InvalWire *wire)
+inval_wire_close(InvalWire *wire)
 {
 	inval_tls_free(wire->tls);
 	wire->tls = NULL;
+	if (wire->fd >= 0)
+		(void) close(wire->fd);
+	wire->fd = -1;
 }
 
 /*
@@ -129,9 +253,7 @@ inval_wire_receive(InvalWire *wire, char *buffer, Size size)
 
 		if (n > 0)
 			return n;
-		if (n < 0)
-			return wire_system_error(wire);
-		return wire_hung_up(wire, CLOSED);
+		return n < 0 ? wire_system_error(wire) : wire_hung_up(wire, CLOSED);
 	}
 	result = inval_tls_receive(wire->tls, buffer, size, &received);
 	wire->receive_wants_write = result == INVAL_TLS_WANTS_WRITE;
@@ -154,7 +276,8 @@ wire_system_error(InvalWire *wire)
 {
 	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
 		return 0;
-	if (errno == EPIPE || errno == ECONNRESET)
+	/* The last is what the system says of one that idled: see above. */
+	if (errno == EPIPE || errno == ECONNRESET || errno == ETIMEDOUT)
 		return wire_hung_up(wire, strerror(errno));
 	wire->problem = strerror(errno);
 	return -1;
@@ -169,36 +292,16 @@ wire_hung_up(InvalWire *wire, const char *problem)
 }
 
 /*
- * Waits until something can be received, or also (to_send) sent.  At the
- * deadline returns false and a problem.  Raises an error only where the wait is
- * interruptible.
+ * Whether the server has neither closed the connection nor sent anything.
  */
 bool
-inval_wire_wait(InvalWire *wire, bool to_send, uint64 deadline, InvalWait wait)
+inval_wire_is_quiet(InvalWire *wire)
 {
-	bool		for_write = (inval_wire_events(wire, to_send) & POLLOUT) != 0;
+	struct pollfd ready = {.fd = wire->fd,.events = POLLIN};
 
-	if (inval_wire_has_bytes(wire))
-		return true;
-	for (;;)
-	{
-		uint64		now = inval_clock_us();
-		int			timeout;
-
-		if (now >= deadline)
-		{
-			/* What came while we did something else is not late. */
-			if (!to_send && wire_wait_held(wire->fd, for_write, 0))
-				return true;
-			wire->problem = INVAL_NO_ANSWER;
-			return false;
-		}
-		timeout = (int) Min((deadline - now + 999) / 1000, 60000);
-		if (wait == INVAL_WAIT_INTERRUPTIBLE)
-			wire_wait_interruptible(wire->fd, for_write, timeout);
-		if (wire_wait_held(wire->fd, for_write, wait == INVAL_WAIT_HELD ? timeout : 0))
-			return true;
-	}
+	if (poll(&ready, 1, 0) == 0)
+		return !inval_wire_has_bytes(wire);
+	return wire->tls != NULL && inval_tls_is_quiet(wire->tls);
 }
 
 /*
@@ -223,55 +326,45 @@ inval_wire_events(const InvalWire *wire, bool to_send)
 	return POLLIN | (for_write ? POLLOUT : 0);
 }
 
-static bool
-wire_wait_held(int fd, bool for_write, int timeout)
-{
-	struct pollfd ready;
-	bool		is_ready;
-
-	ready.fd = fd;
-	ready.events = POLLIN | (for_write ? POLLOUT : 0);
-	ready.revents = 0;
-	pgstat_report_wait_start(inval_wire_wait_event());
-	is_ready = poll(&ready, 1, timeout) > 0;
-	pgstat_report_wait_end();
-	return is_ready;
-}
-
-static void
-wire_wait_interruptible(int fd, bool for_write, int timeout)
-{
-	(void) WaitLatchOrSocket(MyLatch,
-							 WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH |
-							 WL_SOCKET_READABLE |
-							 (for_write ? WL_SOCKET_WRITEABLE : 0),
-							 fd, timeout, inval_wire_wait_event());
-	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
-}
-
 /*
- * Whether the server has neither closed the connection nor sent anything.
+ * Waits until one of the sockets is ready, or the deadline; or for a while, if
+ * interrupts are served, which may raise an error.  There must be room for one
+ * more in the array.
  */
-bool
-inval_wire_is_quiet(InvalWire *wire)
+void
+inval_wire_wait(struct pollfd *sockets, int count, uint64 deadline, InvalWait wait)
 {
-	struct pollfd ready;
+	uint64		now = inval_clock_us();
+	int			timeout = now >= deadline ? 0 : (int) Min((deadline - now + 999) / 1000, 60000);
 
-	ready.fd = wire->fd;
-	ready.events = POLLIN;
-	ready.revents = 0;
-	if (poll(&ready, 1, 0) == 0)
-		return true;
-	return wire->tls != NULL && inval_tls_is_quiet(wire->tls);
+	if (wait == INVAL_WAIT_INTERRUPTIBLE)
+	{
+		CHECK_FOR_INTERRUPTS();
+		timeout = Min(timeout, LOOK_UP_MS);
+		if (IsUnderPostmaster)
+		{
+			sockets[count].fd = postmaster_alive_fds[POSTMASTER_FD_WATCH];
+			sockets[count].events = POLLIN;
+			sockets[count++].revents = 0;
+		}
+	}
+	pgstat_report_wait_start(wire_wait_event());
+	(void) poll(sockets, (nfds_t) count, timeout);
+	pgstat_report_wait_end();
+	if (wait == INVAL_WAIT_INTERRUPTIBLE)
+	{
+		if (IsUnderPostmaster && sockets[count - 1].revents != 0 && !PostmasterIsAlive())
+			proc_exit(1);
+		CHECK_FOR_INTERRUPTS();
+	}
 }
 
 /*
  * A wait event of our own where the server has such.  The first use is in
  * connecting, so that nothing is registered after the commit record.
  */
-uint32
-inval_wire_wait_event(void)
+static uint32
+wire_wait_event(void)
 {
 #if PG_VERSION_NUM >= 170000
 	static uint32 event = 0;

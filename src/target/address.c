@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 
 #include "base/settings.h"
+#include "redis/await.h"
 #include "target/address.h"
 #include "target/resolve.h"
 #include "target/sentinel.h"
@@ -35,10 +36,15 @@
 /* The same after no sentinel answered, because trying takes the worker's time. */
 #define ASK_PAUSE_US		10000000
 
+/* Of a name that has more addresses, so many are tried. */
+#define ADDRESSES			8
+
 static bool address_may_ask(InvalTarget *target, bool may_resolve);
 static bool address_is_due(InvalTarget *target);
 static bool address_ask(InvalTarget *target, uint64 deadline, bool is_known,
 						InvalUrl *url, char *error, Size error_size);
+static bool address_choose(const InvalTarget *target, uint64 deadline, InvalUrl *url,
+						   char *error, Size error_size);
 static uint32 address_mark(const InvalUrl *url);
 static void address_publish(InvalTarget *target, const InvalUrl *url, bool is_known);
 
@@ -133,7 +139,7 @@ inval_address_has_moved(InvalTarget *target)
 		return false;
 	/* If somebody found the old one down, that says nothing of the new one. */
 	SpinLockAcquire(&target->health->mutex);
-	target->health->next_try = 0;
+	target->health->breaker.next_try = 0;
 	SpinLockRelease(&target->health->mutex);
 	return true;
 }
@@ -190,9 +196,7 @@ address_ask(InvalTarget *target, uint64 deadline, bool is_known, InvalUrl *url,
 	if (url->kind != INVAL_URL_SENTINEL)
 	{
 		url->port = target->url.port;
-		/* After each failure the next of its addresses has its turn. */
-		return inval_resolve_host(target->url.host, target->health->attempts,
-								  url->host, INVAL_RESOLVED_LEN, error, error_size);
+		return address_choose(target, deadline, url, error, error_size);
 	}
 
 	if (is_known)
@@ -203,6 +207,49 @@ address_ask(InvalTarget *target, uint64 deadline, bool is_known, InvalUrl *url,
 		(verdict == INVAL_SENTINEL_SILENT ? ASK_PAUSE_US : ASK_INTERVAL_US);
 	return verdict == INVAL_SENTINEL_MASTER ||
 		(verdict == INVAL_SENTINEL_SILENT && is_known);
+}
+
+/*
+ * Sets the host to the address of a name.  Where it has several, all are tried at
+ * once, in half of the time, and the first that answers is taken.
+ */
+static bool
+address_choose(const InvalTarget *target, uint64 deadline, InvalUrl *url,
+			   char *error, Size error_size)
+{
+	char		addresses[ADDRESSES][INVAL_RESOLVED_LEN];
+	InvalConnection *connections[ADDRESSES];
+	InvalConnection *chosen = NULL;
+	int			count = inval_resolve_all(target->url.host, addresses, ADDRESSES,
+										  error, error_size);
+	uint64		now = inval_clock_us();
+	int			i;
+
+	if (count == 0)
+		return false;
+	for (i = 0; count > 1 && i < count; i++)
+	{
+		strlcpy(url->host, addresses[i], INVAL_RESOLVED_LEN);
+		connections[i] = inval_connection_open(url, true);
+	}
+	PG_TRY();
+	{
+		if (count > 1)
+			chosen = inval_await_any(connections, count, now + (Max(deadline, now) - now) / 2,
+									 INVAL_WAIT_INTERRUPTIBLE);
+	}
+	PG_FINALLY();
+	{
+		strlcpy(url->host, addresses[0], INVAL_RESOLVED_LEN);
+		for (i = 0; count > 1 && i < count; i++)
+		{
+			if (connections[i] == chosen)
+				strlcpy(url->host, addresses[i], INVAL_RESOLVED_LEN);
+			inval_connection_close(connections[i]);
+		}
+	}
+	PG_END_TRY();
+	return true;
 }
 
 static uint32
@@ -224,6 +271,8 @@ address_publish(InvalTarget *target, const InvalUrl *url, bool is_known)
 	InvalTargetHealth *health = target->health;
 	InvalUrl	found = *url;
 	char		address[INVAL_ADDRESS_LEN];
+	uint32		mark = address_mark(url);
+	uint32		old_mark;
 	bool		moved;
 
 	if (found.kind == INVAL_URL_SENTINEL)
@@ -236,7 +285,9 @@ address_publish(InvalTarget *target, const InvalUrl *url, bool is_known)
 	strlcpy(health->resolved, url->host, sizeof(health->resolved));
 	health->resolved_port = url->port;
 	strlcpy(health->address, address, sizeof(health->address));
-	pg_atomic_write_u32(&health->resolved_mark, address_mark(url));
+	old_mark = pg_atomic_exchange_u32(&health->resolved_mark, mark);
+	if (old_mark != 0 && old_mark != mark)
+		health->moved_at = GetCurrentTimestamp();
 	SpinLockRelease(&health->mutex);
 	if (moved)
 		ereport(LOG,

@@ -2,25 +2,23 @@
  * breaker.c
  *		Whether a target is up or down.
  *
- * Health is shared by the sessions of a database, as a circuit breaker: the
- * first who fails to reach the target opens it ("down"), and the others then
- * leave their keys to the worker without trying.  While it is open, only the
- * worker tries (or, where there is none, one session at a time), with pauses
- * that double up to inval.retry_max; the first confirmed delivery, or an
- * answered PING when nothing is owed, closes it.
+ * Health is shared by the sessions of a database, as a circuit breaker: while it
+ * is open ("down"; verdict.c says what opens it) they leave their keys to the
+ * worker without trying.  Then only the worker tries (or, where there is none, one
+ * session at a time), with pauses that double up to inval.retry_max; the first
+ * confirmed delivery, or an answered PING when nothing is owed, closes it.
  *
  * The breaker may be opened in the commit callback, where nothing can be
  * logged; whoever next comes by in a safe place logs the change, once.
  */
 #include "postgres.h"
 
-#include "base/backoff.h"
+#include "miscadmin.h"
+
 #include "base/settings.h"
 #include "target/breaker.h"
 #include "target/lost_node.h"
-
-/* The first pause after a failure; doubles with each further one. */
-#define FIRST_PAUSE_US	100000
+#include "target/verdict.h"
 
 /* The longest where another server may take over: it is to be found within 1 s. */
 #define FAILOVER_PAUSE_US	500000
@@ -32,75 +30,127 @@
  */
 #define SLOW_ANSWERS		5
 
+/* Then it is asked again after that, in us. */
+#define SLOW_PAUSE_US		100000
+
+static void breaker_open(InvalTarget *target, const char *error);
+static bool breaker_is_pausing(InvalTarget *target);
+static void breaker_slow(InvalTargetHealth *health, uint64 round_trip_us);
+
 /*
- * Whether a commit may try to deliver.
+ * Whether this process may try to deliver.
  */
 bool
 inval_target_is_open(InvalTarget *target)
 {
-	if (pg_atomic_read_u32(&target->health->paused) != 0)
+	if (pg_atomic_read_u32(&target->health->paused) != 0 || breaker_is_pausing(target))
 		return false;
 	return !inval_target_shares_health(target) ||
 		pg_atomic_read_u32(&target->health->down) == 0;
 }
 
 /*
- * Whether a target that is down should be tried now, by us.  Moves the time
- * of the next try ahead, so that nobody else does.
+ * Whether it has just failed here, and nobody has seen it come up since.
+ */
+static bool
+breaker_is_pausing(InvalTarget *target)
+{
+	if (likely(target->pause_until == 0))
+		return false;
+	if (inval_clock_us() < target->pause_until &&
+		pg_atomic_read_u32(&target->health->recoveries) == target->pause_recoveries)
+		return true;
+	target->pause_until = 0;
+	return false;
+}
+
+/*
+ * Whether a target that is down should be tried now, by us.
  */
 bool
 inval_target_claim_probe(InvalTarget *target)
 {
 	InvalTargetHealth *health = target->health;
-	TimestampTz now = GetCurrentTimestamp();
-	bool		claimed = false;
+	bool		claimed;
 
-	if (pg_atomic_read_u32(&health->paused) != 0)
+	if (pg_atomic_read_u32(&health->paused) != 0 || breaker_is_pausing(target))
 		return false;
 	SpinLockAcquire(&health->mutex);
-	if (now >= health->next_try)
-	{
-		claimed = true;
-		health->next_try = now + (int64) inval_retry_max * 1000;
-	}
+	claimed = inval_verdict_claim(&health->breaker, GetCurrentTimestamp());
 	SpinLockRelease(&health->mutex);
 	return claimed;
 }
 
 /*
- * Notes that the target could not be reached or refused everything, and opens
- * the breaker.
+ * Notes that the target could not be reached, or not used any more, by this
+ * process, and disconnects.  If that says something of the target, it is down for
+ * all.
  */
 void
-inval_target_failed(InvalTarget *target, const char *error)
+inval_target_failed(InvalTarget *target, InvalFault fault, const char *error)
 {
 	InvalTargetHealth *health = target->health;
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		longest = (uint64) inval_retry_max * 1000;
-	uint32		attempts;
+	uint64		pause_us = INVAL_OWN_PAUSE_US;
 
-	if (!inval_target_shares_health(target))
+	if (inval_target_shares_health(target))
 	{
-		inval_target_disconnect(target);
-		return;
-	}
+		bool		verdict;
 
-	attempts = health->attempts;
-	now += (int64) inval_backoff_us(attempts, FIRST_PAUSE_US,
-									target->url.kind == INVAL_URL_SENTINEL ?
-									Min(longest, FAILOVER_PAUSE_US) : longest);
-	SpinLockAcquire(&health->mutex);
-	health->attempts++;
-	health->next_try = now;
-	strlcpy(health->last_error, error, sizeof(health->last_error));
-	health->resolved[0] = '\0';	/* it may be elsewhere by now */
-	pg_atomic_write_u32(&health->slow, 0);
-	pg_atomic_write_u32(&health->slow_answers, 0);
-	pg_atomic_write_u32(&health->down, 1);
-	SpinLockRelease(&health->mutex);
+		if (target->url.kind == INVAL_URL_SENTINEL)
+			longest = Min(longest, FAILOVER_PAUSE_US);
+		SpinLockAcquire(&health->mutex);
+		verdict = inval_verdict(health, &health->breaker, fault, now);
+		if (verdict || health->worker_pid == MyProcPid)
+		{
+			inval_verdict_pause(&health->breaker, now, longest);
+			pause_us = (uint64) (health->breaker.next_try - now);
+		}
+		if (verdict)
+			breaker_open(target, error);
+		else
+			strlcpy(health->last_error, error, sizeof(health->last_error));
+		SpinLockRelease(&health->mutex);
+	}
+	target->pause_until = inval_clock_us() + pause_us;
+	target->pause_recoveries = pg_atomic_read_u32(&health->recoveries);
 
 	/* Last, because the error may be the connection's own. */
 	inval_target_disconnect(target);
+}
+
+static void
+breaker_open(InvalTarget *target, const char *error)
+{
+	InvalTargetHealth *health = target->health;
+
+	strlcpy(health->last_error, error, sizeof(health->last_error));
+	health->resolved[0] = '\0';	/* it may be elsewhere by now */
+	pg_atomic_write_u32(&health->slow, 0);
+	pg_atomic_write_u32(&health->down, 1);
+}
+
+/*
+ * The worker has waited for an answer for long enough to know, and sessions have
+ * complained as well; it goes on waiting.
+ */
+void
+inval_target_doubted(InvalTarget *target, const char *error)
+{
+	InvalTargetHealth *health = target->health;
+
+	if (health->worker_pid != MyProcPid || !inval_target_shares_health(target) ||
+		pg_atomic_read_u32(&health->down) != 0)
+		return;
+	SpinLockAcquire(&health->mutex);
+	if (health->breaker.complaints > 0)
+	{
+		inval_verdict_pause(&health->breaker, GetCurrentTimestamp(), FAILOVER_PAUSE_US);
+		breaker_open(target, error);
+		health->doubted = true;
+	}
+	SpinLockRelease(&health->mutex);
 }
 
 /*
@@ -126,12 +176,22 @@ inval_target_measured(InvalTarget *target, uint64 round_trip_us)
 	if (pg_atomic_add_fetch_u32(&health->slow_answers, 1) < SLOW_ANSWERS)
 		return;
 	SpinLockAcquire(&health->mutex);
+	breaker_slow(health, round_trip_us);
+	SpinLockRelease(&health->mutex);
+}
+
+/*
+ * It is too slow for commits.  Under the mutex.
+ */
+static void
+breaker_slow(InvalTargetHealth *health, uint64 round_trip_us)
+{
 	snprintf(health->last_error, sizeof(health->last_error),
 			 "answers took more than half of inval.commit_timeout, the last one %u ms",
 			 (uint32) Min(round_trip_us / 1000, PG_UINT32_MAX));
+	pg_atomic_write_u32(&health->slow_answers, SLOW_ANSWERS);
 	pg_atomic_write_u32(&health->slow, 1);
 	pg_atomic_write_u32(&health->down, 1);
-	SpinLockRelease(&health->mutex);
 }
 
 /*
@@ -147,15 +207,22 @@ inval_target_succeeded(InvalTarget *target, uint64 keys, uint64 round_trip_us)
 
 	if (!inval_target_shares_health(target))
 		return;
+	target->pause_until = 0;
 	SpinLockAcquire(&health->mutex);
-	health->attempts = 0;
+	inval_verdict_answered(&health->breaker, now);
 	health->round_trip_us = (uint32) Min(round_trip_us, PG_UINT32_MAX);
+	/* So it was late, not silent. */
+	if (health->doubted && round_trip_us > (uint64) inval_commit_timeout * 1000 / 2)
+		breaker_slow(health, round_trip_us);
+	health->doubted = false;
 	if (pg_atomic_read_u32(&health->slow) != 0)
-		health->next_try = now + FIRST_PAUSE_US;
+		health->breaker.next_try = now + SLOW_PAUSE_US;
 	else
 	{
-		health->next_try = 0;
-		pg_atomic_write_u32(&health->down, 0);
+		if (pg_atomic_read_u32(&health->lost_nodes) == 0)
+			health->last_error[0] = '\0';
+		if (pg_atomic_exchange_u32(&health->down, 0) != 0)
+			(void) pg_atomic_add_fetch_u32(&health->recoveries, 1);
 	}
 	if (keys > 0)
 		health->last_delivery = now;

@@ -11,7 +11,8 @@ extern bool inval_target_is_open(InvalTarget *target);
 extern bool inval_target_claim_probe(InvalTarget *target);
 
 /* Cannot fail: may be called after the commit record */
-extern void inval_target_failed(InvalTarget *target, const char *error);
+extern void inval_target_failed(InvalTarget *target, InvalFault fault, const char *error);
+extern void inval_target_doubted(InvalTarget *target, const char *error);
 extern void inval_target_measured(InvalTarget *target, uint64 round_trip_us);
 extern void inval_target_succeeded(InvalTarget *target, uint64 keys,
 								   uint64 round_trip_us);

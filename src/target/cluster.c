@@ -1,12 +1,13 @@
 /*
  * cluster.c
- *		A Redis Cluster: which node has what, and our connections to them.
+ *		A Redis Cluster: which node has what.
  *
  * Each process has a map of its own, asked for when it first delivers.  It is
  * asked for again when it is known to be wrong somewhere: this process was told
  * MOVED, or a node does not answer (its replica may have been promoted), or
  * another process has found that slots moved (health->map_version).  A single
- * slot's MOVED is noted at once, without asking.
+ * slot's MOVED is noted at once, without asking.  Several nodes are asked at once,
+ * and the first answer is taken.
  *
  * Everything here that may wait is for where errors are allowed.  After the
  * commit record there are only notes: a node failed, a slot moved.
@@ -18,9 +19,7 @@
 
 #include "utils/memutils.h"
 
-#include "base/settings.h"
-#include "redis/answer.h"
-#include "redis/pipeline.h"
+#include "redis/await.h"
 #include "target/cluster.h"
 #include "target/lost_node.h"
 #include "target/resolve.h"
@@ -28,168 +27,183 @@
 /* A map that is known to be wrong is not asked for more often than this. */
 #define ASK_PAUSE_US	100000
 
-/* Of the commit timeout, a node is not tried in less than one part in: */
-#define LEAST_SHARE		16
+/* If so many that we are connected to can be asked, no others are. */
+#define CONNECTED_ASKED	2
+
+static const char *question[] = {"CLUSTER", "SLOTS"};
 
 /* Whom to ask for the map */
 typedef struct ClusterSearch
 {
-	InvalCluster *cluster;
-	uint64		last;			/* the deadline of all who are asked, */
-	uint64		deadline;		/* and of the one that is asked now */
-	bool		patient;		/* each that is asked has time of its own */
-	bool		incomplete;		/* somebody was not asked */
+	InvalTarget *target;
+	bool		may_resolve;
+	bool		incomplete;		/* somebody could not be asked */
+	int			count;
+	InvalNode	nodes[INVAL_ASKED_MAX];
+	InvalConnection *connections[INVAL_ASKED_MAX];
+	MemoryContext context;		/* for the answers */
+	InvalFault *fault;
 	char	   *error;
 	Size		error_size;
 } ClusterSearch;
 
-static bool cluster_ask_nodes(ClusterSearch *search);
-static bool cluster_ask_published(ClusterSearch *search);
-static bool cluster_ask_named(ClusterSearch *search);
-static bool cluster_was_asked(ClusterSearch *search, const char *host, int port);
-static bool cluster_ask(ClusterSearch *search, const char *host, int port);
-static void cluster_start_asking(ClusterSearch *search);
-static bool cluster_load(ClusterSearch *search, InvalConnection *connection,
-						 const char *host, int port);
-static void cluster_adopt(InvalCluster *cluster, const InvalSlotMap *map);
-static void cluster_publish(InvalCluster *cluster, const char *host, int port);
-static InvalConnection *cluster_open(InvalCluster *cluster, const char *host,
-									 int port, uint64 deadline,
-									 char *error, Size error_size);
-static bool cluster_is_alive(InvalConnection *connection, uint64 deadline,
-							 char *error, Size error_size);
-static void cluster_note_failure(InvalCluster *cluster, const char *host, int port,
-								 const char *error, uint64 took_us);
-static bool cluster_is_lost(InvalCluster *cluster, const char *host, int port);
-static void cluster_connection_reply(const InvalReply *reply, void *arg);
-
-/*
- * Makes one, for the life of this process.
- */
-InvalCluster *
-inval_cluster_create(void)
-{
-	return MemoryContextAllocZero(TopMemoryContext, sizeof(InvalCluster));
-}
-
-/*
- * Says where it is.  What was known of another place is forgotten.
- */
-void
-inval_cluster_configure(InvalCluster *cluster, const InvalUrl *url)
-{
-	inval_cluster_disconnect(cluster);
-	memset(cluster, 0, sizeof(*cluster));
-	cluster->url = *url;
-	inval_slot_map_clear(&cluster->map);
-}
+static void cluster_gather(ClusterSearch *search);
+static bool cluster_is_full(ClusterSearch *search, const char *host, int port);
+static void cluster_add_connected(ClusterSearch *search);
+static void cluster_add_published(ClusterSearch *search);
+static void cluster_add_known(ClusterSearch *search);
+static void cluster_add_named(ClusterSearch *search);
+static void cluster_add(ClusterSearch *search, const char *host, int port);
+static bool cluster_await(ClusterSearch *search, uint64 deadline);
+static bool cluster_read(ClusterSearch *search, int i);
+static void cluster_adopt(ClusterSearch *search, int i, const InvalSlotMap *map);
+static void cluster_publish(InvalTarget *target, const InvalNode *node);
+static void cluster_note_failures(ClusterSearch *search);
+static void cluster_end(ClusterSearch *search);
 
 /*
  * Makes sure that there is a map, as right as can be known; "anew": that a
  * node has just given it.  On failure returns false, with a message if nobody
- * answered, and without if there was no time, or no right, to ask everybody.
- * "patient": the deadline is that of each node that is asked, counted from the
- * asking, as in inval.connect_timeout.  Interruptible.
+ * answered, and without if there was no right to ask everybody.  Interruptible.
  */
 bool
-inval_cluster_find_nodes(InvalCluster *cluster, uint64 deadline, bool patient,
-						 bool anew, char *error, Size error_size)
+inval_cluster_find_nodes(InvalTarget *target, uint64 deadline, bool may_resolve,
+						 bool anew, InvalFault *fault, char *error, Size error_size)
 {
-	ClusterSearch search = {cluster, deadline, deadline, patient, false, error, error_size};
-	uint32		version = cluster->health ?
-		pg_atomic_read_u32(&cluster->health->map_version) : 0;
-	bool		wrong = cluster->stale || cluster->version != version;
+	InvalCluster *cluster = target->cluster;
+	ClusterSearch search = {.target = target,.may_resolve = may_resolve};
+	uint32		version = pg_atomic_read_u32(&target->health->map_version);
+	bool		wrong = cluster->stale ||
+		(inval_target_shares_health(target) && cluster->version != version);
+	bool		found;
 
 	if (cluster->loaded && !anew &&
 		(!wrong || inval_clock_us() < cluster->asked_at + ASK_PAUSE_US))
 		return true;
 
+	search.fault = fault;
+	search.error = error;
+	search.error_size = error_size;
+	search.context = AllocSetContextCreate(CurrentMemoryContext, "inval slots",
+										   ALLOCSET_DEFAULT_SIZES);
 	cluster->version = version;
+	*fault = INVAL_FAULT_NONE;
 	strlcpy(error, "no node of the cluster could be asked", error_size);
-	if (cluster_ask_nodes(&search) || cluster_ask_published(&search) ||
-		cluster_ask_named(&search))
-		return true;
-	if (search.incomplete)
-		error[0] = '\0';
-	cluster->stale = true;
-	cluster->asked_at = inval_clock_us();
-	return cluster->loaded && !anew;
+	cluster_gather(&search);
+	found = cluster_await(&search, deadline);
+	if (!found)
+	{
+		cluster_note_failures(&search);
+		if (search.incomplete)
+			error[0] = '\0';
+		cluster->stale = true;
+		cluster->asked_at = inval_clock_us();
+	}
+	cluster_end(&search);
+	MemoryContextDelete(search.context);
+	return found || (cluster->loaded && !anew);
 }
 
 /*
- * Asks the nodes of the present map: first those that we are connected to.
+ * Sends the question to those who may know.
  */
-static bool
-cluster_ask_nodes(ClusterSearch *search)
+static void
+cluster_gather(ClusterSearch *search)
 {
-	InvalCluster *cluster = search->cluster;
+	cluster_end(search);		/* an interrupt may have left some */
+	cluster_add_connected(search);
+	if (search->count >= CONNECTED_ASKED)
+		return;
+	cluster_add_published(search);
+	cluster_add_known(search);
+	cluster_add_named(search);
+}
+
+/*
+ * Nodes that we are connected to; not all the same ones each time.
+ */
+static void
+cluster_add_connected(ClusterSearch *search)
+{
+	InvalTarget *target = search->target;
+	InvalCluster *cluster = target->cluster;
+	int			nodes = cluster->loaded ? cluster->map.nodes : 0;
+	int			i;
+
+	for (i = 0; i < nodes && search->count < CONNECTED_ASKED; i++)
+	{
+		int			node = (int) ((cluster->turn + (uint32) i) % (uint32) nodes);
+		InvalConnection *connection = cluster->connections[node];
+
+		if (connection == NULL || inval_cluster_is_lost(target, node) ||
+			!inval_connection_check(connection))
+			continue;
+		search->nodes[search->count] = cluster->map.node[node];
+		search->connections[search->count++] = connection;
+		inval_connection_ask(connection, search->context, lengthof(question),
+							 question);
+	}
+	cluster->turn++;
+}
+
+/*
+ * The node that the worker, or somebody before us, has found.
+ */
+static void
+cluster_add_published(ClusterSearch *search)
+{
+	InvalTargetHealth *health = search->target->health;
+	char		host[INVAL_RESOLVED_LEN];
+	int			port;
+
+	if (!inval_target_shares_health(search->target))
+		return;
+	SpinLockAcquire(&health->mutex);
+	strlcpy(host, health->resolved, sizeof(host));
+	port = health->resolved_port;
+	SpinLockRelease(&health->mutex);
+	if (host[0] != '\0')
+		cluster_add(search, host, port);
+}
+
+/*
+ * The other nodes of the present map.
+ */
+static void
+cluster_add_known(ClusterSearch *search)
+{
+	InvalCluster *cluster = search->target->cluster;
 	int			nodes = cluster->loaded ? cluster->map.nodes : 0;
 	int			i;
 
 	for (i = 0; i < nodes; i++)
 	{
-		InvalNode  *node = &cluster->map.node[i];
-		uint64		start = inval_clock_us();
+		int			node = (int) ((cluster->turn + (uint32) i) % (uint32) nodes);
 
-		cluster_start_asking(search);
-		if (cluster->connections[i] == NULL || start >= search->deadline ||
-			cluster_is_lost(cluster, node->host, node->port))
-			continue;
-		if (!inval_redis_is_usable(cluster->connections[i]))
-			inval_cluster_hang_up(cluster, i);
-		else if (cluster_load(search, cluster->connections[i], node->host, node->port))
-			return true;
-		else if (!inval_redis_is_sound(cluster->connections[i]))
-			inval_cluster_node_failed(cluster, i, search->error,
-									  inval_clock_us() - start);
+		/* Some room is for those that the URL names. */
+		if (search->count >= INVAL_ASKED_MAX / 2)
+			return;
+		cluster_add(search, cluster->map.node[node].host, cluster->map.node[node].port);
 	}
-	for (i = 0; i < nodes; i++)
-	{
-		InvalNode	node = cluster->map.node[i];
-
-		if (cluster_ask(search, node.host, node.port))
-			return true;
-	}
-	return false;
 }
 
 /*
- * Asks the node that the worker, or somebody before us, has found.
+ * The nodes that the URL names.  Of a name's addresses, all.  Only who has the
+ * time, or nobody to do it for him, resolves names.
  */
-static bool
-cluster_ask_published(ClusterSearch *search)
+static void
+cluster_add_named(ClusterSearch *search)
 {
-	InvalTargetHealth *health = search->cluster->health;
-	char		host[INVAL_RESOLVED_LEN];
-	int			port;
-
-	if (health == NULL)
-		return false;
-	SpinLockAcquire(&health->mutex);
-	strlcpy(host, health->resolved, sizeof(host));
-	port = health->resolved_port;
-	SpinLockRelease(&health->mutex);
-	return host[0] != '\0' && !cluster_was_asked(search, host, port) &&
-		cluster_ask(search, host, port);
-}
-
-/*
- * Asks the nodes that the URL names.  Of a name's addresses, all.  Only who has
- * the time, or nobody to do it for him, resolves names.
- */
-static bool
-cluster_ask_named(ClusterSearch *search)
-{
-	InvalCluster *cluster = search->cluster;
-	bool		may_resolve = search->patient || cluster->may_probe;
-	int			i;
+	InvalTarget *target = search->target;
+	uint32		hosts = (uint32) target->url.host_count;
+	bool		may_resolve = search->may_resolve || target->cluster->may_probe;
+	uint32		i;
 	int			a;
 
-	for (i = 0; i < cluster->url.host_count; i++)
+	for (i = 0; i < hosts; i++)
 	{
-		const InvalUrlHost *named = &cluster->url.hosts[i];
-		int			port = named->port;
-		char		addresses[8][INVAL_RESOLVED_LEN];
+		const InvalUrlHost *named = &target->url.hosts[(target->cluster->turn + i) % hosts];
+		char		addresses[INVAL_ASKED_MAX][INVAL_RESOLVED_LEN];
 		int			count = 0;
 
 		if (may_resolve || inval_url_is_address(named->name))
@@ -198,137 +212,109 @@ cluster_ask_named(ClusterSearch *search)
 		else
 			search->incomplete = true;
 		for (a = 0; a < count; a++)
-			if (!cluster_was_asked(search, addresses[a], port) &&
-				cluster_ask(search, addresses[a], port))
-				return true;
+			cluster_add(search, addresses[a], named->port);
 	}
+}
+
+/*
+ * A node that we are not connected to.  The worker asks everybody; a session has
+ * no time for those who are known not to answer.
+ */
+static void
+cluster_add(ClusterSearch *search, const char *host, int port)
+{
+	InvalTarget *target = search->target;
+	InvalConnection *connection;
+	InvalUrl	url;
+
+	if (cluster_is_full(search, host, port) ||
+		(!search->may_resolve && inval_target_shares_health(target) &&
+		 inval_lost_node_is_lost(target->health, host, port)))
+		return;
+	inval_cluster_url(target, host, port, &url);
+	connection = inval_connection_open(&url, false);
+	target->cluster->asked[search->count] = connection;
+	strlcpy(search->nodes[search->count].host, host, INVAL_NODE_HOST_LEN);
+	search->nodes[search->count].port = port;
+	search->connections[search->count++] = connection;
+	inval_connection_ask(connection, search->context, lengthof(question),
+						 question);
+}
+
+/*
+ * Whether there is no room for a node, or it is there already.
+ */
+static bool
+cluster_is_full(ClusterSearch *search, const char *host, int port)
+{
+	int			i;
+
+	for (i = 0; i < search->count; i++)
+		if (search->nodes[i].port == port && strcmp(search->nodes[i].host, host) == 0)
+			return true;
+	return search->count == INVAL_ASKED_MAX;
+}
+
+/*
+ * Takes the first answer that makes sense.
+ */
+static bool
+cluster_await(ClusterSearch *search, uint64 deadline)
+{
+	InvalConnection *pending[INVAL_ASKED_MAX];
+	InvalConnection *answered;
+	int			count = search->count;
+	int			i;
+
+	memcpy(pending, search->connections, sizeof(pending));
+	while ((answered = inval_await_any(pending, count, deadline,
+									   INVAL_WAIT_INTERRUPTIBLE)) != NULL)
+	{
+		for (i = 0; search->connections[i] != answered; i++)
+			;
+		if (cluster_read(search, i))
+			return true;
+		for (i = 0; pending[i] != answered; i++)
+			;
+		pending[i] = pending[--count];
+	}
+	inval_await(pending, count, deadline, INVAL_WAIT_INTERRUPTIBLE);
 	return false;
 }
 
-/*
- * Whether a node is one of the map's, all of which are asked first.
- */
 static bool
-cluster_was_asked(ClusterSearch *search, const char *host, int port)
+cluster_read(ClusterSearch *search, int i)
 {
-	return search->cluster->loaded &&
-		inval_slot_map_find(&search->cluster->map, host, port) >= 0;
-}
-
-/*
- * Asks a node that we may not be connected to.  The worker asks everybody; a
- * session has no time for those who are known not to answer.
- */
-static bool
-cluster_ask(ClusterSearch *search, const char *host, int port)
-{
-	InvalCluster *cluster = search->cluster;
-	InvalConnection *connection;
-	uint64		start = inval_clock_us();
-	int			node;
-
-	cluster_start_asking(search);
-	if (start >= search->deadline)
-	{
-		search->incomplete = true;
-		return false;
-	}
-	if (!search->patient && cluster_is_lost(cluster, host, port))
-		return false;
-	connection = cluster_open(cluster, host, port, search->deadline,
-							  search->error, search->error_size);
-	if (connection == NULL)
-	{
-		cluster_note_failure(cluster, host, port, search->error,
-							 inval_clock_us() - start);
-		return false;
-	}
-	PG_TRY();
-	{
-		if (!cluster_load(search, connection, host, port))
-		{
-			if (!inval_redis_is_sound(connection))
-				cluster_note_failure(cluster, host, port, search->error,
-									 inval_clock_us() - start);
-			inval_redis_close(connection);
-			connection = NULL;
-		}
-	}
-	PG_CATCH();
-	{
-		inval_redis_close(connection);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	if (connection == NULL)
-		return false;
-
-	node = inval_slot_map_find(&cluster->map, host, port);
-	if (node >= 0 && cluster->connections[node] == NULL)
-		cluster->connections[node] = connection;
-	else
-		inval_redis_close(connection);
-	return true;
-}
-
-static void
-cluster_start_asking(ClusterSearch *search)
-{
-	if (search->patient)
-		search->deadline = inval_clock_us() + (uint64) inval_connect_timeout * 1000;
-	else
-		search->deadline = inval_cluster_share(search->last);
-}
-
-/*
- * The deadline of one node of those that a commit has to reach until a common
- * one: half of what is left, so that one that does not answer leaves some to the
- * others.  0 if that is too little to say anything about the node.
- */
-uint64
-inval_cluster_share(uint64 deadline)
-{
-	uint64		now = inval_clock_us();
-	uint64		share = (Max(deadline, now) - now) / 2;
-
-	return share < (uint64) inval_commit_timeout * 1000 / LEAST_SHARE ? 0 : now + share;
-}
-
-/*
- * Asks for the map over a connection, and adopts what it says.
- */
-static bool
-cluster_load(ClusterSearch *search, InvalConnection *connection,
-			 const char *host, int port)
-{
-	static const char *words[] = {"CLUSTER", "SLOTS"};
-	InvalCluster *cluster = search->cluster;
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "inval slots",
-												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext old = MemoryContextSwitchTo(context);
+	MemoryContext old = MemoryContextSwitchTo(search->context);
 	InvalSlotMap *map = palloc(sizeof(InvalSlotMap));
-	InvalAnswer *slots = inval_redis_ask(connection, 2, words, search->deadline,
-										search->error, search->error_size);
-	bool		read = slots != NULL &&
-		inval_slot_map_read(map, slots, host, search->error, search->error_size);
+	const InvalReply *slots = search->connections[i]->answer;
+	bool		read = false;
 
+	*search->fault = INVAL_FAULT_SERVER;
+	if (slots->type == INVAL_REPLY_ERROR)
+		strlcpy(search->error, slots->text, search->error_size);
+	else
+		read = inval_slot_map_read(map, slots, search->nodes[i].host,
+								   search->error, search->error_size);
 	if (read)
-	{
-		cluster_publish(cluster, host, port);
-		cluster_adopt(cluster, map);
-	}
+		cluster_adopt(search, i, map);
 	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
 	return read;
 }
 
 /*
- * Replaces the map.  Connections stay with their nodes.
+ * Replaces the map by what a node has answered.  Connections stay with their
+ * nodes.
  */
 static void
-cluster_adopt(InvalCluster *cluster, const InvalSlotMap *map)
+cluster_adopt(ClusterSearch *search, int answered, const InvalSlotMap *map)
 {
+	InvalTarget *target = search->target;
+	InvalCluster *cluster = target->cluster;
+	bool		shares = inval_target_shares_health(target);
+	bool		changed = cluster->loaded && !inval_slot_map_same(&cluster->map, map);
 	InvalConnection *kept[INVAL_MAP_NODES] = {0};
+	bool		replaced = false;
 	int			i;
 
 	for (i = 0; i < cluster->map.nodes; i++)
@@ -336,181 +322,155 @@ cluster_adopt(InvalCluster *cluster, const InvalSlotMap *map)
 		InvalNode  *node = &cluster->map.node[i];
 		int			number = inval_slot_map_find(map, node->host, node->port);
 
-		if (number < 0)
-		{
-			inval_cluster_hang_up(cluster, i);
-			if (cluster->health != NULL)
-				inval_lost_node_replaced(cluster->health, node->host, node->port);
-		}
-		else
+		if (number >= 0)
 			kept[number] = cluster->connections[i];
+		else
+		{
+			replaced = true;
+			if (shares)
+				inval_lost_node_replaced(target->health, node->host, node->port);
+			if (cluster->connections[i] != NULL)
+				inval_connection_close(cluster->connections[i]);
+		}
+	}
+	/* The others may still be about to connect. */
+	i = inval_slot_map_find(map, search->nodes[answered].host, search->nodes[answered].port);
+	if (i >= 0 && kept[i] == NULL)
+	{
+		kept[i] = cluster->asked[answered];
+		cluster->asked[answered] = NULL;
 	}
 
 	/* Who asked because others had found it tells nobody. */
-	if (cluster->loaded && cluster->stale && cluster->health != NULL &&
-		!inval_slot_map_same(&cluster->map, map))
-		cluster->version =
-			pg_atomic_add_fetch_u32(&cluster->health->map_version, 1);
+	if (changed && cluster->stale && shares)
+	{
+		cluster->version = pg_atomic_add_fetch_u32(&target->health->map_version, 1);
+		if (replaced)
+		{
+			SpinLockAcquire(&target->health->mutex);
+			target->health->moved_at = GetCurrentTimestamp();
+			SpinLockRelease(&target->health->mutex);
+		}
+	}
 	cluster->map = *map;
 	memcpy(cluster->connections, kept, sizeof(kept));
+	memset(cluster->pause_until, 0, sizeof(cluster->pause_until));
 	cluster->loaded = true;
 	cluster->stale = false;
 	cluster->asked_at = inval_clock_us();
+	cluster_publish(target, &search->nodes[answered]);
 }
 
 static void
-cluster_publish(InvalCluster *cluster, const char *host, int port)
+cluster_publish(InvalTarget *target, const InvalNode *node)
 {
-	InvalTargetHealth *health = cluster->health;
+	InvalTargetHealth *health = target->health;
 
-	if (health == NULL)
+	if (!inval_target_shares_health(target))
 		return;
 	SpinLockAcquire(&health->mutex);
-	strlcpy(health->resolved, host, sizeof(health->resolved));
-	health->resolved_port = port;
+	strlcpy(health->resolved, node->host, sizeof(health->resolved));
+	health->resolved_port = node->port;
 	SpinLockRelease(&health->mutex);
 }
 
 /*
- * The connection to a node, opened if there is none; NULL if it cannot be had
- * until the deadline, or the node is lost and not to be tried now.
- * Interruptible.
+ * Nobody has answered: says why, and notes it of the nodes that there are.
  */
-InvalConnection *
-inval_cluster_connection(InvalCluster *cluster, int node, uint64 deadline)
-{
-	char		host[INVAL_NODE_HOST_LEN];
-	int			port = cluster->map.node[node].port;
-	char		error[INVAL_ERROR_LEN];
-	uint64		start = inval_clock_us();
-	bool		lost;
-
-	strlcpy(host, cluster->map.node[node].host, sizeof(host));
-	lost = cluster_is_lost(cluster, host, port);
-	if (lost && (!cluster->may_probe ||
-				 !inval_lost_node_claim(cluster->health, host, port)))
-		return NULL;
-	if (cluster->connections[node] != NULL &&
-		(lost || !inval_redis_is_usable(cluster->connections[node])))
-		inval_cluster_hang_up(cluster, node);
-	if (cluster->connections[node] == NULL)
-	{
-		/* What came before has taken the time; that is not this node's fault. */
-		if (start >= deadline)
-			return NULL;
-		cluster->connections[node] = cluster_open(cluster, host, port, deadline,
-												  error, sizeof(error));
-		if (cluster->connections[node] == NULL)
-		{
-			inval_cluster_node_failed(cluster, node, error, inval_clock_us() - start);
-			return NULL;
-		}
-	}
-	/* A server that was stopped accepts connections and nothing else. */
-	if (lost && !cluster_is_alive(cluster->connections[node], deadline,
-								  error, sizeof(error)))
-	{
-		inval_cluster_node_failed(cluster, node, error, inval_clock_us() - start);
-		return NULL;
-	}
-	return cluster->connections[node];
-}
-
-static InvalConnection *
-cluster_open(InvalCluster *cluster, const char *host, int port, uint64 deadline,
-			 char *error, Size error_size)
-{
-	InvalUrl	url = cluster->url;
-
-	url.kind = url.kind == INVAL_URL_CLUSTER_TLS ? INVAL_URL_TLS : INVAL_URL_TCP;
-	strlcpy(url.host, host, sizeof(url.host));
-	url.port = port;
-	/* The certificate of each node is for its address, if not for one name. */
-	if (url.server_name[0] == '\0')
-		strlcpy(url.server_name, host, sizeof(url.server_name));
-	return inval_redis_connect(&url, deadline, error, error_size);
-}
-
-static bool
-cluster_is_alive(InvalConnection *connection, uint64 deadline,
-				 char *error, Size error_size)
-{
-	InvalPipeline ping;
-	InvalReply	answer = {0};
-	bool		done;
-
-	inval_pipeline_init(&ping);
-	inval_pipeline_ping(&ping);
-	done = inval_redis_exchange(connection, ping.bytes.data, ping.bytes.len,
-								ping.count, deadline, INVAL_WAIT_INTERRUPTIBLE,
-								cluster_connection_reply, &answer);
-	inval_pipeline_free(&ping);
-	if (!done)
-		strlcpy(error, inval_redis_error(connection), error_size);
-	else
-		strlcpy(error, answer.text, error_size);
-	return done && answer.type != INVAL_REPLY_ERROR;
-}
-
 static void
-cluster_connection_reply(const InvalReply *reply, void *arg)
+cluster_note_failures(ClusterSearch *search)
 {
-	*(InvalReply *) arg = *reply;
+	InvalTarget *target = search->target;
+	int			i;
+
+	for (i = 0; i < search->count; i++)
+	{
+		InvalConnection *connection = search->connections[i];
+		InvalNode  *node = &search->nodes[i];
+
+		if (connection->state != INVAL_CONNECTION_FAILED)
+			continue;
+		strlcpy(search->error, connection->error, search->error_size);
+		*search->fault = Max(*search->fault, connection->fault);
+		if (inval_target_shares_health(target) && target->cluster->loaded &&
+			inval_slot_map_find(&target->cluster->map, node->host, node->port) >= 0 &&
+			!inval_lost_node_note(target->health, node->host, node->port,
+								  connection->fault, connection->error, 0))
+			target->cluster->too_many_lost = true;
+	}
 }
 
 /*
- * Notes that a node could not be reached, did not answer or refuses everything,
- * and closes the connection.
+ * Hangs up on those who were asked and have no place in the map.
  */
-void
-inval_cluster_node_failed(InvalCluster *cluster, int node, const char *error,
-						  uint64 took_us)
+static void
+cluster_end(ClusterSearch *search)
 {
-	/* Its replica may be promoted. */
-	cluster->stale = true;
-	cluster_note_failure(cluster, cluster->map.node[node].host,
-						 cluster->map.node[node].port, error, took_us);
-	/* Last, because the error may be the connection's own. */
-	inval_cluster_hang_up(cluster, node);
+	InvalCluster *cluster = search->target->cluster;
+	int			i;
+
+	for (i = 0; i < INVAL_ASKED_MAX; i++)
+		if (cluster->asked[i] != NULL)
+		{
+			inval_connection_close(cluster->asked[i]);
+			cluster->asked[i] = NULL;
+		}
 }
 
-static void
-cluster_note_failure(InvalCluster *cluster, const char *host, int port,
-					 const char *error, uint64 took_us)
+/*
+ * The URL of a node.
+ */
+void
+inval_cluster_url(const InvalTarget *target, const char *host, int port, InvalUrl *url)
 {
-	if (cluster->health != NULL &&
-		!inval_lost_node_note(cluster->health, host, port, error, took_us))
+	*url = target->url;
+	url->kind = url->kind == INVAL_URL_CLUSTER_TLS ? INVAL_URL_TLS : INVAL_URL_TCP;
+	strlcpy(url->host, host, sizeof(url->host));
+	url->port = port;
+	/* The certificate of each node is for its address, if not for one name. */
+	if (url->server_name[0] == '\0')
+		strlcpy(url->server_name, host, sizeof(url->server_name));
+}
+
+/*
+ * Notes that a node could not be reached, did not answer or refuses everything.
+ */
+void
+inval_cluster_node_failed(InvalTarget *target, int node, InvalFault fault,
+						  const char *error, uint64 took_us)
+{
+	InvalCluster *cluster = target->cluster;
+	InvalNode  *which = &cluster->map.node[node];
+
+	/* Its replica may be promoted. */
+	if (fault != INVAL_FAULT_NONE)
+		cluster->stale = true;
+	if (inval_target_shares_health(target) &&
+		!inval_lost_node_note(target->health, which->host, which->port, fault, error,
+							  took_us))
 		cluster->too_many_lost = true;
 }
 
-static bool
-cluster_is_lost(InvalCluster *cluster, const char *host, int port)
+bool
+inval_cluster_is_lost(const InvalTarget *target, int node)
 {
-	return cluster->health != NULL &&
-		inval_lost_node_is_lost(cluster->health, host, port);
-}
+	const InvalNode *which = &target->cluster->map.node[node];
 
-/*
- * Notes that a node took what was sent to it.
- */
-void
-inval_cluster_node_served(InvalCluster *cluster, int node)
-{
-	if (cluster->health != NULL)
-		inval_lost_node_serves(cluster->health, cluster->map.node[node].host,
-							   cluster->map.node[node].port);
+	return inval_target_shares_health(target) &&
+		inval_lost_node_is_lost(target->health, which->host, which->port);
 }
 
 /*
  * Whether no node that has slots serves, so that the target is down.
  */
 bool
-inval_cluster_has_lost_all(InvalCluster *cluster)
+inval_cluster_has_lost_all(InvalTarget *target)
 {
+	InvalCluster *cluster = target->cluster;
 	bool		has_slots[INVAL_MAP_NODES] = {0};
 	int			i;
 
-	if (cluster->health == NULL)
+	if (!inval_target_shares_health(target))
 		return false;
 	if (cluster->too_many_lost)
 	{
@@ -521,8 +481,7 @@ inval_cluster_has_lost_all(InvalCluster *cluster)
 		if (cluster->map.owner[i] != INVAL_NO_NODE)
 			has_slots[cluster->map.owner[i]] = true;
 	for (i = 0; i < cluster->map.nodes; i++)
-		if (has_slots[i] && !cluster_is_lost(cluster, cluster->map.node[i].host,
-											 cluster->map.node[i].port))
+		if (has_slots[i] && !inval_cluster_is_lost(target, i))
 			return false;
 	return true;
 }
@@ -531,33 +490,8 @@ inval_cluster_has_lost_all(InvalCluster *cluster)
  * Notes what a MOVED says.  The rest of the map may be wrong as well.
  */
 void
-inval_cluster_moved(InvalCluster *cluster, int slot, const char *host, int port)
+inval_cluster_moved(InvalTarget *target, int slot, int node)
 {
-	int			node = inval_slot_map_add(&cluster->map, host, port);
-
-	if (node >= 0)
-		cluster->map.owner[slot] = (uint8) node;
-	cluster->stale = true;
-}
-
-/*
- * Closes the connection to a node, if there is one.
- */
-void
-inval_cluster_hang_up(InvalCluster *cluster, int node)
-{
-	InvalConnection *connection = cluster->connections[node];
-
-	cluster->connections[node] = NULL;
-	if (connection != NULL)
-		inval_redis_close(connection);
-}
-
-void
-inval_cluster_disconnect(InvalCluster *cluster)
-{
-	int			i;
-
-	for (i = 0; i < INVAL_MAP_NODES; i++)
-		inval_cluster_hang_up(cluster, i);
+	target->cluster->map.owner[slot] = (uint8) node;
+	target->cluster->stale = true;
 }

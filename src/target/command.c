@@ -7,15 +7,23 @@
  */
 #include "postgres.h"
 
+#include "redis/slot.h"
 #include "target/command.h"
+
+static void commands_append(InvalCommands *commands, int argc, const char **arguments,
+							const size_t *lengths, int entries);
 
 /*
  * Starts without any, in the current memory context.
  */
 void
-inval_commands_init(InvalCommands *commands)
+inval_commands_init(InvalCommands *commands, bool routed, bool no_unlink)
 {
 	inval_pipeline_init(&commands->pipeline);
+	commands->max_commands = 16;
+	commands->commands = palloc(commands->max_commands * sizeof(InvalCommand));
+	commands->routed = routed;
+	commands->no_unlink = no_unlink;
 	commands->waiting = 0;
 }
 
@@ -34,19 +42,20 @@ inval_commands_add(InvalCommands *commands, const InvalEntry *entry)
 		size_t		lengths[] = {4, entry->key_length, entry->field_length};
 
 		inval_commands_finish(commands);
-		inval_pipeline_append(&commands->pipeline, 3, arguments, lengths, 1);
+		commands_append(commands, 3, arguments, lengths, 1);
 		return;
 	}
 
 	commands->waiting++;
 	commands->arguments[commands->waiting] = entry->key;
 	commands->lengths[commands->waiting] = entry->key_length;
-	if (commands->waiting == INVAL_COMMAND_KEYS)
+	if (commands->routed || commands->waiting == INVAL_COMMAND_KEYS)
 		inval_commands_finish(commands);
 }
 
 /*
- * Writes out what waits to be joined.
+ * Writes out what waits to be joined.  DEL does what UNLINK does, and lets the
+ * others wait while it gives the memory back.
  */
 void
 inval_commands_finish(InvalCommands *commands)
@@ -55,9 +64,33 @@ inval_commands_finish(InvalCommands *commands)
 
 	if (keys == 0)
 		return;
-	commands->arguments[0] = "UNLINK";
-	commands->lengths[0] = 6;
+	commands->arguments[0] = commands->no_unlink ? "DEL" : "UNLINK";
+	commands->lengths[0] = strlen(commands->arguments[0]);
 	commands->waiting = 0;
-	inval_pipeline_append(&commands->pipeline, keys + 1, commands->arguments,
-						  commands->lengths, keys);
+	commands_append(commands, keys + 1, commands->arguments, commands->lengths, keys);
+}
+
+static void
+commands_append(InvalCommands *commands, int argc, const char **arguments,
+				const size_t *lengths, int entries)
+{
+	InvalPipeline *pipeline = &commands->pipeline;
+	InvalCommand *command;
+	Size		offset = (Size) pipeline->bytes.len;
+
+	if (pipeline->count == commands->max_commands)
+	{
+		commands->max_commands *= 2;
+		commands->commands = repalloc_huge(commands->commands,
+										   commands->max_commands * sizeof(InvalCommand));
+	}
+	command = &commands->commands[pipeline->count];
+	inval_pipeline_append(pipeline, argc, arguments, lengths);
+	memset(command, 0, sizeof(*command));
+	command->offset = offset;
+	command->length = (int) ((Size) pipeline->bytes.len - offset);
+	command->entries = entries;
+	command->state = INVAL_COMMAND_OPEN;
+	if (commands->routed)
+		command->slot = (uint16) inval_slot_of_key(arguments[1], lengths[1]);
 }

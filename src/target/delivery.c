@@ -2,130 +2,60 @@
  * delivery.c
  *		Sending invalidations and having them confirmed.
  *
- * The one engine that the commit callback, the worker and inval_drain use.  A
- * shipment is filled and sealed while errors are allowed; sending it allocates
- * nothing and raises nothing when interrupts are held, and leaves an outcome
- * for each entry.
+ * The one engine that the commit callback, the worker and inval_drain use.
  *
- * An error reply is about the entry (a wrong type, a key that an ACL forbids)
- * or about the target as a whole (loading, read-only, out of memory): the
- * second opens the breaker, the first concerns nobody else.  Where several
- * keys went in one command, none of them is confirmed by an error; the worker
- * then sends them one by one.
+ * A round: the commands that are still to be sent are gathered by node (which
+ * connects to those nodes), sent to all of them, and the replies of all read.  A
+ * commit makes one round, of which only sending and reading come after the commit
+ * record.  To a cluster the worker makes more, as long as nodes point to others:
+ * MOVED is noted in the map, so that the next round goes to the right node; ASK
+ * sends that one command to the node that is importing the slot, after ASKING.
+ * What is left after that waits for the next look at the outbox.
  *
- * To a cluster each entry is a command of its own and goes to the node of its
- * slot (route.c).  There such an error concerns that node, and the target is
- * down when it has no other.
+ * What replies mean is in confirm.c.
  */
 #include "postgres.h"
 
 #include "base/settings.h"
-#include "redis/error.h"
+#include "redis/await.h"
 #include "target/address.h"
 #include "target/breaker.h"
+#include "target/cluster.h"
+#include "target/confirm.h"
 #include "target/delivery.h"
+#include "target/lost_node.h"
+#include "target/reach.h"
+
+StaticAssertDecl(INVAL_MAP_NODES <= INVAL_AWAIT_MAX, "all nodes are waited for at once");
+
+/*
+ * A slot that is moved once more while we follow it is rare; this many moves
+ * are not followed at once.
+ */
+#define ROUNDS			5
+
+#define ASKING			"*1\r\n$6\r\nASKING\r\n"
 
 /*
  * How long the worker waits for a reply before it looks whether another server
- * has become the master: where one froze, no reply ever comes.
+ * has become the master: where one froze, no reply ever comes; and whether others
+ * complain as well.
  */
 #define LOOK_INTERVAL_US	500000
 
 /* A commit with so few entries takes a round trip and no more. */
 #define FEW_ENTRIES			100
 
-static void delivery_add_routed(InvalShipment *shipment, const InvalEntry *entry);
-static bool delivery_finish_routed(InvalShipment *shipment, InvalTarget *target);
-static bool delivery_await(InvalTarget *target, uint64 deadline, InvalWait wait,
-						   bool *moved);
-static void delivery_handle_reply(const InvalReply *reply, void *arg);
-static bool delivery_is_about_target(const char *error);
-
-/*
- * Starts an empty shipment to a target, whose nodes must be known if it is a
- * cluster (inval_target_connect), in the current memory context.  A detailed one
- * keeps the reason of each refusal, which allocates: for interruptible sending
- * only.
- */
-void
-inval_shipment_init(InvalShipment *shipment, InvalTarget *target, bool detailed)
-{
-	memset(shipment, 0, sizeof(*shipment));
-	inval_commands_init(&shipment->commands);
-	if (inval_url_is_cluster(&target->url))
-		shipment->route = inval_route_create(target->cluster);
-	shipment->detailed = detailed;
-}
-
-/*
- * Adds an entry, whose bytes must stay until the shipment is sealed.
- */
-void
-inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry)
-{
-	if (shipment->route != NULL)
-		delivery_add_routed(shipment, entry);
-	else
-		inval_commands_add(&shipment->commands, entry);
-	shipment->entries++;
-}
-
-static void
-delivery_add_routed(InvalShipment *shipment, const InvalEntry *entry)
-{
-	InvalCommands *commands = &shipment->commands;
-	const StringInfoData *bytes = &commands->pipeline.bytes;
-	Size		offset = (Size) bytes->len;
-
-	inval_commands_add(commands, entry);
-	inval_commands_finish(commands);
-	inval_route_add(shipment->route, entry->key, entry->key_length, offset,
-					(Size) bytes->len - offset);
-}
-
-/*
- * The same, in a command of its own.
- */
-void
-inval_shipment_add_alone(InvalShipment *shipment, const InvalEntry *entry)
-{
-	inval_commands_finish(&shipment->commands);
-	inval_shipment_add(shipment, entry);
-	inval_commands_finish(&shipment->commands);
-}
-
-/*
- * Makes a shipment ready to be sent.
- */
-void
-inval_shipment_seal(InvalShipment *shipment)
-{
-	inval_commands_finish(&shipment->commands);
-	if (!shipment->detailed)
-		return;
-	shipment->outcomes = palloc0(Max(shipment->entries, 1) * sizeof(InvalOutcome));
-	shipment->errors = palloc0(Max(shipment->entries, 1) * sizeof(char *));
-	if (shipment->route != NULL)
-		inval_route_keep_errors(shipment->route);
-}
-
-/*
- * Sends a shipment over the target's connection, which must be there.  Returns
- * true if every entry was confirmed.  Keeps the target's health up to date.
- * Interruptible.
- */
-bool
-inval_shipment_send(InvalShipment *shipment, InvalTarget *target, uint64 deadline)
-{
-	if (shipment->route != NULL)
-	{
-		inval_route_deliver(shipment->route, shipment->commands.pipeline.bytes.data,
-							deadline);
-		return delivery_finish_routed(shipment, target);
-	}
-	inval_shipment_start(shipment, target);
-	return inval_shipment_finish(shipment, target, deadline, INVAL_WAIT_INTERRUPTIBLE);
-}
+static bool delivery_send(InvalShipment *shipment, uint64 deadline);
+static bool delivery_reach_single(InvalShipment *shipment);
+static InvalPart *delivery_add_part(InvalShipment *shipment, int node);
+static void delivery_part_add(InvalPart *part, const char *bytes, Size length, int command);
+static int	delivery_node_of(InvalShipment *shipment, InvalCommand *command);
+static void delivery_await(InvalShipment *shipment, uint64 deadline, InvalWait wait);
+static void delivery_look(InvalShipment *shipment);
+static void delivery_finish_part(InvalShipment *shipment, InvalPart *part,
+								 InvalWait wait);
+static void delivery_settle(InvalShipment *shipment);
 
 /*
  * Sends a detailed shipment of these entries, until inval.reply_timeout, and what
@@ -138,31 +68,36 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 						   InvalTarget *target)
 {
 	uint64		timeout_us = (uint64) inval_reply_timeout * 1000;
+	const InvalCommands *commands = &shipment->commands;
 	InvalShipment alone;
 	int		   *numbers;
+	int			number = 0;
 	int			i;
+	int			k;
 
-	if (inval_shipment_send(shipment, target, inval_clock_us() + timeout_us))
+	if (delivery_send(shipment, inval_clock_us() + timeout_us))
 		return true;
 	if (shipment->lost)
 		return false;
-	/* To a cluster each went alone. */
-	if (shipment->route != NULL)
-		return true;
 
 	numbers = palloc(shipment->entries * sizeof(int));
 	inval_shipment_init(&alone, target, true);
-	for (i = 0; i < shipment->entries; i++)
+	for (i = 0; i < commands->pipeline.count; i++)
 	{
-		if (shipment->outcomes[i] != INVAL_OUTCOME_REFUSED)
-			continue;
-		numbers[alone.entries] = i;
-		inval_shipment_add_alone(&alone, &entries[i]);
+		InvalCommand *command = &commands->commands[i];
+
+		for (k = 0; k < command->entries; k++, number++)
+			if (command->entries > 1 && command->state == INVAL_COMMAND_REFUSED)
+			{
+				numbers[alone.entries] = number;
+				inval_shipment_add(&alone, &entries[number]);
+				inval_commands_finish(&alone.commands);
+			}
 	}
 	inval_shipment_seal(&alone);
 	if (alone.entries == 0)
 		return true;
-	(void) inval_shipment_send(&alone, target, inval_clock_us() + timeout_us);
+	(void) delivery_send(&alone, inval_clock_us() + timeout_us);
 	for (i = 0; i < alone.entries; i++)
 	{
 		shipment->outcomes[numbers[i]] = alone.outcomes[i];
@@ -172,185 +107,331 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 }
 
 /*
- * The same in steps, for a commit.  The first connects to the nodes of a
- * cluster that the sealed shipment goes to.  Returns false if there is nobody
- * to send it to.  Interruptible.
+ * Sends a shipment, in as many rounds as are of use within one deadline.  Returns
+ * true if every entry was confirmed.  Keeps the target's health up to date.
+ * Interruptible.
  */
-bool
-inval_shipment_reach(InvalShipment *shipment, InvalTarget *target, uint64 deadline)
+static bool
+delivery_send(InvalShipment *shipment, uint64 deadline)
 {
-	if (shipment->route == NULL ||
-		inval_route_reach(shipment->route, shipment->commands.pipeline.bytes.data,
-						  deadline, false))
-		return true;
-	(void) delivery_finish_routed(shipment, target);
+	bool		done = false;
+	int			round;
+
+	for (round = 0; round < ROUNDS; round++)
+	{
+		uint64		connect_deadline = inval_clock_us() +
+			(uint64) inval_connect_timeout * 1000;
+
+		if (!inval_shipment_reach(shipment, Min(deadline, connect_deadline)))
+			return false;
+		inval_shipment_start(shipment);
+		done = inval_shipment_finish(shipment, deadline, INVAL_WAIT_INTERRUPTIBLE);
+		if (!inval_confirm_is_redirected(shipment) || shipment->lost ||
+			inval_clock_us() >= deadline)
+			return done;
+	}
+	inval_confirm_refuse_redirected(shipment);
+	delivery_settle(shipment);
 	return false;
 }
 
 /*
- * The second: sends what can be sent without waiting.  Cannot fail.
- */
-void
-inval_shipment_start(InvalShipment *shipment, InvalTarget *target)
-{
-	const InvalPipeline *commands = &shipment->commands.pipeline;
-
-	if (shipment->route != NULL)
-	{
-		inval_route_start(shipment->route);
-		return;
-	}
-	shipment->started = inval_clock_us();
-	inval_redis_start(target->connection, commands->bytes.data, commands->bytes.len,
-					  commands->count, delivery_handle_reply, shipment);
-}
-
-/*
- * The third: the rest, and the replies.  With INVAL_WAIT_HELD it cannot fail.
+ * The same in steps, for a commit.  The first gathers what is to be sent, and
+ * connects to the nodes of a cluster that it goes to.  Returns false if there is
+ * nobody to send it to.  Interruptible.
  */
 bool
-inval_shipment_finish(InvalShipment *shipment, InvalTarget *target,
-					  uint64 deadline, InvalWait wait)
+inval_shipment_reach(InvalShipment *shipment, uint64 deadline)
 {
-	bool		moved = false;
-	bool		done;
-
-	if (shipment->route != NULL)
-	{
-		inval_route_finish(shipment->route, deadline, wait);
-		return delivery_finish_routed(shipment, target);
-	}
-	done = delivery_await(target, deadline, wait, &moved);
-	if (shipment->target_refuses)
-		inval_target_failed(target, shipment->error);
-	else if (done)
-	{
-		uint64		round_trip_us = inval_clock_us() - shipment->started;
-
-		/* What a large set takes says nothing of the others. */
-		if (wait == INVAL_WAIT_HELD && shipment->entries <= FEW_ENTRIES)
-			inval_target_measured(target, round_trip_us);
-		inval_target_succeeded(target, shipment->confirmed, round_trip_us);
-	}
-	else
-	{
-		bool		busy = inval_redis_made_progress(target->connection) &&
-			inval_clock_us() >= deadline;
-		bool		closed = inval_redis_was_closed(target->connection);
-
-		strlcpy(shipment->error, inval_redis_error(target->connection),
-				sizeof(shipment->error));
-		/*
-		 * Out of time in the midst of a large set is no outage, nor is a
-		 * connection that the server had closed before, or a server that is
-		 * not our target any more.
-		 */
-		if (busy || closed || moved)
-			inval_target_disconnect(target);
-		else
-			inval_target_failed(target, shipment->error);
-	}
-	shipment->lost = target->connection == NULL;
-	return shipment->confirmed == shipment->entries;
-}
-
-/*
- * What became of a shipment to a cluster.  Cannot fail.
- */
-static bool
-delivery_finish_routed(InvalShipment *shipment, InvalTarget *target)
-{
-	InvalRoute *route = shipment->route;
+	InvalTarget *target = shipment->target;
+	InvalCommands *commands = &shipment->commands;
+	int			part_of[INVAL_MAP_NODES];
+	int			nodes[INVAL_MAP_NODES] = {0};
+	int			count = 0;
+	bool		sendable = false;
 	int			i;
 
-	shipment->confirmed = route->confirmed;
-	strlcpy(shipment->error, route->error, sizeof(shipment->error));
-	if (shipment->detailed)
-		for (i = 0; i < shipment->entries; i++)
-		{
-			if (route->items[i].state == INVAL_ROUTE_CONFIRMED)
-				shipment->outcomes[i] = INVAL_OUTCOME_CONFIRMED;
-			else if (route->items[i].state == INVAL_ROUTE_REFUSED)
-			{
-				shipment->outcomes[i] = INVAL_OUTCOME_REFUSED;
-				shipment->errors[i] = route->errors[i];
-			}
-		}
+	if (!commands->routed)
+		return delivery_reach_single(shipment);
 
-	if (route->failed && inval_cluster_has_lost_all(route->cluster))
+	memset(part_of, -1, sizeof(part_of));
+	for (i = 0; i < commands->pipeline.count; i++)
 	{
-		inval_target_failed(target, shipment->error);
-		shipment->lost = true;
+		int			node = delivery_node_of(shipment, &commands->commands[i]);
+
+		if (node >= 0 && part_of[node] < 0)
+		{
+			part_of[node] = count;
+			nodes[count++] = node;
+		}
 	}
-	else if (route->served)
-		inval_target_succeeded(target, route->confirmed,
-							   inval_clock_us() - route->started);
-	return shipment->confirmed == shipment->entries;
+	inval_reach_nodes(target, nodes, count, deadline);
+
+	shipment->nparts = 0;
+	shipment->parts = palloc(Max(count, 1) * sizeof(InvalPart));
+	for (i = 0; i < count; i++)
+	{
+		InvalPart  *part = delivery_add_part(shipment, nodes[i]);
+
+		sendable |= part->connection != NULL;
+		if (part->connection == NULL)
+		{
+			shipment->failed = true;
+			inval_shipment_note_error(shipment, "a node of the cluster is lost");
+			/* Who tries lost nodes also finds out who takes their place. */
+			if (target->cluster->may_probe)
+				target->cluster->stale = true;
+		}
+	}
+	for (i = 0; i < commands->pipeline.count; i++)
+	{
+		InvalCommand *command = &commands->commands[i];
+		int			node = delivery_node_of(shipment, command);
+		InvalPart  *part = node >= 0 ? &shipment->parts[part_of[node]] : NULL;
+
+		if (node < 0)
+			continue;
+		if (part->connection == NULL)
+		{
+			command->state = INVAL_COMMAND_LATER;
+			continue;
+		}
+		if (command->state == INVAL_COMMAND_ASK)
+			delivery_part_add(part, ASKING, strlen(ASKING), INVAL_PART_ASKING);
+		delivery_part_add(part, commands->pipeline.bytes.data + command->offset,
+						  (Size) command->length, i);
+	}
+	if (!sendable)
+		delivery_settle(shipment);
+	return sendable;
 }
 
 /*
- * Waits for the replies.  Who may wait for long, and for a master that may have
- * been replaced meanwhile, looks at intervals whether it was.
+ * The same for a single server: all there is, as it is.
  */
 static bool
-delivery_await(InvalTarget *target, uint64 deadline, InvalWait wait, bool *moved)
+delivery_reach_single(InvalShipment *shipment)
 {
-	for (;;)
-	{
-		uint64		until = deadline;
+	const InvalPipeline *pipeline = &shipment->commands.pipeline;
+	InvalPart  *part;
 
-		if (wait == INVAL_WAIT_INTERRUPTIBLE && inval_address_next_question(target) != 0)
-			until = Min(deadline, inval_clock_us() + LOOK_INTERVAL_US);
-		if (inval_redis_finish(target->connection, until, wait))
-			return true;
-		if (until == deadline || !inval_redis_is_waiting(target->connection))
-			return false;
-		*moved = inval_address_has_moved(target);
-		if (*moved)
-			return false;
-	}
+	shipment->nparts = 0;
+	shipment->parts = palloc(sizeof(InvalPart));
+	part = delivery_add_part(shipment, 0);
+	part->bytes = pipeline->bytes;
+	part->count = pipeline->count;
+	shipment->lost = part->connection == NULL;
+	return !shipment->lost;
+}
+
+static InvalPart *
+delivery_add_part(InvalShipment *shipment, int node)
+{
+	InvalPart  *part = &shipment->parts[shipment->nparts++];
+
+	memset(part, 0, sizeof(*part));
+	part->shipment = shipment;
+	part->node = node;
+	part->connection = *inval_reach_place(shipment->target, node);
+	return part;
 }
 
 static void
-delivery_handle_reply(const InvalReply *reply, void *arg)
+delivery_part_add(InvalPart *part, const char *bytes, Size length, int command)
 {
-	InvalShipment *shipment = arg;
-	int			entries = shipment->commands.pipeline.items[shipment->next_command++];
-	int			i;
-
-	if (reply->type == INVAL_REPLY_OK)
-		shipment->confirmed += entries;
-	else
+	if (part->numbers == NULL)
 	{
-		if (shipment->error[0] == '\0')
-			strlcpy(shipment->error, reply->text, sizeof(shipment->error));
-		if (delivery_is_about_target(reply->text))
-			shipment->target_refuses = true;
+		initStringInfo(&part->bytes);
+		part->max_count = 16;
+		part->numbers = palloc(part->max_count * sizeof(int));
 	}
-
-	if (shipment->detailed)
-		for (i = shipment->next_entry; i < shipment->next_entry + entries; i++)
-		{
-			if (reply->type == INVAL_REPLY_OK)
-				shipment->outcomes[i] = INVAL_OUTCOME_CONFIRMED;
-			else if (!delivery_is_about_target(reply->text))
-			{
-				shipment->outcomes[i] = INVAL_OUTCOME_REFUSED;
-				shipment->errors[i] = pstrdup(reply->text);
-			}
-		}
-	shipment->next_entry += entries;
+	appendBinaryStringInfo(&part->bytes, bytes, (int) length);
+	if (part->count == part->max_count)
+	{
+		part->max_count *= 2;
+		part->numbers = repalloc_huge(part->numbers, part->max_count * sizeof(int));
+	}
+	part->numbers[part->count++] = command;
 }
 
 /*
- * Whether an error reply would meet any other entry too.
+ * The node that a command is to be sent to now, or -1.
  */
-static bool
-delivery_is_about_target(const char *error)
+static int
+delivery_node_of(InvalShipment *shipment, InvalCommand *command)
 {
-	InvalErrorKind kind = inval_error_kind(error);
+	InvalCluster *cluster = shipment->target->cluster;
+	int			node = cluster->map.owner[command->slot];
 
-	return kind == INVAL_ERROR_SERVER || kind == INVAL_ERROR_LATER;
+	if (command->state == INVAL_COMMAND_ASK)
+		node = command->ask_node;
+	else if (command->state != INVAL_COMMAND_OPEN)
+		return -1;
+	if (node != INVAL_NO_NODE && node < cluster->map.nodes)
+		return node;
+	/* It will have an owner, and then the map will be another. */
+	cluster->stale = true;
+	command->state = INVAL_COMMAND_LATER;
+	inval_shipment_note_error(shipment, "no node of the cluster serves the key's slot");
+	return -1;
+}
+
+/*
+ * The second: sends what can be sent without waiting.
+ */
+void
+inval_shipment_start(InvalShipment *shipment)
+{
+	int			i;
+
+	shipment->started = inval_clock_us();
+	for (i = 0; i < shipment->nparts; i++)
+	{
+		InvalPart  *part = &shipment->parts[i];
+
+		if (part->connection != NULL)
+			inval_connection_start(part->connection, part->bytes.data,
+								   (Size) part->bytes.len, part->count,
+								   inval_confirm_reply, part);
+	}
+}
+
+/*
+ * The third: the rest, and the replies.  Returns true if every entry was
+ * confirmed.  With INVAL_WAIT_HELD it cannot fail.
+ */
+bool
+inval_shipment_finish(InvalShipment *shipment, uint64 deadline, InvalWait wait)
+{
+	int			i;
+
+	delivery_await(shipment, deadline, wait);
+	for (i = 0; i < shipment->nparts; i++)
+		if (shipment->parts[i].connection != NULL)
+			delivery_finish_part(shipment, &shipment->parts[i], wait);
+	delivery_settle(shipment);
+	return shipment->confirmed == shipment->entries;
+}
+
+/*
+ * Waits for the replies.  Who may wait for long looks about at intervals.
+ */
+static void
+delivery_await(InvalShipment *shipment, uint64 deadline, InvalWait wait)
+{
+	InvalConnection *connections[INVAL_AWAIT_MAX];
+	int			count = inval_shipment_connections(shipment, connections, INVAL_AWAIT_MAX);
+
+	while (wait == INVAL_WAIT_INTERRUPTIBLE)
+	{
+		uint64		until = inval_clock_us() + LOOK_INTERVAL_US;
+
+		if (until >= deadline)
+			break;
+		if (inval_await_until(connections, count, until, wait))
+			return;
+		delivery_look(shipment);
+	}
+	inval_await(connections, count, deadline, wait);
+}
+
+/*
+ * Nothing came for a while: is there another master, or do others wait in vain,
+ * too?
+ */
+static void
+delivery_look(InvalShipment *shipment)
+{
+	InvalTarget *target = shipment->target;
+	int			i;
+
+	for (i = 0; i < shipment->nparts; i++)
+	{
+		InvalPart  *part = &shipment->parts[i];
+		InvalConnection *connection = part->connection;
+
+		if (connection == NULL || connection->state != INVAL_CONNECTION_BUSY ||
+			connection->progress)
+			continue;
+		if (!shipment->commands.routed)
+		{
+			inval_target_doubted(target, INVAL_NO_ANSWER);
+			if (inval_address_next_question(target) != 0 && inval_address_has_moved(target))
+			{
+				inval_connection_give_up(connection);
+				connection->fault = INVAL_FAULT_NONE;
+			}
+		}
+		else
+		{
+			const InvalNode *node = &target->cluster->map.node[part->node];
+
+			if (inval_target_shares_health(target) &&
+				inval_lost_node_is_doubted(target->health, node->host, node->port))
+				inval_cluster_node_failed(target, part->node, INVAL_FAULT_SERVER,
+										  INVAL_NO_ANSWER, 0);
+		}
+	}
+}
+
+/*
+ * Notes how a node is.
+ */
+static void
+delivery_finish_part(InvalShipment *shipment, InvalPart *part, InvalWait wait)
+{
+	InvalTarget *target = shipment->target;
+	InvalConnection *connection = part->connection;
+	uint64		took = inval_clock_us() - shipment->started;
+
+	part->connection = NULL;
+	if (connection->out_of_step)
+		inval_confirm_take_back(part);
+	if (part->refuses || connection->state != INVAL_CONNECTION_READY)
+	{
+		InvalFault	fault = part->refuses ? INVAL_FAULT_SERVER : connection->fault;
+		const char *error = part->refuses ? part->error : connection->error;
+
+		inval_shipment_note_error(shipment, error);
+		shipment->lost |= !shipment->commands.routed;
+		if (fault == INVAL_FAULT_NONE)
+		{
+			*inval_reach_place(target, part->node) = NULL;
+			inval_connection_close(connection);
+			return;
+		}
+		shipment->failed = true;
+		inval_reach_failed(target, part->node, fault, error, took);
+		return;
+	}
+	shipment->served = true;
+	if (shipment->commands.routed && inval_target_shares_health(target))
+		inval_lost_node_serves(target->health, target->cluster->map.node[part->node].host,
+							   target->cluster->map.node[part->node].port);
+	/* What a large set takes says nothing of the others. */
+	else if (wait == INVAL_WAIT_HELD && shipment->entries <= FEW_ENTRIES)
+		inval_target_measured(target, took);
+}
+
+/*
+ * What became of it all.
+ */
+static void
+delivery_settle(InvalShipment *shipment)
+{
+	InvalTarget *target = shipment->target;
+	int			confirmed = shipment->confirmed;
+
+	inval_shipment_count(shipment);
+	if (shipment->commands.routed && shipment->failed && inval_cluster_has_lost_all(target))
+	{
+		inval_target_failed(target, INVAL_FAULT_SERVER, shipment->error);
+		shipment->lost = true;
+	}
+	else if (shipment->served)
+		inval_target_succeeded(target, (uint64) Max(shipment->confirmed - confirmed, 0),
+							   inval_clock_us() - shipment->started);
+	shipment->served = false;
 }
 
 /*
@@ -360,30 +441,23 @@ delivery_is_about_target(const char *error)
 bool
 inval_delivery_ping(InvalTarget *target, uint64 deadline)
 {
-	InvalShipment shipment;
-	InvalPipeline *commands = &shipment.commands.pipeline;
+	const char *words[] = {"PING"};
 	uint64		start = inval_clock_us();
-	bool		done;
+	char		error[INVAL_ERROR_LEN];
+	InvalConnection *connection = target->connection;
 
 	/* Its nodes have just been asked for the map. */
 	if (inval_url_is_cluster(&target->url))
 		return true;
-	inval_shipment_init(&shipment, target, false);
-	inval_pipeline_ping(commands);
-	done = inval_redis_exchange(target->connection, commands->bytes.data,
-								commands->bytes.len, commands->count, deadline,
-								INVAL_WAIT_INTERRUPTIBLE,
-								delivery_handle_reply, &shipment);
-	if (!done)
-		inval_target_failed(target, inval_redis_error(target->connection));
-	else if (shipment.error[0] != '\0')
-		inval_target_failed(target, shipment.error);
-	else
+	if (inval_await_answer(connection, CurrentMemoryContext, lengthof(words), words,
+						   deadline, error, sizeof(error)) == NULL &&
+		(connection->state != INVAL_CONNECTION_READY ||
+		 connection->answer->kind == INVAL_ERROR_SERVER))
 	{
-		inval_target_measured(target, inval_clock_us() - start);
-		inval_pipeline_free(commands);
-		return true;
+		inval_target_failed(target, connection->state == INVAL_CONNECTION_FAILED ?
+							connection->fault : INVAL_FAULT_SERVER, error);
+		return false;
 	}
-	inval_pipeline_free(commands);
-	return false;
+	inval_target_measured(target, inval_clock_us() - start);
+	return true;
 }

@@ -51,6 +51,8 @@ health_initialize(void *element)
 	pg_atomic_init_u32(&health->lost_nodes, 0);
 	pg_atomic_init_u32(&health->lost_news, 0);
 	pg_atomic_init_u32(&health->resolved_mark, 0);
+	pg_atomic_init_u32(&health->recoveries, 0);
+	pg_atomic_init_u32(&health->no_unlink, 0);
 	pg_atomic_init_u32(&health->work, 0);
 	pg_atomic_init_u32(&health->idle, 0);
 	pg_atomic_init_u32(&health->watching, 0);
@@ -150,6 +152,7 @@ health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
 	health->kept = 0;
 	health->kept_since = 0;
 	health->progress[0] = '\0';
+	health->moved_at = 0;
 	health->collapsed_at = 0;
 	health->collapsed_keys = 0;
 	pg_atomic_write_u32(&health->paused, 0);
@@ -165,8 +168,8 @@ health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
 void
 inval_target_forget_place(InvalTargetHealth *health)
 {
-	health->attempts = 0;
-	health->next_try = 0;
+	memset(&health->breaker, 0, sizeof(health->breaker));
+	health->doubted = false;
 	health->last_error[0] = '\0';
 	health->resolved[0] = '\0';
 	memset(health->lost, 0, sizeof(health->lost));
@@ -174,6 +177,7 @@ inval_target_forget_place(InvalTargetHealth *health)
 	pg_atomic_write_u32(&health->lost_news, 0);
 	pg_atomic_write_u32(&health->slow_answers, 0);
 	pg_atomic_write_u32(&health->slow, 0);
+	pg_atomic_write_u32(&health->no_unlink, 0);
 }
 
 /*

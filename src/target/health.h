@@ -19,6 +19,16 @@
 #define INVAL_ADDRESS_LEN		320
 #define INVAL_PROGRESS_LEN		128
 
+/* A circuit breaker's memory; see target/breaker.c */
+typedef struct InvalBreaker
+{
+	uint32		attempts;		/* failed tries since it was last up */
+	uint32		complaints;		/* of sessions, since it last answered anybody, */
+	TimestampTz complained_at;	/* the first of these */
+	TimestampTz next_try;		/* when the next probe is due */
+	TimestampTz last_answer;	/* to anybody */
+} InvalBreaker;
+
 /* A node of a cluster that does not serve at present; see target/lost_node.c */
 #define INVAL_LOST_NODES	16
 
@@ -26,13 +36,13 @@ typedef struct InvalLostNode
 {
 	char		host[INVAL_RESOLVED_LEN];
 	int			port;			/* 0: no node has this place */
-	bool		lost;			/* false: it serves again, to be logged */
+	bool		lost;			/* false: it serves again, to be logged; or somebody
+								 * has complained, no more */
 	bool		logged;			/* the server log says so */
 	bool		replaced;		/* others have its slots */
 	bool		logged_replaced;	/* the server log says that */
-	uint32		attempts;		/* failed tries since it last served */
-	TimestampTz next_try;
-	char		error[96];
+	InvalBreaker breaker;
+	char		error[INVAL_ERROR_LEN];
 } InvalLostNode;
 
 /*
@@ -55,6 +65,8 @@ typedef struct InvalTargetHealth
 	pg_atomic_uint32 lost_news; /* 1: a change of it is yet to be logged */
 	pg_atomic_uint32 resolved_mark; /* a hash of the last known such place; 0:
 									 * none yet */
+	pg_atomic_uint32 recoveries;	/* how often it has come up again */
+	pg_atomic_uint32 no_unlink; /* 1: the server does not know the command */
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
@@ -71,10 +83,13 @@ typedef struct InvalTargetHealth
 								 * not, and one is to be there */
 	Latch	   *worker_latch;	/* NULL: no worker */
 	uint32		url_hash;		/* whose health this is; 0: not known yet */
-	uint32		attempts;		/* failed tries since it was last up */
-	TimestampTz next_try;		/* when the next probe is due */
-	TimestampTz state_since;	/* last change between up and down */
+	InvalBreaker breaker;
+	bool		doubted;		/* down, as the worker waits for an answer too long */
 	TimestampTz last_delivery;
+	TimestampTz moved_at;		/* when another server was last found to have taken
+								 * its place, or that of a node; 0: never.  What the
+								 * old one confirmed shortly before, the new one
+								 * may not know */
 	uint32		round_trip_us;
 	int64		window_second;	/* epoch second that window_keys counts */
 	uint64		window_keys;

@@ -15,16 +15,13 @@
 #include "postgres.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "miscadmin.h"
-#include "pgstat.h"
-#include "storage/latch.h"
-#include "utils/wait_event.h"
-
+#include "redis/wire.h"
 #include "target/host_lookup.h"
 
 /* In the C library's memory, which is the only one a thread may use */
@@ -93,7 +90,7 @@ lookup_create(const char *host)
 	if (lookup == NULL)
 		return NULL;
 	lookup->host = strdup(host);
-	if (lookup->host == NULL || pipe(lookup->bell) != 0)
+	if (lookup->host == NULL || pipe2(lookup->bell, O_CLOEXEC) != 0)
 	{
 		free(lookup->host);
 		free(lookup);
@@ -178,13 +175,9 @@ lookup_wait(HostLookup *lookup)
 
 	while (!done)
 	{
-		int			events = WaitLatchOrSocket(MyLatch,
-											   WL_LATCH_SET | WL_SOCKET_READABLE | WL_EXIT_ON_PM_DEATH,
-											   lookup->bell[0], -1, PG_WAIT_EXTENSION);
+		struct pollfd sockets[2] = {{.fd = lookup->bell[0],.events = POLLIN}};
 
-		if (events & WL_LATCH_SET)
-			ResetLatch(MyLatch);
-		CHECK_FOR_INTERRUPTS();
+		inval_wire_wait(sockets, 1, PG_UINT64_MAX, INVAL_WAIT_INTERRUPTIBLE);
 		pthread_mutex_lock(&lookup->mutex);
 		done = lookup->done;
 		pthread_mutex_unlock(&lookup->mutex);

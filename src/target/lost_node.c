@@ -2,13 +2,13 @@
  * lost_node.c
  *		Nodes of a cluster that do not serve at present.
  *
- * A breaker for each node, as breaker.c has one for the target: the first who
- * runs into a node that does not answer puts it on this list, which is shared
- * by the sessions of a database, and the others leave the keys of its slots to
- * the worker without trying, while those of all other nodes go at commit as
- * ever.  Only the worker tries a lost node (where there is none, one session
+ * A breaker for each node, as breaker.c has one for the target.  The list is
+ * shared by the sessions of a database, which leave the keys of a lost node's
+ * slots to the worker without trying, while those of all other nodes go at commit
+ * as ever.  Only the worker tries a lost node (where there is none, one session
  * at a time), with pauses that double up to inval.retry_max; what takes it off
- * the list is a delivery.
+ * the list is a delivery.  A node that somebody has complained of is on the list
+ * too, and is not lost for that (verdict.c).
  *
  * A primary that was replaced stays on the list: who does not know yet must not
  * try it.  Should it have slots again, the worker tries it as any other.
@@ -19,12 +19,9 @@
  */
 #include "postgres.h"
 
-#include "base/backoff.h"
 #include "base/settings.h"
 #include "target/lost_node.h"
-
-/* The first pause after a failure; doubles with each further one. */
-#define FIRST_PAUSE_US	100000
+#include "target/verdict.h"
 
 /* A node that could have been tried this long ago is in nobody's map. */
 #define FORGOTTEN_US	60000000
@@ -73,8 +70,8 @@ lost_find_room(InvalTargetHealth *health, TimestampTz now)
 								pg_atomic_read_u32(&health->lost_nodes) + 1);
 			return node;
 		}
-		if (node->next_try < now - FORGOTTEN_US &&
-			(oldest == NULL || node->next_try < oldest->next_try))
+		if (node->breaker.next_try < now - FORGOTTEN_US &&
+			(oldest == NULL || node->breaker.next_try < oldest->breaker.next_try))
 			oldest = node;
 	}
 	return oldest;
@@ -99,37 +96,30 @@ inval_lost_node_is_lost(InvalTargetHealth *health, const char *host, int port)
 }
 
 /*
- * Whether a lost node should be tried now, by us.  Moves the time of the next
- * try ahead, so that nobody else does.
+ * Whether a lost node should be tried now, by us.
  */
 bool
 inval_lost_node_claim(InvalTargetHealth *health, const char *host, int port)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	InvalLostNode *node;
-	bool		claimed = false;
+	bool		claimed;
 
 	SpinLockAcquire(&health->mutex);
 	node = lost_find(health, host, port);
-	if (node == NULL || !node->lost)
-		claimed = true;
-	else if (now >= node->next_try)
-	{
-		claimed = true;
-		node->next_try = now + (int64) inval_retry_max * 1000;
-	}
+	claimed = node == NULL || !node->lost ||
+		inval_verdict_claim(&node->breaker, GetCurrentTimestamp());
 	SpinLockRelease(&health->mutex);
 	return claimed;
 }
 
 /*
- * Notes that a node does not serve, and how long it took to find out, which
- * for the tries that follow is inval.connect_timeout at most.  Returns false if
- * there is no room to note it.
+ * Notes a failure of a node, and how long it took to find out, which for the tries
+ * that follow is inval.connect_timeout at most.  If that says something of the
+ * node, it is lost.  Returns false if there is no room to note it.
  */
 bool
 inval_lost_node_note(InvalTargetHealth *health, const char *host, int port,
-					 const char *error, uint64 took_us)
+					 InvalFault fault, const char *error, uint64 took_us)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	InvalLostNode *node;
@@ -145,15 +135,14 @@ inval_lost_node_note(InvalTargetHealth *health, const char *host, int port,
 			memset(node, 0, sizeof(*node));
 			strlcpy(node->host, host, sizeof(node->host));
 			node->port = port;
+			node->logged = true;
 		}
 	}
-	if (node != NULL)
+	if (node != NULL && inval_verdict(health, &node->breaker, fault, now))
 	{
-		uint64		pause = inval_backoff_us(node->attempts, FIRST_PAUSE_US,
-											 (uint64) inval_retry_max * 1000);
-
-		node->attempts++;
-		node->next_try = now + (int64) Max(pause, took_us * (TRY_SHARE - 1));
+		inval_verdict_pause(&node->breaker, now, (uint64) inval_retry_max * 1000);
+		node->breaker.next_try = Max(node->breaker.next_try,
+									 now + (int64) took_us * (TRY_SHARE - 1));
 		if (!node->lost)
 		{
 			node->logged = false;
@@ -169,6 +158,24 @@ inval_lost_node_note(InvalTargetHealth *health, const char *host, int port,
 }
 
 /*
+ * Whether sessions have complained of a node since it last answered.
+ */
+bool
+inval_lost_node_is_doubted(InvalTargetHealth *health, const char *host, int port)
+{
+	InvalLostNode *node;
+	bool		doubted;
+
+	if (likely(pg_atomic_read_u32(&health->lost_nodes) == 0))
+		return false;
+	SpinLockAcquire(&health->mutex);
+	node = lost_find(health, host, port);
+	doubted = node != NULL && !node->lost && node->breaker.complaints > 0;
+	SpinLockRelease(&health->mutex);
+	return doubted;
+}
+
+/*
  * Notes that a node took what was sent to it.
  */
 void
@@ -180,12 +187,15 @@ inval_lost_node_serves(InvalTargetHealth *health, const char *host, int port)
 		return;
 	SpinLockAcquire(&health->mutex);
 	node = lost_find(health, host, port);
-	if (node != NULL && node->lost)
+	if (node != NULL)
 	{
-		node->lost = false;
-		node->logged = false;
+		inval_verdict_answered(&node->breaker, GetCurrentTimestamp());
+		if (node->lost)
+		{
+			node->lost = false;
+			node->logged = false;
+		}
 		pg_atomic_write_u32(&health->lost_news, 1);
-		node->attempts = 0;
 	}
 	SpinLockRelease(&health->mutex);
 }
@@ -220,7 +230,7 @@ inval_lost_node_retry_all(InvalTargetHealth *health)
 
 	SpinLockAcquire(&health->mutex);
 	for (i = 0; i < INVAL_LOST_NODES; i++)
-		health->lost[i].next_try = 0;
+		health->lost[i].breaker.next_try = 0;
 	SpinLockRelease(&health->mutex);
 }
 
@@ -244,7 +254,7 @@ inval_lost_node_log(InvalTargetHealth *health)
 		copy = health->lost[i];
 		health->lost[i].logged = true;
 		health->lost[i].logged_replaced = copy.replaced;
-		if (copy.port != 0 && !copy.lost)
+		if (copy.port != 0 && !copy.lost && copy.breaker.complaints == 0)
 		{
 			memset(&health->lost[i], 0, sizeof(InvalLostNode));
 			pg_atomic_write_u32(&health->lost_nodes,

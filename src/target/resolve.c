@@ -14,9 +14,6 @@
 #include "target/host_lookup.h"
 #include "target/resolve.h"
 
-/* A host that has more will do with these. */
-#define MAX_ADDRESSES	16
-
 /*
  * Gives the addresses of a host, at most so many, and how many they are; 0 and
  * a message if there are none.  Raises no error of its own.
@@ -30,6 +27,11 @@ inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN], int m
 	int			count = 0;
 	int			problem;
 
+	if (inval_url_is_address(host))
+	{
+		strlcpy(addresses[0], host, INVAL_RESOLVED_LEN);
+		return 1;
+	}
 	problem = inval_host_lookup(host, &found);
 	for (address = found; problem == 0 && address != NULL && count < max;
 		 address = address->ai_next)
@@ -48,24 +50,13 @@ inval_resolve_all(const char *host, char (*addresses)[INVAL_RESOLVED_LEN], int m
 }
 
 /*
- * Gives the address of a host; of several the one whose turn it is, counted
- * from 0.  Returns false and a message if there is none.  Raises no error of its own.
+ * Gives the first address of a host.  Returns false and a message if there is
+ * none.  Raises no error of its own.
  */
 bool
-inval_resolve_host(const char *host, uint32 turn, char *address, Size size,
+inval_resolve_host(const char *host, char address[INVAL_RESOLVED_LEN],
 				   char *error, Size error_size)
 {
-	char		addresses[MAX_ADDRESSES][INVAL_RESOLVED_LEN];
-	int			count;
-
-	if (inval_url_is_address(host))
-	{
-		strlcpy(address, host, size);
-		return true;
-	}
-	count = inval_resolve_all(host, addresses, MAX_ADDRESSES, error, error_size);
-	if (count == 0)
-		return false;
-	strlcpy(address, addresses[turn % (uint32) count], size);
-	return true;
+	return inval_resolve_all(host, (char (*)[INVAL_RESOLVED_LEN]) address, 1,
+							 error, error_size) > 0;
 }

@@ -9,8 +9,7 @@
  */
 #include "postgres.h"
 
-#include "redis/answer.h"
-#include "redis/passfile.h"
+#include "redis/await.h"
 #include "target/health.h"
 #include "target/resolve.h"
 #include "target/sentinel.h"
@@ -22,8 +21,6 @@ static bool sentinel_question(InvalConnection *connection, const InvalUrl *url,
 							  uint64 deadline,
 							  char host[INVAL_URL_PART_LEN], int *port,
 							  char *error, Size error_size);
-static bool sentinel_log_in(InvalConnection *connection, const InvalUrl *url,
-							uint64 deadline, char *error, Size error_size);
 static bool sentinel_check(const InvalUrl *url, const char *host, int port,
 						   uint64 deadline, char *error, Size error_size);
 static bool sentinel_is_master(InvalConnection *connection, uint64 deadline,
@@ -85,40 +82,42 @@ inval_sentinel_find_master(const InvalUrl *url, uint64 deadline,
 }
 
 /*
- * What one sentinel says.
+ * What one sentinel says.  Sentinels have passwords of their own: that in
+ * sentinelpassfile, or else the URL's.
  */
 static bool
 sentinel_ask(const InvalUrl *url, const InvalUrlHost *sentinel, uint64 deadline,
 			 char *host, int *port, char *error, Size error_size)
 {
 	InvalConnection *connection;
-	InvalUrl	place = {.kind = INVAL_URL_TCP};
+	InvalUrl	place = *url;
 	char		named[INVAL_URL_PART_LEN];
 	volatile bool done = false;
 
 	place.port = sentinel->port;
-	if (!inval_resolve_host(sentinel->name, 0, place.host, sizeof(place.host),
-							error, error_size))
+	place.db = 0;
+	if (url->sentinelpassfile[0] != '\0')
+	{
+		strlcpy(place.passfile, url->sentinelpassfile, sizeof(place.passfile));
+		place.user[0] = place.password[0] = '\0';
+	}
+	if (!inval_resolve_host(sentinel->name, place.host, error, error_size))
 		return false;
-	connection = inval_redis_connect(&place, deadline, error, error_size);
+	connection = inval_await_connection(&place, deadline, error, error_size);
 	if (connection == NULL)
 		return false;
 	PG_TRY();
 	{
-		done = sentinel_log_in(connection, url, deadline, error, error_size) &&
-			sentinel_question(connection, url, deadline, named, port, error, error_size);
+		done = sentinel_question(connection, url, deadline, named, port, error, error_size);
 	}
 	PG_FINALLY();
 	{
-		inval_redis_close(connection);
+		inval_connection_close(connection);
 	}
 	PG_END_TRY();
-	if (!done)
-		return false;
 
 	/* A name, where the sentinels are configured to announce names. */
-	return inval_resolve_host(named, 0, host, INVAL_RESOLVED_LEN,
-							  error, error_size);
+	return done && inval_resolve_host(named, host, error, error_size);
 }
 
 static bool
@@ -127,52 +126,22 @@ sentinel_question(InvalConnection *connection, const InvalUrl *url, uint64 deadl
 				  char *error, Size error_size)
 {
 	const char *words[] = {"SENTINEL", "get-master-addr-by-name", url->master};
-
-	InvalAnswer *answer = inval_redis_ask(connection, lengthof(words), words,
-										  deadline, error, error_size);
-	bool		known;
+	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext,
+												  lengthof(words), words, deadline,
+												  error, error_size);
+	const char *name = answer ? inval_reply_text(answer, 0) : NULL;
+	const char *number = answer ? inval_reply_text(answer, 1) : NULL;
 
 	if (answer == NULL)
 		return false;
-	known = inval_answer_text(answer, 0) != NULL && inval_answer_text(answer, 1) != NULL;
-	if (known)
+	*port = number != NULL && strlen(number) <= 5 ? atoi(number) : 0;
+	if (name == NULL || strlen(name) >= INVAL_URL_PART_LEN || *port <= 0 || *port > 65535)
 	{
-		strlcpy(host, inval_answer_text(answer, 0), INVAL_URL_PART_LEN);
-		*port = atoi(inval_answer_text(answer, 1));
-	}
-	else
 		strlcpy(error, "it knows no master of that name", error_size);
-	inval_answer_free(answer);
-	return known;
-}
-
-/*
- * Sentinels have passwords of their own: that in sentinelpassfile; or else the
- * URL's, where it matters not if they say that they want none.  One that wants
- * another refuses the question.
- */
-static bool
-sentinel_log_in(InvalConnection *connection, const InvalUrl *url, uint64 deadline,
-				char *error, Size error_size)
-{
-	const char *passfile = url->sentinelpassfile[0] != '\0' ?
-		url->sentinelpassfile : url->passfile;
-	const char *user = url->sentinelpassfile[0] != '\0' ? "" : url->user;
-	char		password[INVAL_PASSWORD_LEN];
-	const char *with_user[] = {"AUTH", user, password};
-	const char *without_user[] = {"AUTH", password};
-
-	strlcpy(password, url->password, sizeof(password));
-	if (passfile[0] != '\0' &&
-		!inval_passfile_read(passfile, password, error, error_size))
 		return false;
-	if (user[0] == '\0' && password[0] == '\0')
-		return true;
-	inval_answer_free(inval_redis_ask(connection, user[0] != '\0' ? 3 : 2,
-									  user[0] != '\0' ? with_user : without_user,
-									  deadline, error, error_size));
-	explicit_bzero(password, sizeof(password));
-	return inval_redis_is_sound(connection);
+	}
+	strlcpy(host, name, INVAL_URL_PART_LEN);
+	return true;
 }
 
 /*
@@ -189,7 +158,7 @@ sentinel_check(const InvalUrl *url, const char *host, int port, uint64 deadline,
 	place.kind = INVAL_URL_TCP;
 	strlcpy(place.host, host, sizeof(place.host));
 	place.port = port;
-	connection = inval_redis_connect(&place, deadline, error, error_size);
+	connection = inval_await_connection(&place, deadline, error, error_size);
 	if (connection == NULL)
 		return false;
 	PG_TRY();
@@ -198,7 +167,7 @@ sentinel_check(const InvalUrl *url, const char *host, int port, uint64 deadline,
 	}
 	PG_FINALLY();
 	{
-		inval_redis_close(connection);
+		inval_connection_close(connection);
 	}
 	PG_END_TRY();
 	return is_master;
@@ -209,18 +178,15 @@ sentinel_is_master(InvalConnection *connection, uint64 deadline,
 				   char *error, Size error_size)
 {
 	const char *words[] = {"ROLE"};
-	InvalAnswer *answer = inval_redis_ask(connection, 1, words, deadline,
-										  error, error_size);
-	const char *role;
-	bool		is_master;
+	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext, 1,
+												  words, deadline, error, error_size);
+	const char *role = answer ? inval_reply_text(answer, 0) : NULL;
 
 	/* Who may not ask learns from READONLY, should it be none. */
 	if (answer == NULL)
 		return strncmp(error, "NOPERM ", 7) == 0;
-	role = inval_answer_text(answer, 0);
-	is_master = role != NULL && strcmp(role, "master") == 0;
-	if (!is_master)
-		strlcpy(error, "it is not a master now", error_size);
-	inval_answer_free(answer);
-	return is_master;
+	if (role != NULL && strcmp(role, "master") == 0)
+		return true;
+	strlcpy(error, "it is not a master now", error_size);
+	return false;
 }

@@ -10,8 +10,12 @@
 
 #include "base/settings.h"
 #include "base/shared.h"
-#include "target/cluster.h"
 #include "target/target.h"
+
+/* So often it is looked at the files that a URL names, in us */
+#define PREPARED_US		1000000
+
+static void target_hang_up(InvalConnection **place);
 
 /*
  * Sees to it that the target is where the URL says, which was checked before.
@@ -40,11 +44,13 @@ inval_target_configure(InvalTarget *target, const char *url)
 	if (target->url_hash == 0)
 		target->url_hash = 1;
 
+	target->pause_until = 0;
 	if (inval_url_is_cluster(&target->url))
 	{
 		if (target->cluster == NULL)
-			target->cluster = inval_cluster_create();
-		inval_cluster_configure(target->cluster, &target->url);
+			target->cluster = MemoryContextAlloc(TopMemoryContext, sizeof(InvalCluster));
+		memset(target->cluster, 0, sizeof(InvalCluster));
+		inval_slot_map_clear(&target->cluster->map);
 	}
 
 	/* Without a worker somebody has to say whose health this is. */
@@ -106,25 +112,46 @@ inval_target_has_worker(void)
 }
 
 /*
- * Whether there is a connection that can be used; for a cluster, perhaps to some
- * of its nodes.
+ * Does what connecting takes and nobody bounds, the reading of certificates: to be
+ * called before a commit's clock runs.  What goes wrong is seen in connecting.
  */
-bool
-inval_target_is_connected(InvalTarget *target)
+void
+inval_target_prepare(InvalTarget *target)
 {
-	if (inval_url_is_cluster(&target->url))
-		return target->cluster->loaded;
-	return target->connection != NULL && inval_redis_is_usable(target->connection);
+	const char *error;
+	uint64		now;
+
+	if (target->url.kind != INVAL_URL_TLS && target->url.kind != INVAL_URL_CLUSTER_TLS)
+		return;
+	now = inval_clock_us();
+	if (target->prepared_at != 0 && now - target->prepared_at < PREPARED_US)
+		return;
+	(void) inval_tls_prepare(&target->url, &error);
+	target->prepared_at = inval_clock_us();
 }
 
+/*
+ * Closes all connections.  Cannot fail.
+ */
 void
 inval_target_disconnect(InvalTarget *target)
 {
-	InvalConnection *connection = target->connection;
+	InvalCluster *cluster = target->cluster;
+	int			i;
 
-	target->connection = NULL;
+	target_hang_up(&target->connection);
+	for (i = 0; cluster != NULL && i < INVAL_MAP_NODES; i++)
+		target_hang_up(&cluster->connections[i]);
+	for (i = 0; cluster != NULL && i < INVAL_ASKED_MAX; i++)
+		target_hang_up(&cluster->asked[i]);
+}
+
+static void
+target_hang_up(InvalConnection **place)
+{
+	InvalConnection *connection = *place;
+
+	*place = NULL;
 	if (connection != NULL)
-		inval_redis_close(connection);
-	if (target->cluster != NULL)
-		inval_cluster_disconnect(target->cluster);
+		inval_connection_close(connection);
 }

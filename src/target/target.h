@@ -7,8 +7,30 @@
 
 #include "base/entry.h"
 #include "redis/connection.h"
-#include "target/cluster.h"
+#include "redis/slot_map.h"
 #include "target/health.h"
+
+/* Whom a cluster's map was asked of, at most so many at once */
+#define INVAL_ASKED_MAX		8
+
+/*
+ * This process's view of a cluster; numbers of nodes are those of the map.  See
+ * target/cluster.c.
+ */
+typedef struct InvalCluster
+{
+	bool		may_probe;		/* lost nodes are ours to try */
+	bool		loaded;			/* there is a map */
+	bool		stale;			/* and it is known to be wrong somewhere */
+	bool		too_many_lost;	/* more nodes than can be noted */
+	uint64		asked_at;		/* when it was last asked for */
+	uint32		version;		/* health->map_version then */
+	uint32		turn;			/* whom to begin with the next time */
+	InvalSlotMap map;
+	InvalConnection *connections[INVAL_MAP_NODES];	/* NULL: none */
+	uint64		pause_until[INVAL_MAP_NODES];	/* as that of the target */
+	InvalConnection *asked[INVAL_ASKED_MAX];	/* not (yet) among these */
+} InvalCluster;
 
 /* This process's view of a target */
 typedef struct InvalTarget
@@ -32,8 +54,11 @@ typedef struct InvalTarget
 	uint64		connections;	/* how many there have been */
 	uint32		connected_mark; /* of the place that it leads to; 0: the URL says
 								 * it, so that it never moves */
+	uint64		pause_until;	/* it failed here: not before that is it tried again, */
+	uint32		pause_recoveries;	/* while health->recoveries is this; 0: no pause */
+	uint64		prepared_at;	/* when its files were looked at */
 	uint64		next_question;	/* when the sentinels are due to be asked */
-	InvalCluster *cluster;		/* if the URL is a cluster's */
+	InvalCluster *cluster;		/* if the URL is a cluster's; else perhaps NULL */
 	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;
 
@@ -42,7 +67,7 @@ extern void inval_target_adopt(InvalTarget *target);
 extern bool inval_target_may_have(const InvalTarget *target, const InvalEntry *entry);
 extern bool inval_target_shares_health(const InvalTarget *target);
 extern bool inval_target_has_worker(void);
-extern bool inval_target_is_connected(InvalTarget *target);
+extern void inval_target_prepare(InvalTarget *target);
 extern void inval_target_disconnect(InvalTarget *target);
 
 #endif							/* INVAL_TARGET_H */

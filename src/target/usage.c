@@ -25,13 +25,15 @@
 #include "store/store.h"
 #include "target/usage.h"
 
+static bool usage_has(Oid role, const char *target);
+
 /*
  * Whether a role has USAGE on a target; false if there is no such target.
  * Changes of that change inval_store_generation(), those of who is a member of
  * what do not.
  */
-bool
-inval_target_usage(Oid role, const char *target)
+static bool
+usage_has(Oid role, const char *target)
 {
 	InvalStored *stored = inval_store_get(INVAL_STORE_TARGET, target, true);
 
@@ -54,7 +56,7 @@ inval_target_check_usage(Oid role, const char *target)
 	const char *server;
 	const char *name;
 
-	if (inval_target_usage(role, target))
+	if (usage_has(role, target))
 		return;
 	server = quote_identifier(inval_store_server_name(INVAL_STORE_TARGET, target));
 	name = GetUserNameFromId(role, false);
@@ -79,7 +81,7 @@ inval_target_grant_usage(Oid role, const char *target)
 	Oid			user;
 	int			security;
 
-	if (inval_target_usage(role, target))
+	if (usage_has(role, target))
 		return;
 	usage = makeNode(AccessPriv);
 	usage->priv_name = pstrdup("usage");

@@ -5,7 +5,6 @@
 #ifndef INVAL_USAGE_H
 #define INVAL_USAGE_H
 
-extern bool inval_target_usage(Oid role, const char *target);
 extern void inval_target_check_usage(Oid role, const char *target);
 extern void inval_target_grant_usage(Oid role, const char *target);
 

@@ -45,7 +45,7 @@ static void removal_start(InvalRemoval *removal, const InvalOutboxRow *row,
 static bool removal_is_allowed(const InvalRemoval *removal);
 static void removal_rewind(InvalRemoval *removal);
 static bool removal_search(InvalRemoval *removal);
-static void removal_take(InvalRemoval *removal, const InvalAnswer *keys);
+static void removal_take(InvalRemoval *removal, const InvalReply *keys);
 static bool removal_unlink(InvalRemoval *removal);
 static void removal_settle(InvalRemoval *removal, const InvalShipment *shipment);
 static void removal_show(const InvalRemoval *removal);
@@ -208,7 +208,7 @@ removal_search(InvalRemoval *removal)
 	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
 	char		error[INVAL_ERROR_LEN];
 	MemoryContext old;
-	InvalAnswer *keys;
+	const InvalReply *keys;
 
 	MemoryContextReset(removal->found_context);
 	old = MemoryContextSwitchTo(removal->found_context);
@@ -225,16 +225,16 @@ removal_search(InvalRemoval *removal)
 			inval_pace_sent(target, 1);
 		return true;
 	}
-	if (inval_redis_is_sound(target->connection))
+	if (target->connection->state == INVAL_CONNECTION_READY)
 	{
 		inval_refusal_note(inval_outbox_entry_id(removal->xid, removal->first), error);
 		inval_removal_stop(removal);
 	}
-	/* A connection that the server had closed before is no outage. */
-	else if (inval_redis_was_closed(target->connection))
+	/* A connection that was of no use any more is no outage. */
+	else if (target->connection->fault == INVAL_FAULT_NONE)
 		inval_target_disconnect(target);
 	else
-		inval_target_failed(target, error);
+		inval_target_failed(target, target->connection->fault, error);
 	return false;
 }
 
@@ -242,7 +242,7 @@ removal_search(InvalRemoval *removal)
  * Makes deletes of the keys that were found.
  */
 static void
-removal_take(InvalRemoval *removal, const InvalAnswer *keys)
+removal_take(InvalRemoval *removal, const InvalReply *keys)
 {
 	int			i;
 
@@ -250,9 +250,9 @@ removal_take(InvalRemoval *removal, const InvalAnswer *keys)
 	removal->found_count = removal->next = 0;
 	for (i = 0; i < keys->count; i++)
 	{
-		const InvalAnswer *key = &keys->items[i];
+		const InvalReply *key = &keys->items[i];
 
-		if (key->type != INVAL_ANSWER_TEXT ||
+		if (key->type != INVAL_REPLY_TEXT ||
 			!inval_prefix_has(&removal->search, key->text, key->length))
 			continue;
 		removal->found[removal->found_count].action = INVAL_ACTION_DELETE;

@@ -25,9 +25,9 @@
 #include "outbox/replay.h"
 #include "target/address.h"
 #include "target/breaker.h"
-#include "target/connect.h"
 #include "target/delivery.h"
 #include "target/health.h"
+#include "target/reach.h"
 #include "target/target.h"
 #include "worker/backlog.h"
 #include "worker/counters.h"
@@ -151,7 +151,7 @@ worker_next_visit(void)
 	if (!inval_target_is_open(target))
 	{
 		SpinLockAcquire(&target->health->mutex);
-		next = Min(next, target->health->next_try);
+		next = Min(next, target->health->breaker.next_try);
 		SpinLockRelease(&target->health->mutex);
 		return next;
 	}
@@ -407,7 +407,7 @@ worker_timeout(void)
 	else
 	{
 		SpinLockAcquire(&target->health->mutex);
-		next_try = target->health->next_try;
+		next_try = target->health->breaker.next_try;
 		SpinLockRelease(&target->health->mutex);
 		timeout = Min(timeout,
 					  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),

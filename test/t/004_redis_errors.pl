@@ -175,6 +175,36 @@ $plain->start(wait => 'any');
 ok(poll_until(sub { $plain->cmd('PING') eq 'PONG' }, 'Redis to load its data'), 'loaded');
 all_delivered('after really loading', $plain, @keys);
 
+# The name of the user makes the error long; what it is about comes at its end.
+{
+	my $user = 'u' x 150;
+	my $strict = Inval::Redis->new(
+		password => $password,
+		acl => ["$user on >$password ~* &* +\@all -unlink"]);
+
+	set_redis_url($node, $strict->tcp_url(0, "$user:$password"));
+	@keys = commit_changes('a long name', $strict);
+	ok(wait_target_state($node, 'postgres', 'down'),
+		'a long name: who may not UNLINK at all is no entry that is refused');
+	$strict->cmd('ACL', 'SETUSER', $user, '+unlink');
+	all_delivered('a long name, permission granted', $strict, @keys);
+}
+
+# A server without UNLINK has DEL.
+{
+	my $old = Inval::Redis->new(config => { 'rename-command' => 'UNLINK ""' });
+
+	set_redis_url($node, $old->tcp_url);
+	@keys = commit_changes('no UNLINK', $old);
+	all_delivered('no UNLINK', $old, @keys);
+	like($node->safe_psql('postgres', 'SELECT last_error FROM inval_target_status'),
+		qr/does not know UNLINK/, 'no UNLINK: the status says so');
+	$old->cmd('SET', 'at_commit:980', 'cached');
+	$node->safe_psql('postgres', 'UPDATE at_commit SET n = n + 1 WHERE id = 980');
+	is(scalar($old->existing('at_commit:980')), 0, 'no UNLINK: from then on gone at commit');
+}
+set_redis_url($node, $plain->unix_url);
+
 # An answer that does not end: COMMIT must.
 {
 	set_redis_url($node, $proxy->url);

@@ -150,6 +150,7 @@ is(scalar($redis->existing('twice:1')), 0, 'second target: gone at COMMIT');
 is(scalar($redis->select_db(0)->existing('twice:1')), 0, 'and from the first');
 foreach my $good (
 	'rediss://user:x@localhost:1/2?cacert=/ca&cert=/c&key=/k&sni=name',
+	'valkey://localhost', 'valkey+cluster://a,b', 'redis://[::1]:6379',
 	'unix:///tmp/x?db=1', 'redis+sentinel://:x@a,b:1,c/m/1?sentinelpassfile=/f')
 {
 	my ($taken, undef, $why) =
@@ -157,6 +158,12 @@ foreach my $good (
 
 	ok($taken == 0 || ($good =~ /^rediss/ && $why =~ /built without TLS/), "taken: $good");
 }
+$node->safe_psql('postgres', "SELECT inval_drop_target('third')");
+
+# What an address has that is no text is shown as it can stand in a URL.
+$node->safe_psql('postgres', q{SELECT inval_add_target('third', 'unix:///tmp/%ff%0a%25.sock?db=1')});
+is($node->safe_psql('postgres', q{SELECT address FROM inval_target_status WHERE target = 'third'}),
+	'unix:///tmp/%FF%0A%25.sock?db=1', 'the address is text');
 $node->safe_psql('postgres', "SELECT inval_drop_target('third')");
 
 # Files are read as the user that runs the server, so not for everybody.
@@ -181,6 +188,9 @@ foreach my $case (
 	[ 'redis+sentinel://localhost', 'names no master' ],
 	[ 'redis+sentinel://a,,b/m', 'names no host' ],
 	[ 'redis+sentinel://a,b,c,d,e,f,g,h,i/m', 'more than 8 sentinels' ],
+	[ "redis://:pa/ss\@localhost", 'write it as %2F' ],
+	[ 'redis://::1:6379', 'must be in brackets' ],
+	[ 'valkeyed://localhost', 'must start with' ],
 	[ 'redis+cluster://localhost/1', 'has no databases' ],
 	[ 'redis+cluster://', 'names no host' ],
 	[ 'redis+cluster://a,b,c,d,e,f,g,h,i', 'more than 8 nodes' ],
@@ -218,6 +228,26 @@ my $ignorant = Inval::Redis->new(config => { 'rename-command' => 'AUTH ""' });
 set_redis_url($node, $ignorant->tcp_url(0, ":$first"));
 update('= 40');
 down_because('no AUTH', 'unknown command');
+
+# More targets than there are files to be opened: that is no matter of who changes rows.
+{
+	my $crowded = new_node('crowded', url => $redis->tcp_url(0, "app:$first"),
+		conf => "max_files_per_process = 64\n");
+
+	$crowded->safe_psql('postgres', sprintf(q{
+		CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
+		INSERT INTO team SELECT generate_series(1, 10);
+		SELECT count(inval_add_target('t' || n, '%s')) FROM generate_series(1, 24) n;
+		SELECT inval_track('team', 'id',
+			targets => (SELECT array_agg('t' || n) FROM generate_series(1, 24) n))},
+		$redis->tcp_url(0, "app:$first")));
+	$redis->fill('team:', 1, 2);
+	is($crowded->psql('postgres', 'UPDATE team SET n = n + 1 WHERE id = 1'), 0,
+		'too many open files: the change is committed');
+	ok(wait_keys_gone($redis, 'team:1'), 'too many open files: and delivered');
+	is(times_logged($crowded, 'is down'), 0, 'too many open files: nobody is down for that');
+	$crowded->stop;
+}
 
 password_hidden($node, 'postgres', $first, 'the password');
 password_hidden($node, 'postgres', $second, 'the other password');

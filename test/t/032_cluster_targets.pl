@@ -198,8 +198,14 @@ foreach my $lost ($cluster->nodes)
 	my ($orphan) = ids_of($lost, 1, 101, 400);
 	my @rest = ids_of($lost, 0, 101, 400);
 	my $name = 'frozen before the first commit of a session';
-	my $lines = times_logged($node, 'is back');
+	my $lines = times_logged($node, 'is lost');
 
+	# The one before was away for long enough to be noticed by the others.
+	poll_until(
+		sub {
+			!grep { $_->cmd('CLUSTER', 'INFO') !~ /^cluster_state:ok/m } $cluster->nodes;
+		},
+		'the cluster');
 	$cluster->set(keys_of($orphan, @rest));
 	$lost->freeze;
 	# So that it is not the worker who delivers.
@@ -208,10 +214,10 @@ foreach my $lost ($cluster->nodes)
 	sql("BEGIN; UPDATE team SET n = n + 1 WHERE id = $orphan;
 		UPDATE team SET n = n + 1 WHERE id BETWEEN 101 AND 400; COMMIT");
 	is(scalar($cluster->existing(keys_of(@rest))), 0, "$name: the others get their keys");
-	kill 'CONT', $worker;
 	$lost->thaw;
+	kill 'CONT', $worker;
 	ok(wait_keys_gone($cluster, keys_of($orphan)), "$name: its keys go when it answers");
-	ok(poll_until(sub { times_logged($node, 'is back') > $lines }, 'the log'), "$name: it is back");
+	is(times_logged($node, 'is lost'), $lines, "$name: nobody is called lost for one session");
 	ok(wait_queue_empty($node, 'postgres'), "$name: nothing is owed");
 }
 
@@ -241,6 +247,18 @@ $proxy->mode('pass');
 ok(wait_keys_gone($cluster, keys_of($id)), 'later it goes');
 ok(wait_queue_empty($node, 'postgres'), 'later nothing is owed');
 is(times_logged($node, 'is lost: TRYAGAIN'), 0, 'TRYAGAIN: no node was called lost');
+
+# Who points to a node that nobody knows refuses the key, and somebody sees it.
+$cluster->set(keys_of($id));
+$proxy->mode(sprintf 'error ASK %d nowhere.example:6379', Inval::Cluster::slot("team:$id"));
+sql(update($id));
+ok(poll_query($node, 'postgres', qq{
+		SELECT attempts > 0 AND last_error ~ 'ASK .* nowhere.example' FROM inval_queue
+		WHERE target = 'there' AND key = 'team:$id'}),
+	'sent to nowhere: the queue says so');
+$proxy->mode('pass');
+ok(wait_keys_gone($cluster, keys_of($id)), 'sent to nowhere: goes when there is a way');
+ok(wait_queue_empty($node, 'postgres'), 'sent to nowhere: nothing is owed in the end');
 
 # Over TLS
 SKIP:

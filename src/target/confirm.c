@@ -1,0 +1,229 @@
+/*
+ * confirm.c
+ *		What the replies to a shipment confirm.
+ *
+ * To what we send, the number of keys or fields that are gone is the answer, and
+ * nothing else is: a reply that could not have been given to the command shows
+ * that replies and commands do not go together any more, and then none of those
+ * that came with it is believed.
+ *
+ * An error reply is about the entry (a wrong type, a key that an ACL forbids) or
+ * about the server as a whole (loading, read-only, out of memory): the second
+ * concerns all others, the first nobody else.  Where several keys went in one
+ * command, none of them is confirmed by an error; the worker then sends them one
+ * by one.
+ */
+#include "postgres.h"
+
+#include "target/cluster.h"
+#include "target/confirm.h"
+
+static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
+static void confirm_refuse(InvalShipment *shipment, int number, const char *error);
+static void confirm_redirect(InvalPart *part, int number, const InvalReply *reply);
+static int	confirm_find_node(InvalPart *part, const char *host, int port);
+static bool confirm_is_unlink(const InvalShipment *shipment, int number);
+
+/*
+ * A reply: notes what became of its command.  Returns false if it is none to it.
+ */
+bool
+inval_confirm_reply(const InvalReply *reply, void *arg)
+{
+	InvalPart  *part = arg;
+	int			number = part->numbers ? part->numbers[part->next] : part->next;
+	InvalCommand *command;
+
+	part->next++;
+	if (number == INVAL_PART_ASKING)
+		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_ERROR;
+	command = &part->shipment->commands.commands[number];
+	if (reply->type == INVAL_REPLY_ERROR)
+	{
+		confirm_error(part, number, reply);
+		return true;
+	}
+	if (reply->type != INVAL_REPLY_INTEGER || reply->integer < 0 ||
+		reply->integer > command->entries)
+		return false;
+	command->state = INVAL_COMMAND_CONFIRMED;
+	return true;
+}
+
+static void
+confirm_error(InvalPart *part, int number, const InvalReply *reply)
+{
+	InvalShipment *shipment = part->shipment;
+	InvalCommand *command = &shipment->commands.commands[number];
+	InvalErrorKind kind = reply->kind;
+
+	inval_shipment_note_error(shipment, reply->text);
+	if (kind == INVAL_ERROR_COMMAND && confirm_is_unlink(shipment, number) &&
+		!shipment->commands.no_unlink && inval_target_shares_health(shipment->target))
+	{
+		/* It has DEL, then, with which it is tried again. */
+		pg_atomic_write_u32(&shipment->target->health->no_unlink, 1);
+		command->state = INVAL_COMMAND_LATER;
+		return;
+	}
+	if (!shipment->commands.routed)
+	{
+		/* It should have been a cluster's URL. */
+		if (kind == INVAL_ERROR_MOVED || kind == INVAL_ERROR_ASK)
+			kind = INVAL_ERROR_ENTRY;
+		else if (kind == INVAL_ERROR_LATER)
+			kind = INVAL_ERROR_SERVER;
+	}
+	switch (kind)
+	{
+		case INVAL_ERROR_MOVED:
+		case INVAL_ERROR_ASK:
+			confirm_redirect(part, number, reply);
+			break;
+		case INVAL_ERROR_LATER:
+			command->state = INVAL_COMMAND_LATER;
+			shipment->target->cluster->stale = true;
+			break;
+		case INVAL_ERROR_SERVER:
+		case INVAL_ERROR_CROWDED:
+		case INVAL_ERROR_COMMAND:
+			command->state = INVAL_COMMAND_LATER;
+			if (!part->refuses)
+				strlcpy(part->error, reply->text, sizeof(part->error));
+			part->refuses = true;
+			break;
+		case INVAL_ERROR_ENTRY:
+			confirm_refuse(shipment, number, reply->text);
+			break;
+	}
+}
+
+static bool
+confirm_is_unlink(const InvalShipment *shipment, int number)
+{
+	const InvalCommands *commands = &shipment->commands;
+	const char *bytes = commands->pipeline.bytes.data + commands->commands[number].offset;
+	const char *name = memchr(bytes, '$', (size_t) commands->commands[number].length);
+
+	return name != NULL && strncmp(name, "$6\r\nUNLINK\r\n", 12) == 0;
+}
+
+static void
+confirm_refuse(InvalShipment *shipment, int number, const char *error)
+{
+	shipment->commands.commands[number].state = INVAL_COMMAND_REFUSED;
+	if (shipment->detailed)
+		shipment->command_errors[number] = pstrdup(error);
+}
+
+/*
+ * Another node has the slot, or may have the key of a slot that is moving.  Who
+ * points to nobody whom we know is refusing it, for all that we can do.
+ */
+static void
+confirm_redirect(InvalPart *part, int number, const InvalReply *reply)
+{
+	InvalTarget *target = part->shipment->target;
+	InvalCommand *command = &part->shipment->commands.commands[number];
+	char		host[INVAL_NODE_NAME_LEN];
+	int			port;
+	int			slot;
+	int			node = -1;
+
+	if (inval_error_names(reply->text, &slot, host, sizeof(host), &port) &&
+		slot == command->slot)
+		node = confirm_find_node(part, host, port);
+	if (node < 0)
+	{
+		target->cluster->stale = true;
+		confirm_refuse(part->shipment, number, reply->text);
+		return;
+	}
+	command->state = INVAL_COMMAND_OPEN;
+	if (reply->kind == INVAL_ERROR_MOVED)
+		inval_cluster_moved(target, slot, node);
+	else
+	{
+		command->state = INVAL_COMMAND_ASK;
+		command->ask_node = (uint8) node;
+	}
+}
+
+/*
+ * The node that another one means: by its address or its name; without either, the
+ * one that has answered; and if the name is not known, perhaps the only one with
+ * that port.
+ */
+static int
+confirm_find_node(InvalPart *part, const char *host, int port)
+{
+	InvalSlotMap *map = &part->shipment->target->cluster->map;
+	int			found = -1;
+	int			i;
+
+	if (host[0] == '\0')
+		return inval_slot_map_add(map, map->node[part->node].host, port);
+	if (strcmp(host, "?") != 0)
+		return inval_slot_map_add(map, host, port);
+	for (i = 0; i < map->nodes; i++)
+		if (map->node[i].port == port)
+		{
+			if (found >= 0)
+				return -1;
+			found = i;
+		}
+	return found;
+}
+
+/*
+ * Believes nothing of what came over a connection.
+ */
+void
+inval_confirm_take_back(InvalPart *part)
+{
+	int			i;
+
+	for (i = 0; i < part->count; i++)
+	{
+		int			number = part->numbers ? part->numbers[i] : i;
+
+		if (number != INVAL_PART_ASKING)
+			part->shipment->commands.commands[number].state = INVAL_COMMAND_LATER;
+	}
+	part->refuses = false;
+}
+
+/*
+ * Whether there is more to be sent at once.
+ */
+bool
+inval_confirm_is_redirected(const InvalShipment *shipment)
+{
+	int			i;
+
+	for (i = 0; shipment->commands.routed && i < shipment->commands.pipeline.count; i++)
+	{
+		int			state = shipment->commands.commands[i].state;
+
+		if (state == INVAL_COMMAND_ASK || state == INVAL_COMMAND_OPEN)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Nodes point to each other, and none has it.
+ */
+void
+inval_confirm_refuse_redirected(InvalShipment *shipment)
+{
+	int			i;
+
+	for (i = 0; i < shipment->commands.pipeline.count; i++)
+	{
+		int			state = shipment->commands.commands[i].state;
+
+		if (state == INVAL_COMMAND_ASK || state == INVAL_COMMAND_OPEN)
+			confirm_refuse(shipment, i, shipment->error);
+	}
+}
