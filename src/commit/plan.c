@@ -175,10 +175,9 @@ plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 		plan_log_shadow(owed->entries, owed->length);
 		return;
 	}
+	/* It was dropped, perhaps by this transaction: nobody is owed anything. */
 	if (target == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("a target of this transaction's invalidations was dropped meanwhile")));
+		return;
 
 	plan.xid = GetTopFullTransactionId();
 	if (owed->lane == INVAL_LANE_REPEAT)

@@ -15,18 +15,18 @@
 /* One row: entries of one transaction for one target */
 typedef struct InvalOutboxRow
 {
-	int			table;			/* where it is, or where it goes */
-	ItemPointerData tid;
 	FullTransactionId xid;
 	int64		first;			/* number of its first entry in the transaction */
-	int32		target;			/* 0: the target "default" */
-	InvalLane	lane;
-	bool		sole;			/* all that its transaction has queued */
-	bool		again;			/* once more when standbys have replayed it */
-	int32		entries;
 	TimestampTz queued_at;		/* lane "repeat": when it is due */
 	const char *pack;			/* the entries, as base/entry.h has them */
 	Size		pack_length;
+	int			table;			/* where it is, or where it goes */
+	int32		target;			/* 0: the target "default" */
+	int32		entries;
+	InvalLane	lane;
+	ItemPointerData tid;
+	bool		sole;			/* all that its transaction has queued */
+	bool		again;			/* once more when standbys have replayed it */
 } InvalOutboxRow;
 
 /* What the writer of entries knows of them */

@@ -28,7 +28,10 @@
 /* Bytes of entries in one batch */
 #define BATCH_MAX_BYTES		(8 * 1024 * 1024)
 
-/* A row with more entries is large. */
+/*
+ * A row with more entries is large, and so are all but the first of a transaction
+ * that has queued more.
+ */
 #define SMALL_ENTRIES		64
 
 /* A look at all tables goes on for so long, in us, between two looks at the news. */
@@ -135,10 +138,10 @@ gather_restart(InvalPassCursor *cursor)
 }
 
 /*
- * Lets each cursor take up to its share.  In the "first" round each takes
- * something, so it is another's turn to be first in the next batch.  The news and
- * the look at all tables, which would meet the same rows, have every other batch.
- * Returns how many cursors there were.
+ * Lets each cursor take up to its share, those for small rows first.  In the
+ * "first" round each takes something, so it is another large one's turn to be
+ * first in the next batch.  The news and the look at all tables, which would meet
+ * the same rows, have every other batch.  Returns how many cursors there were.
  */
 static int
 gather_round(Gathering *gathering, int limit, bool first)
@@ -151,7 +154,8 @@ gather_round(Gathering *gathering, int limit, bool first)
 		active += pass->cursors[i].active;
 	for (i = 0; i < INVAL_PASS_CURSORS && !gathering->full; i++)
 	{
-		int			number = (pass->turn + i) % INVAL_PASS_CURSORS;
+		int			number = i < INVAL_PASS_LARGE ? i : INVAL_PASS_LARGE +
+			(pass->turn + i) % (INVAL_PASS_CURSORS - INVAL_PASS_LARGE);
 		InvalPassCursor *cursor = &pass->cursors[number];
 
 		if (!cursor->active || gathering->batch->nsent >= limit ||
@@ -163,7 +167,7 @@ gather_round(Gathering *gathering, int limit, bool first)
 		gather_from(gathering, cursor);
 	}
 	if (first)
-		pass->turn = (pass->turn + 1) % INVAL_PASS_CURSORS;
+		pass->turn = (pass->turn + 1) % (INVAL_PASS_CURSORS - INVAL_PASS_LARGE);
 	return active;
 }
 
@@ -349,7 +353,7 @@ gather_cursor_of(InvalPass *pass, const InvalOutboxRow *row)
 {
 	InvalEntry	entry;
 
-	if (row->entries <= SMALL_ENTRIES)
+	if (row->first + row->entries <= SMALL_ENTRIES)
 		return NULL;
 	(void) inval_entry_read(row->pack, row->pack + row->pack_length, &entry);
 	return &pass->cursors[INVAL_PASS_LARGE +

@@ -53,7 +53,8 @@ typedef struct InvalPass
 	uint64		look_again;		/* when it looks at all once more */
 	InvalPassCursor cursors[INVAL_PASS_CURSORS];
 	bool		turn_of_all;	/* this batch is not the news' but of the look at all */
-	int			turn;			/* the cursor that comes first in the next batch */
+	int			turn;			/* which of the large rows' cursors comes first in
+								 * the next batch */
 	TimestampTz next_due;		/* the first repetition that is not due yet; 0:
 								 * none was met in this pass */
 	uint64		note_from;		/* oldest transaction to be noted in the ledger;

@@ -162,6 +162,7 @@ roster_note_requests(void)
 			continue;
 		worker->asked = true;
 		worker->hold_until = slots[i].hold_until;
+		worker->not_before = Max(worker->not_before, worker->hold_until);
 	}
 	for (i = 0; i < targets; i++)
 	{

@@ -109,6 +109,20 @@ is($redis->select_db(2)->cmd('EXISTS', 'owed'), 0, 'it is delivered by hand');
 is($by_hand->safe_psql('postgres', 'SELECT count(*) FROM inval_queue'), 0,
 	'and nothing is left');
 
+# A migration that changes rows and retires their target is one transaction.
+sql(q{
+	CREATE TABLE retired (id int);
+	SELECT inval_add_target('old', 'unix:///nowhere');
+	SELECT inval_track('retired', 'id', targets => '{old,default}')});
+$redis->select_db(0)->cmd('SET', 'retired:1', 'x');
+sql(q{
+	BEGIN;
+	INSERT INTO retired VALUES (1);
+	SELECT inval_untrack('retired'), inval_drop_target('old');
+	COMMIT});
+ok(wait_keys_gone($redis, 'retired:1'), 'the other target gets what it is owed');
+ok(wait_queue_empty($node, 'postgres'), 'and nothing is queued for the one that is gone');
+
 no_crash($_, 'no server process crashed') foreach $node, $by_hand;
 
 done_testing();
