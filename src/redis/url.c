@@ -47,7 +47,7 @@ const InvalUrlOption inval_url_options[] = {
 	{"sni", TLS_KINDS, false, offsetof(InvalUrl, server_name)},
 	{"sentinelpassfile", ONLY(INVAL_URL_SENTINEL), true,
 	offsetof(InvalUrl, sentinelpassfile)},
-	{NULL}
+	{NULL, 0, false, 0}
 };
 
 static bool url_parse_tcp(const char *text, InvalUrl *url, char *problem);

@@ -159,11 +159,10 @@ inval_shipment_reach(InvalShipment *shipment, uint64 deadline)
 	{
 		int			node = delivery_node_of(shipment, &commands->commands[i]);
 
-		if (node >= 0 && part_of[node] < 0)
-		{
-			part_of[node] = count;
-			nodes[count++] = node;
-		}
+		if (node < 0 || part_of[node] >= 0)
+			continue;
+		part_of[node] = count;
+		nodes[count++] = node;
 	}
 	inval_reach_nodes(target, nodes, count, deadline);
 

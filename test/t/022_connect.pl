@@ -232,7 +232,7 @@ down_because('no AUTH', 'unknown command');
 # More targets than there are files to be opened: that is no matter of who changes rows.
 {
 	my $crowded = new_node('crowded', url => $redis->tcp_url(0, "app:$first"),
-		conf => "max_files_per_process = 64\n");
+		conf => "max_files_per_process = 64\ninval.commit_timeout = '10s'\n");
 
 	$crowded->safe_psql('postgres', sprintf(q{
 		CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);

@@ -94,7 +94,9 @@ sub is_well
 	return;
 }
 
-$session = $node->background_psql('postgres');
+# It lives for as long as the test does.
+$session = $node->background_psql('postgres',
+	timeout => 10 * $PostgreSQL::Test::Utils::timeout_default);
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 commit_takes($many);
 is_well('before', $many);
