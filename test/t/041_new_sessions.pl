@@ -2,7 +2,7 @@
 # for its own COMMIT, and nobody else is.  How many keys are gone at commit is
 # printed; with more time and nothing else to do, it is a measurement:
 #
-#   INVAL_SESSIONS_SECONDS=10 TESTS=test/t/037_new_sessions.pl test/run tap
+#   INVAL_SESSIONS_SECONDS=10 TESTS=test/t/041_new_sessions.pl test/run tap
 
 use strict;
 use warnings;
