@@ -664,3 +664,49 @@ SELECT key FROM queued();
 SET client_min_messages = warning;
 DROP TABLE chain;
 RESET client_min_messages;
+
+-- Where a path compares keys by somebody's own code, that runs as who owns the table
+-- that is asked, and under no search path of the session.
+CREATE ROLE regress_inval_owner;
+CREATE SCHEMA own AUTHORIZATION regress_inval_owner;
+SET ROLE regress_inval_owner;
+SET search_path = own, public;
+CREATE TYPE code AS (n integer);
+CREATE FUNCTION code_compare(code, code) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('x.watch', true) = '1' THEN
+		IF current_user <> 'regress_inval_owner' OR current_setting('search_path') <> 'pg_catalog, pg_temp' THEN
+			RAISE WARNING 'keys are compared by % under %', current_user, current_setting('search_path');
+		END IF;
+		PERFORM set_config('x.watched', '1', false);
+	END IF;
+	RETURN ($1).n - ($2).n;
+END
+$$;
+CREATE FUNCTION code_eq(code, code) RETURNS boolean LANGUAGE sql AS 'SELECT own.code_compare($1, $2) = 0';
+CREATE FUNCTION code_lt(code, code) RETURNS boolean LANGUAGE sql AS 'SELECT own.code_compare($1, $2) < 0';
+CREATE FUNCTION code_gt(code, code) RETURNS boolean LANGUAGE sql AS 'SELECT own.code_compare($1, $2) > 0';
+CREATE OPERATOR = (LEFTARG = code, RIGHTARG = code, FUNCTION = code_eq);
+CREATE OPERATOR < (LEFTARG = code, RIGHTARG = code, FUNCTION = code_lt);
+CREATE OPERATOR > (LEFTARG = code, RIGHTARG = code, FUNCTION = code_gt);
+RESET ROLE;
+CREATE OPERATOR CLASS code_ops DEFAULT FOR TYPE code USING btree AS
+	OPERATOR 1 <, OPERATOR 3 =, OPERATOR 5 >, FUNCTION 1 code_compare(code, code);
+SET ROLE regress_inval_owner;
+CREATE TABLE coded (id code PRIMARY KEY, team_id integer);
+CREATE TABLE uses (id integer, coded code REFERENCES coded);
+INSERT INTO coded VALUES (ROW(1), 5);
+INSERT INTO uses VALUES (1, ROW(1));
+SELECT inval_track('uses', key => 'coded:{coded.team_id}') IS NOT NULL AS tracked;
+RESET ROLE;
+SET x.watch = '1';
+DELETE FROM uses;
+SELECT current_setting('x.watched', true) AS watched;
+RESET x.watch;
+SELECT * FROM queued();
+RESET search_path;
+SET client_min_messages = warning;
+DROP SCHEMA own CASCADE;
+DROP ROLE regress_inval_owner;
+RESET client_min_messages;
+SELECT count(*) > 0 AS dropped FROM queued();

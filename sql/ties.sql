@@ -137,6 +137,25 @@ INSERT INTO l VALUES (1, 9);
 UPDATE tag SET n = 'y';
 COMMIT;
 SELECT * FROM queued();
+-- A child leaves the table that is read: what was there is known no more after that.
+CREATE TABLE l_old () INHERITS (l);
+INSERT INTO l_old VALUES (1, 13);
+BEGIN;
+ALTER TABLE l_old NO INHERIT l;
+UPDATE tag SET n = 'left';
+COMMIT;
+SELECT * FROM queued();
+-- ... and one of it, by way of a child that stays
+CREATE TABLE l_new () INHERITS (l);
+ALTER TABLE l_old INHERIT l_new;
+BEGIN;
+ALTER TABLE l_old NO INHERIT l_new;
+DELETE FROM tag;
+COMMIT;
+SELECT * FROM queued();
+DROP TABLE l_old, l_new;
+INSERT INTO tag VALUES (1, 'a');
+SELECT * FROM queued();
 CREATE MATERIALIZED VIEW m AS SELECT * FROM l;
 SELECT inval_track('tag', key => 'm:{art_id}', via => 'SELECT art_id FROM m WHERE tag_id = {id}') AS m \gset
 BEGIN;

@@ -29,6 +29,16 @@ SELECT * FROM queued();
 \c -
 UPDATE bound.tag SET name = 'y';
 SELECT * FROM queued();
+-- Nor by the search path of whoever writes.
+\c -
+SET search_path = bound, pg_catalog, public;
+UPDATE bound.tag SET name = 'y';
+SELECT * FROM queued();
+SELECT inval_track('bound.tag', key => 'by:{path}', via => 'SELECT current_setting(''search_path'') AS path') AS by \gset
+UPDATE bound.tag SET name = 'y';
+SELECT * FROM queued();
+SELECT inval_untrack_rule(:by);
+RESET search_path;
 -- Nor where the row of the rule is written again.
 UPDATE inval_rule SET delivery = 'background' WHERE id = :rule;
 UPDATE bound.tag SET name = 'y';

@@ -14,10 +14,12 @@
 
 #include "catalog/pg_conversion.h"
 #include "catalog/pg_namespace.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "base/encoding.h"
 
+static bool encoding_differs(void);
 static bool encoding_is_ascii(const char *bytes, int length);
 static int	encoding_convert(int from, int to, const char *source, int length,
 							 char *place, Size size);
@@ -34,7 +36,7 @@ inval_encode_key(const char *text, int length, int *key_length)
 	Size		size = (Size) length * MAX_CONVERSION_GROWTH + 1;
 	char	   *key;
 
-	if (!inval_encoding_differs() || encoding_is_ascii(text, length))
+	if (!encoding_differs() || encoding_is_ascii(text, length))
 	{
 		*key_length = length;
 		return pnstrdup(text, length);
@@ -78,7 +80,7 @@ inval_encode_tail(StringInfo out, int start)
 	char	   *key;
 	int			length = out->len - start;
 
-	if (!inval_encoding_differs() || encoding_is_ascii(out->data + start, length))
+	if (!encoding_differs() || encoding_is_ascii(out->data + start, length))
 		return true;
 	key = inval_encode_key(out->data + start, length, &length);
 	out->len = start;
@@ -99,7 +101,7 @@ inval_decode_key(const char *key, int length, int *text_length)
 	Size		size = (Size) length * MAX_CONVERSION_GROWTH + 1;
 	char	   *text;
 
-	if (!inval_encoding_differs() || encoding_is_ascii(key, length))
+	if (!encoding_differs() || encoding_is_ascii(key, length))
 	{
 		*text_length = length;
 		return pnstrdup(key, length);
@@ -131,7 +133,7 @@ inval_show_key(const char *key, int length)
 	{
 		int			good;
 
-		if (inval_encoding_differs())
+		if (encoding_differs())
 		{
 			Size		size = (Size) length * MAX_CONVERSION_GROWTH + 1;
 			char	   *place = palloc(size);
@@ -173,6 +175,18 @@ inval_key_clip(const char *key, int length, int characters)
 	while (clipped < length && characters-- > 0)
 		clipped += pg_encoding_mblen(PG_UTF8, key + clipped);
 	return Min(clipped, length);
+}
+
+/*
+ * Whether text of this database must be converted to be a key.  Text of SQL_ASCII
+ * is bytes, and so are its keys.
+ */
+static bool
+encoding_differs(void)
+{
+	int			encoding = GetDatabaseEncoding();
+
+	return encoding != PG_UTF8 && encoding != PG_SQL_ASCII;
 }
 
 static bool

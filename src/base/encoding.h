@@ -6,19 +6,6 @@
 #define INVAL_ENCODING_H
 
 #include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
-
-/*
- * Whether text of this database must be converted to be a key.  Text of SQL_ASCII
- * is bytes, and so are its keys.
- */
-static inline bool
-inval_encoding_differs(void)
-{
-	int			encoding = GetDatabaseEncoding();
-
-	return encoding != PG_UTF8 && encoding != PG_SQL_ASCII;
-}
 
 extern char *inval_encode_key(const char *text, int length, int *key_length);
 extern char *inval_encode_key_or_fail(const char *text, const char *what);

@@ -31,6 +31,7 @@
 /* How long others may have to wait behind us, in milliseconds */
 #define LOCK_MS				100
 
+static bool variable_name_is_valid(const char *name);
 static char *variable_check_name(FunctionCallInfo fcinfo);
 static ArrayType *variable_check_values(FunctionCallInfo fcinfo);
 static void variable_check_value(Datum *values, bool *nulls, int which);
@@ -84,8 +85,8 @@ inval_set_var(PG_FUNCTION_ARGS)
 /*
  * Whether a variable can have such a name.
  */
-bool
-inval_variable_name_is_valid(const char *name)
+static bool
+variable_name_is_valid(const char *name)
 {
 	const char *c;
 
@@ -106,7 +107,7 @@ variable_check_name(FunctionCallInfo fcinfo)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("name must not be null")));
 	name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	if (!inval_variable_name_is_valid(name))
+	if (!variable_name_is_valid(name))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_NAME),
 				 errmsg("\"%s\" cannot be the name of a variable", name),

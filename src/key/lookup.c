@@ -57,8 +57,6 @@ typedef struct LookupMoment
 	SubTransactionId subxact;	/* in which it began */
 } LookupMoment;
 
-uint64		inval_lookup_count = 0;
-
 static uint64 lookup_last_id = 0;
 static LookupMoment moment;
 
@@ -304,7 +302,6 @@ lookup_execute(InvalLookup *lookup, const Datum *params, const bool *nulls,
 	int			result;
 	int			i;
 
-	inval_lookup_count++;
 	inval_role_enter(&role, plan->mode, plan->relid);
 	lookup_push_snapshot(state);
 	SPI_connect();

@@ -37,9 +37,6 @@ typedef struct InvalLookup
 	struct InvalLookupPlan *plan;	/* private */
 } InvalLookup;
 
-/* Queries really run by this backend, so not answered from the cache */
-extern uint64 inval_lookup_count;
-
 extern InvalLookup *inval_lookup_create(const char *query, int nparams,
 										const Oid *types, InvalLookupMode mode,
 										Oid relid, MemoryContext cxt);

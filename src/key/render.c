@@ -5,20 +5,16 @@
 #include "postgres.h"
 
 #include "catalog/heap.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/md5.h"
-#include "common/sha2.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/formatting.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "base/encoding.h"
+#include "key/filter.h"
 #include "key/render.h"
 #include "key/variable.h"
 
@@ -57,13 +53,6 @@ static bool render_choose_elements(RenderChoice *choice,
 								   const InvalBoundSegment *segment);
 static void render_check_count(const Rendering *rendering);
 static void render_from(Rendering *rendering, int i);
-static void render_filters(StringInfo out, int start, const InvalBoundSegment *segment);
-static void render_filter(StringInfo out, int start, const InvalFilterCall *call);
-static char *render_case(const char *text, int length,
-						 char *(*change) (const char *, size_t, Oid));
-static char *render_md5(const char *text, int length);
-static char *render_sha256(const char *text, int length);
-static char *render_url(const char *text, int length);
 
 /*
  * Binds parsed segments to what they name.  The result is allocated in cxt.
@@ -250,7 +239,7 @@ inval_render(StringInfo out, InvalBoundTemplate *template, TupleTableSlot *row)
 			}
 		}
 		if (segment->nfilters > 0)
-			render_filters(out, start, segment);
+			inval_filters_apply(out, start, segment->filters, segment->nfilters);
 	}
 	return true;
 }
@@ -464,7 +453,7 @@ render_from(Rendering *rendering, int i)
 			rendering->template->lost = true;
 			continue;
 		}
-		render_filters(out, start, segment);
+		inval_filters_apply(out, start, segment->filters, segment->nfilters);
 		render_from(rendering, i + 1);
 		out->len = start;
 	}
@@ -513,135 +502,4 @@ inval_render_may_miss(const InvalBoundTemplate *template)
 			inval_path_may_miss(template->segments[i].path))
 			return true;
 	return false;
-}
-
-static void
-render_filters(StringInfo out, int start, const InvalBoundSegment *segment)
-{
-	int			i;
-
-	for (i = 0; i < segment->nfilters; i++)
-		render_filter(out, start, &segment->filters[i]);
-}
-
-/*
- * Replaces what stands in "out" from "start" on by the filtered text.
- */
-static void
-render_filter(StringInfo out, int start, const InvalFilterCall *call)
-{
-	char	   *text = out->data + start;
-	int			length = out->len - start;
-	char	   *result = NULL;
-
-	switch (call->filter)
-	{
-		case INVAL_FILTER_MD5:
-			result = render_md5(text, length);
-			break;
-		case INVAL_FILTER_SHA256:
-			result = render_sha256(text, length);
-			break;
-		case INVAL_FILTER_LOWER:
-			result = render_case(text, length, str_tolower);
-			break;
-		case INVAL_FILTER_UPPER:
-			result = render_case(text, length, str_toupper);
-			break;
-		case INVAL_FILTER_URL:
-			result = render_url(text, length);
-			break;
-	}
-
-	out->len = start;
-	length = (int) strlen(result);
-	if (call->keep > 0)
-		length = inval_key_clip(result, length, call->keep);
-	appendBinaryStringInfo(out, result, length);
-	pfree(result);
-}
-
-/*
- * Changes the case as the database's own lower() and upper() do, which know the
- * database's encoding only.  What came from there can go back; a character
- * whose other case is in none of the two is left as it is.
- */
-static char *
-render_case(const char *text, int length,
-			char *(*change) (const char *, size_t, Oid))
-{
-	char	   *native = inval_decode_key(text, length, &length);
-	char	   *changed;
-	char	   *result;
-	int			result_length;
-
-	if (native == NULL)
-		return pnstrdup(text, length);
-	changed = change(native, length, DEFAULT_COLLATION_OID);
-	result = inval_encode_key(changed, (int) strlen(changed), &result_length);
-	pfree(native);
-	pfree(changed);
-	return result;
-}
-
-static char *
-render_md5(const char *text, int length)
-{
-	char	   *hex = palloc(MD5_DIGEST_LENGTH * 2 + 1);
-	const char *error = NULL;
-
-	if (!pg_md5_hash(text, length, hex, &error))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute MD5 hash: %s", error)));
-	return hex;
-}
-
-static char *
-render_sha256(const char *text, int length)
-{
-	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	char	   *hex = palloc(PG_SHA256_DIGEST_LENGTH * 2 + 1);
-
-	if (ctx == NULL || pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) text, length) < 0 ||
-		pg_cryptohash_final(ctx, digest, sizeof(digest)) < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not compute SHA256 hash: %s",
-						ctx ? pg_cryptohash_error(ctx) : "out of memory")));
-	pg_cryptohash_free(ctx);
-	hex_encode((const char *) digest, sizeof(digest), hex);
-	hex[PG_SHA256_DIGEST_LENGTH * 2] = '\0';
-	return hex;
-}
-
-/*
- * Percent-encodes all but the unreserved characters of RFC 3986.
- */
-static char *
-render_url(const char *text, int length)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	char	   *encoded = palloc((Size) length * 3 + 1);
-	char	   *place = encoded;
-	int			i;
-
-	for (i = 0; i < length; i++)
-	{
-		unsigned char c = (unsigned char) text[i];
-
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-			(c >= '0' && c <= '9') || (c != '\0' && strchr("-._~", c) != NULL))
-			*place++ = (char) c;
-		else
-		{
-			*place++ = '%';
-			*place++ = digits[c >> 4];
-			*place++ = digits[c & 15];
-		}
-	}
-	*place = '\0';
-	return encoded;
 }

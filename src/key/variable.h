@@ -18,7 +18,6 @@
 #define INVAL_VARIABLE_LOCK_RENDER	RowExclusiveLock
 #define INVAL_VARIABLE_LOCK_SET		ShareRowExclusiveLock
 
-extern bool inval_variable_name_is_valid(const char *name);
 extern int	inval_variable_values(const char *name, char ***values);
 extern bool inval_variable_is_set(const char *name);
 extern Oid	inval_variable_lock_relation(void);

@@ -18,6 +18,7 @@
 #include "rule/carrier_check.h"
 
 static bool check_is_number(const char *text);
+static char *check_name(Oid carrier);
 
 /*
  * Whether a definition is one of a rule; "unknown" is an option that it has and
@@ -40,7 +41,7 @@ inval_carrier_check(const InvalDefinition *definition, const char *unknown, Inva
 		*unread = INVAL_CARRIER_SILENT;
 		ereport(WARNING,
 				(errmsg("the rule in \"%s\" on \"%s\" is left out",
-						inval_carrier_name(definition->carrier), get_rel_name(definition->relation)),
+						check_name(definition->carrier), get_rel_name(definition->relation)),
 				 unknown ?
 				 errdetail("Its option \"%s\" is not supported by this version of inval.",
 						   unknown) :
@@ -79,8 +80,8 @@ check_is_number(const char *text)
 /*
  * The name of a trigger or server; NULL if there is none.
  */
-char *
-inval_carrier_name(Oid carrier)
+static char *
+check_name(Oid carrier)
 {
 	Relation	triggers = table_open(TriggerRelationId, AccessShareLock);
 	ForeignServer *server;

@@ -19,6 +19,5 @@ typedef enum InvalCarrierUnread
 
 extern bool inval_carrier_check(const InvalDefinition *definition, const char *unknown,
 								InvalCarrierUnread *unread);
-extern char *inval_carrier_name(Oid carrier);
 
 #endif							/* INVAL_CARRIER_CHECK_H */

@@ -70,6 +70,7 @@ static bool family_fires_truncate(Oid relid);
 static FamilyState family_find_trigger(Oid relid, const FamilyTrigger *wanted,
 									   Oid function, Oid *trigger);
 static bool family_is_exact(const Trigger *trigger, const FamilyTrigger *wanted);
+static bool family_equip(Oid relid, bool wanted);
 static bool family_equip_trigger(Oid relid, const FamilyTrigger *trigger,
 								 Oid function, bool wanted);
 
@@ -203,19 +204,7 @@ inval_family_is_equipped(Oid relid)
 bool
 inval_family_equip(Oid relid)
 {
-	const InvalCatalog *catalog = inval_catalog(false);
-	Oid			row_function = catalog->row_function;
-	Oid			truncate_function = catalog->truncate_function;
-	bool		wanted;
-	bool		enabled;
-
-	if (!family_holds_rows(relid))
-		return false;
-	wanted = inval_family_is_tracked(relid);
-	enabled = family_equip_trigger(relid, &row_trigger, row_function, wanted);
-	if (family_fires_truncate(relid))
-		enabled |= family_equip_trigger(relid, &truncate_trigger, truncate_function, wanted);
-	return enabled;
+	return family_holds_rows(relid) && family_equip(relid, inval_family_is_tracked(relid));
 }
 
 /*
@@ -225,9 +214,6 @@ inval_family_equip(Oid relid)
 void
 inval_family_equip_own(Oid relid)
 {
-	const InvalCatalog *catalog = inval_catalog(false);
-	Oid			row_function = catalog->row_function;
-	Oid			truncate_function = catalog->truncate_function;
 	Relation	relation;
 	bool		wanted;
 
@@ -236,11 +222,8 @@ inval_family_equip_own(Oid relid)
 	relation = relation_open(relid, AccessShareLock);
 	wanted = inval_carriers_exist(relation);
 	relation_close(relation, AccessShareLock);
-	if (!wanted)
-		return;
-	(void) family_equip_trigger(relid, &row_trigger, row_function, true);
-	if (family_fires_truncate(relid))
-		(void) family_equip_trigger(relid, &truncate_trigger, truncate_function, true);
+	if (wanted)
+		(void) family_equip(relid, true);
 }
 
 /*
@@ -359,6 +342,21 @@ family_is_exact(const Trigger *trigger, const FamilyTrigger *wanted)
 		trigger->tgnattr == 0 && trigger->tgnargs == 0 &&
 		trigger->tgoldtable == NULL && trigger->tgnewtable == NULL &&
 		!OidIsValid(trigger->tgconstraint) && !trigger->tgisinternal;
+}
+
+/*
+ * Gives a leaf both triggers, or takes them away.
+ */
+static bool
+family_equip(Oid relid, bool wanted)
+{
+	Oid			row_function = inval_catalog(false)->row_function;
+	Oid			truncate_function = inval_catalog(false)->truncate_function;
+	bool		altered = family_equip_trigger(relid, &row_trigger, row_function, wanted);
+
+	if (family_fires_truncate(relid))
+		altered |= family_equip_trigger(relid, &truncate_trigger, truncate_function, wanted);
+	return altered;
 }
 
 static bool

@@ -41,6 +41,7 @@ use PostgreSQL::Test::Utils;
 use POSIX ();
 
 use Inval::Hostile::Grammar;
+use Inval::Hostile::Words qw(hostile_seed);
 use Inval::Hostile::Watch;
 use Inval::Test;
 

@@ -25,7 +25,7 @@ use List::Util ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes ();
 
-use Inval::Hostile::Grammar;
+use Inval::Hostile::Words qw(hostile_seed);
 use Inval::Random;
 use Inval::Redis;
 use Inval::Test;
