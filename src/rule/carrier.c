@@ -462,7 +462,7 @@ carrier_id_is_taken(int32 id, Oid but)
 		{
 			bytea	   *args = DatumGetByteaPSlice(value, 0, length);
 
-			found = VARSIZE_ANY_EXHDR(args) == length &&
+			found = (int) VARSIZE_ANY_EXHDR(args) == length &&
 				memcmp(VARDATA_ANY(args), begin, length) == 0;
 			pfree(args);
 		}
