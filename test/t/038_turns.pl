@@ -101,7 +101,7 @@ is(join(' ', grep { $redis->select_db($_)->cmd('EXISTS', 11) } 4 .. $databases),
 # have heard of them.
 my $db = db(5);
 
-foreach my $number (1 .. 30)
+foreach my $number (1 .. 10)
 {
 	my $url = $redis->unix_url(40);
 
