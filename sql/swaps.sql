@@ -59,6 +59,20 @@ ALTER TABLE swaps_aside.other RENAME id TO id_old;
 ALTER TABLE swaps_aside.other RENAME id_big TO id;
 COMMIT;
 SELECT key FROM inval_rule WHERE relation = 'swaps_aside.other'::regclass;
+-- Rows that the transaction has written itself, under a key that is looked up
+CREATE TABLE author (id integer PRIMARY KEY, team integer);
+INSERT INTO author VALUES (1, 10), (2, 20);
+CREATE TABLE book (id integer, author integer REFERENCES author);
+INSERT INTO book VALUES (1, 1);
+SELECT inval_track('book', key => 'books:{author.team}') > 0 AS tracked;
+BEGIN;
+CREATE TABLE book_new (id integer, author integer REFERENCES author);
+INSERT INTO book_new VALUES (2, 2);
+ALTER TABLE book RENAME TO book_old;
+ALTER TABLE book_new RENAME TO book;
+SELECT inval_track('book', key => 'books:{author.team}') > 0 AS tracked;
+COMMIT;
+SELECT key FROM queued();
 
 RESET search_path;
 SET client_min_messages = warning;

@@ -175,6 +175,10 @@ swap_rows(void *arg)
 	foreach(lc, inval_family_leaves(rows->relid, AccessShareLock))
 	{
 		inval_ddl_rows(lfirst_oid(lc), trackers, INVAL_ROW_OLD);
+
+		/* Those that this transaction has written were not noted then. */
+		if (rows->relid != rows->tracked)
+			inval_ddl_rows(lfirst_oid(lc), trackers, INVAL_ROW_NEW);
 	}
 }
 

@@ -36,7 +36,7 @@ diag("INVAL_SEED=$seed") if @{ $run->{complaints} };
 cmp_ok($run->{totals}{'answers compared'}, '>', 100, 'and a lot was compared');
 
 # A hole that must be seen, or else it proves nothing.
-$run = concurrent_run($node, $redis, %size, shops => 1, rounds => 2, sabotage => q{
+$run = concurrent_run($node, $redis, %size, shops => 1, rounds => 6, sabotage => q{
 	UPDATE pg_trigger SET tgenabled = 'D'
 	WHERE tgfoid = 'inval_capture_row'::regproc AND tgrelid = 'app.article'::regclass});
 ok((grep { $_->{what} =~ /is cached/ } @{ $run->{complaints} }), 'a trigger that is off is found')
