@@ -39,6 +39,7 @@ typedef struct LedgerHead
 
 static void ledger_initialize_word(void *element);
 static LedgerHead *ledger_head(void);
+static uint64 ledger_range(void);
 static pg_atomic_uint64 *ledger_part(FullTransactionId xid,
 									 const InvalTargetHealth *target, uint64 *word);
 static pg_atomic_uint64 *ledger_word_of(uint64 xid, uint32 *turn);
@@ -230,7 +231,7 @@ uint64
 inval_ledger_horizon(void)
 {
 	uint64		next = U64FromFullTransactionId(ReadNextFullTransactionId());
-	uint64		half = inval_ledger_range() / 2;
+	uint64		half = ledger_range() / 2;
 
 	return next > half ? next - half : 0;
 }
@@ -238,8 +239,8 @@ inval_ledger_horizon(void)
 /*
  * How many transactions the ledger can remember.
  */
-uint64
-inval_ledger_range(void)
+static uint64
+ledger_range(void)
 {
 	(void) inval_shared_elements(&word_area);
 	return (uint64) word_area.count * XIDS_PER_WORD;

@@ -24,7 +24,6 @@ extern bool inval_ledger_note(FullTransactionId xid, InvalLedgerState state);
 extern InvalLedgerState inval_ledger_look(FullTransactionId xid);
 extern void inval_ledger_note_part(FullTransactionId xid, const InvalTargetHealth *target);
 extern bool inval_ledger_has_part(FullTransactionId xid, const InvalTargetHealth *target);
-extern uint64 inval_ledger_range(void);
 extern uint64 inval_ledger_horizon(void);
 extern bool inval_ledger_predates(FullTransactionId xid);
 

@@ -219,7 +219,7 @@ address_choose(const InvalTarget *target, uint64 deadline, InvalUrl *url,
 {
 	char		addresses[ADDRESSES][INVAL_RESOLVED_LEN];
 	InvalConnection *connections[ADDRESSES];
-	InvalConnection *chosen = NULL;
+	InvalConnection *volatile chosen = NULL;
 	int			count = inval_resolve_all(target->url.host, addresses, ADDRESSES,
 										  error, error_size);
 	uint64		now = inval_clock_us();
@@ -271,8 +271,6 @@ address_publish(InvalTarget *target, const InvalUrl *url, bool is_known)
 	InvalTargetHealth *health = target->health;
 	InvalUrl	found = *url;
 	char		address[INVAL_ADDRESS_LEN];
-	uint32		mark = address_mark(url);
-	uint32		old_mark;
 	bool		moved;
 
 	if (found.kind == INVAL_URL_SENTINEL)
@@ -285,9 +283,7 @@ address_publish(InvalTarget *target, const InvalUrl *url, bool is_known)
 	strlcpy(health->resolved, url->host, sizeof(health->resolved));
 	health->resolved_port = url->port;
 	strlcpy(health->address, address, sizeof(health->address));
-	old_mark = pg_atomic_exchange_u32(&health->resolved_mark, mark);
-	if (old_mark != 0 && old_mark != mark)
-		health->moved_at = GetCurrentTimestamp();
+	pg_atomic_write_u32(&health->resolved_mark, address_mark(url));
 	SpinLockRelease(&health->mutex);
 	if (moved)
 		ereport(LOG,

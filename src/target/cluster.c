@@ -314,7 +314,6 @@ cluster_adopt(ClusterSearch *search, int answered, const InvalSlotMap *map)
 	bool		shares = inval_target_shares_health(target);
 	bool		changed = cluster->loaded && !inval_slot_map_same(&cluster->map, map);
 	InvalConnection *kept[INVAL_MAP_NODES] = {0};
-	bool		replaced = false;
 	int			i;
 
 	for (i = 0; i < cluster->map.nodes; i++)
@@ -326,7 +325,6 @@ cluster_adopt(ClusterSearch *search, int answered, const InvalSlotMap *map)
 			kept[number] = cluster->connections[i];
 		else
 		{
-			replaced = true;
 			if (shares)
 				inval_lost_node_replaced(target->health, node->host, node->port);
 			if (cluster->connections[i] != NULL)
@@ -343,15 +341,7 @@ cluster_adopt(ClusterSearch *search, int answered, const InvalSlotMap *map)
 
 	/* Who asked because others had found it tells nobody. */
 	if (changed && cluster->stale && shares)
-	{
 		cluster->version = pg_atomic_add_fetch_u32(&target->health->map_version, 1);
-		if (replaced)
-		{
-			SpinLockAcquire(&target->health->mutex);
-			target->health->moved_at = GetCurrentTimestamp();
-			SpinLockRelease(&target->health->mutex);
-		}
-	}
 	cluster->map = *map;
 	memcpy(cluster->connections, kept, sizeof(kept));
 	memset(cluster->pause_until, 0, sizeof(cluster->pause_until));

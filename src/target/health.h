@@ -86,10 +86,6 @@ typedef struct InvalTargetHealth
 	InvalBreaker breaker;
 	bool		doubted;		/* down, as the worker waits for an answer too long */
 	TimestampTz last_delivery;
-	TimestampTz moved_at;		/* when another server was last found to have taken
-								 * its place, or that of a node; 0: never.  What the
-								 * old one confirmed shortly before, the new one
-								 * may not know */
 	uint32		round_trip_us;
 	int64		window_second;	/* epoch second that window_keys counts */
 	uint64		window_keys;
