@@ -19,6 +19,9 @@
 #define INVAL_PASS_LARGE		2	/* the first of them */
 #define INVAL_PASS_CURSORS		9
 
+/* Reading much of the outbox for nothing takes no more than this part of the time. */
+#define INVAL_LOOK_SHARE		50
+
 /* A row of the outbox, by where it is */
 typedef struct InvalPassPlace
 {

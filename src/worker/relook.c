@@ -35,6 +35,7 @@
 #include "outbox/read.h"
 #include "outbox/tables.h"
 #include "rule/carrier.h"
+#include "worker/pass.h"
 #include "worker/refusal.h"
 #include "worker/relook.h"
 
@@ -65,9 +66,6 @@
 
 /* A row whose look-ups have failed so often is given up. */
 #define RELOOK_TRIES	5
-
-/* A look at all of the outbox takes that share of the time. */
-#define LOOK_SHARE		50
 
 /* Rows found in the outbox */
 typedef struct Relook
@@ -134,7 +132,7 @@ inval_relook(void)
 		TimestampTz end = GetCurrentTimestamp();
 
 		next_whole = TimestampTzPlusMilliseconds(end, inval_sweep_interval) +
-			(end - relook.now) * LOOK_SHARE;
+			(end - relook.now) * INVAL_LOOK_SHARE;
 	}
 	any = relook.rows != NIL;
 	foreach(lc, relook.rows)

@@ -20,6 +20,7 @@
 #include "target/breaker.h"
 #include "target/health.h"
 #include "target/targets.h"
+#include "worker/pass.h"
 #include "worker/removal.h"
 #include "worker/sweep.h"
 
@@ -28,9 +29,6 @@
 
 /* How often that is looked at, in ms */
 #define SIZE_INTERVAL	100
-
-/* Reading a table to see whether it is worth moving takes that share of the time. */
-#define MEASURE_SHARE	50
 
 /* So many rows are moved at a time. */
 #define MOVE_ROWS		1000
@@ -151,7 +149,7 @@ sweep_measure(int table)
 	inval_transaction_commit();
 	end = GetCurrentTimestamp();
 	move->next_measure = TimestampTzPlusMilliseconds(end, inval_sweep_interval) +
-		(end - begun) * MEASURE_SHARE;
+		(end - begun) * INVAL_LOOK_SHARE;
 	move->only_away = (table >= INVAL_OUTBOX_SLOW && blocks <= ROTATE_BLOCKS) ||
 		move->size * 2 >= (Size) blocks * BLCKSZ;
 	move->under_way = move->only_away ? table < INVAL_OUTBOX_KEPT && move->away > 0 :

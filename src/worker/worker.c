@@ -70,9 +70,6 @@
 /* But not before so many times as long as it took to find that out. */
 #define STUCK_PAUSE_FACTOR	4
 
-/* A look at all of the outbox that finds nothing takes that share of the time. */
-#define LOOK_SHARE				50
-
 /*
  * A removal of many keys goes a step on after so many batches, in a long pass;
  * else after each pass.
@@ -268,7 +265,7 @@ worker_note_pass(void)
 
 	worker_note_stuck(pass.open, pass.whole);
 	if (pass.whole && pass.found == 0)
-		next_look = Max(next_look, now + (int64) pass.look_us * LOOK_SHARE);
+		next_look = Max(next_look, now + (int64) pass.look_us * INVAL_LOOK_SHARE);
 	if (pass.next_due != 0)
 		next_look = Max(Min(next_look, pass.next_due),
 						now + (int64) pass.look_us * STUCK_PAUSE_FACTOR);
