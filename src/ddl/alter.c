@@ -224,6 +224,6 @@ alter_scan_family(Oid relid, List *trackers, InvalRowAge age)
 	foreach(lc, inval_family_leaves(relid, age == INVAL_ROW_NEW ?
 									ShareRowExclusiveLock : AccessShareLock))
 	{
-		inval_ddl_rows(lfirst_oid(lc), trackers, age);
+		inval_ddl_rows(lfirst_oid(lc), trackers, age, age == INVAL_ROW_NEW);
 	}
 }

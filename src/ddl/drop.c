@@ -341,7 +341,7 @@ drop_leaf(InvalDdlFrame *frame, Oid relid)
 		return;
 	drop_readers_above(frame, relid);
 	if (inval_family_is_tracked(relid) && !drop_foreign_table(frame, relid))
-		inval_ddl_rows(relid, inval_family_ancestors(relid), INVAL_ROW_OLD);
+		inval_ddl_rows(relid, inval_family_ancestors(relid), INVAL_ROW_OLD, false);
 	frame->scanned = inval_ddl_note(frame, frame->scanned, relid);
 }
 

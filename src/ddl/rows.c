@@ -43,17 +43,18 @@ static List *rows_rules(const Rows *rows);
 
 /*
  * Queues what the rows of a leaf owe under the rules that "trackers" (OIDs) have
- * of their own.  The caller holds a lock on it.
+ * of their own.  The caller holds a lock on it.  "strict": a rule that fails is an
+ * error.
  */
 void
-inval_ddl_rows(Oid leaf, List *trackers, InvalRowAge age)
+inval_ddl_rows(Oid leaf, List *trackers, InvalRowAge age, bool strict)
 {
 	Rows		rows = {relation_open(leaf, NoLock), trackers, 0, age};
 
-	if (age == INVAL_ROW_OLD)
-		rows_try(&rows);
-	else
+	if (strict)
 		rows_read(&rows);
+	else
+		rows_try(&rows);
 	relation_close(rows.relation, NoLock);
 }
 

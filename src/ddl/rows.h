@@ -7,7 +7,7 @@
 
 #include "capture/capture.h"
 
-extern void inval_ddl_rows(Oid leaf, List *trackers, InvalRowAge age);
+extern void inval_ddl_rows(Oid leaf, List *trackers, InvalRowAge age, bool strict);
 extern void inval_ddl_rows_of_rule(const InvalDefinition *definition, List *without);
 extern void inval_ddl_rows_of_readers(Oid class, Oid object);
 extern bool inval_ddl_may_ask(const InvalDefinition *definition, Oid class, Oid object);

@@ -172,13 +172,12 @@ swap_rows(void *arg)
 
 	if (get_rel_name(rows->tracked) == NULL)
 		return;					/* dropped, and its rows queued */
+
+	/* Rows of the taker that this transaction has written were not noted then. */
 	foreach(lc, inval_family_leaves(rows->relid, AccessShareLock))
 	{
-		inval_ddl_rows(lfirst_oid(lc), trackers, INVAL_ROW_OLD);
-
-		/* Those that this transaction has written were not noted then. */
-		if (rows->relid != rows->tracked)
-			inval_ddl_rows(lfirst_oid(lc), trackers, INVAL_ROW_NEW);
+		inval_ddl_rows(lfirst_oid(lc), trackers,
+					   rows->relid == rows->tracked ? INVAL_ROW_OLD : INVAL_ROW_NEW, false);
 	}
 }
 
