@@ -494,17 +494,12 @@ end of what was done in its round, of which a file has all.
 sub concurrent_report
 {
 	my ($run, $show) = @_;
-	my $line = sub {
-		my (%count) = @_;
-
-		return join ', ', map { "$_ $count{$_}" } sort keys %count;
-	};
 	my @complaints = @{ $run->{complaints} };
 
-	$show->('totals: ' . $line->(%{ $run->{totals} }));
-	$show->('transactions: ' . $line->(%{ $run->{about} }));
-	$show->('errors: ' . $line->(%{ $run->{errors} }));
-	$show->('warnings: ' . $line->(%{ $run->{warnings} || {} }));
+	$show->('totals: ' . counts_text(%{ $run->{totals} }));
+	$show->('transactions: ' . counts_text(%{ $run->{about} }));
+	$show->('errors: ' . counts_text(%{ $run->{errors} }));
+	$show->('warnings: ' . counts_text(%{ $run->{warnings} || {} }));
 	return unless @complaints;
 	$show->(scalar(@complaints) . ' complaints');
 	foreach (@complaints[ 0 .. ($#complaints < 9 ? $#complaints : 9) ])

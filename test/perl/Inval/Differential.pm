@@ -320,17 +320,12 @@ and the schema of the first one in full.
 sub differential_report
 {
 	my ($run, $show) = @_;
-	my $line = sub {
-		my (%count) = @_;
-
-		return join ', ', map { "$_ $count{$_}" } sort keys %count;
-	};
 	my @complaints = @{ $run->{complaints} };
 
 	$run->{totals}{'keys missing'} ||= 0;
-	$show->("totals: " . $line->(%{ $run->{totals} }));
-	$show->("statements: " . $line->(%{ $run->{kinds} }));
-	$show->("errors: " . $line->(%{ $run->{errors} }));
+	$show->("totals: " . counts_text(%{ $run->{totals} }));
+	$show->("statements: " . counts_text(%{ $run->{kinds} }));
+	$show->("errors: " . counts_text(%{ $run->{errors} }));
 	return unless @complaints;
 	$show->(scalar(@complaints) . ' complaints');
 	foreach (@complaints[ 0 .. ($#complaints < 9 ? $#complaints : 9) ])

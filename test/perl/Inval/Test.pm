@@ -38,6 +38,7 @@ our @EXPORT = qw(
   queue_length
   error_of
   times_logged
+  counts_text
   worker_pid
   backend_in_commit
   start_commit
@@ -269,6 +270,21 @@ sub times_logged
 	my ($node, $pattern) = @_;
 
 	return scalar(grep { /$pattern/ } split /\n/, slurp_file($node->logfile));
+}
+
+=pod
+
+=head2 counts_text(%count)
+
+Counts by name, as a line.
+
+=cut
+
+sub counts_text
+{
+	my (%count) = @_;
+
+	return join ', ', map { "$_ $count{$_}" } sort keys %count;
 }
 
 =pod
