@@ -196,7 +196,7 @@ inval_ledger_has_part(FullTransactionId xid, const InvalTargetHealth *target)
 
 /*
  * The place of a part in the table, and what it holds if it is noted.  NULL: it
- * cannot be, because the target has no place in shared memory.
+ * cannot be, because the target has no place in shared memory, or had none then.
  */
 static pg_atomic_uint64 *
 ledger_part(FullTransactionId xid, const InvalTargetHealth *target, uint64 *word)
@@ -205,7 +205,8 @@ ledger_part(FullTransactionId xid, const InvalTargetHealth *target, uint64 *word
 	uint32		count;
 	InvalTargetHealth *healths = inval_target_healths(&count);
 
-	if (!inval_target_has_place(target))
+	/* What is older than its place there may have been noted of whose it was. */
+	if (!inval_target_has_place(target) || U64FromFullTransactionId(xid) < target->kept_xid)
 		return NULL;
 	*word = (U64FromFullTransactionId(xid) << PLACE_BITS) | (uint64) (target - healths);
 	return &parts[hash_bytes((const unsigned char *) word, sizeof(*word)) % part_area.count];
