@@ -149,12 +149,16 @@ class Report:
             return
         self.heading("Commands that no rule has to do with: time, as ratios")
         self.add("With that many rules in the database, ten on each table, half of them"
-                 " with a path; compared with the same tables without rules.", "")
+                 " with a path; compared with the same tables without rules and"
+                 " without event triggers.  The first ratio is what event triggers in plpgsql"
+                 " cost that do nothing.", "")
         cases = self.samples.cases("ddl")
         counts = list(dict.fromkeys(case.split("/")[1] for case in cases))
         names = list(dict.fromkeys(case.split("/")[0] for case in cases))
-        self.table(["", "none (ms)"] + [f"{int(count):,} rules" for count in counts], [
-            [name, self.value("ddl", f"{name}/{counts[-1]}", "none", "milliseconds")]
+        self.table(["", "none (ms)", "no-op triggers"]
+                   + [f"{int(count):,} rules" for count in counts], [
+            [name, self.value("ddl", f"{name}/{counts[-1]}", "none", "milliseconds"),
+             self.ratio("ddl", f"{name}/{counts[-1]}", "noop", "milliseconds")]
             + [self.ratio("ddl", f"{name}/{count}", "inval-commit", "milliseconds")
                for count in counts] for name in names])
 

@@ -23,6 +23,7 @@
 
 #include "base/catalog.h"
 #include "ddl/alter.h"
+#include "ddl/altered.h"
 #include "ddl/drop.h"
 #include "ddl/equip.h"
 #include "ddl/extension.h"
@@ -43,12 +44,11 @@
 
 static EventTriggerData *ddl_event(FunctionCallInfo fcinfo, const char *function);
 static bool ddl_drops_extension(Node *statement);
-static List *ddl_altered(void);
 static void ddl_before_trigger(CreateTrigStmt *statement);
 static void ddl_before_rename(const RenameStmt *statement);
 static bool ddl_calls_ours(const CreateTrigStmt *statement);
 pg_noreturn static void ddl_refuse_name(const char *name);
-static void ddl_after_each(const EventTriggerData *event);
+static void ddl_after_each(const EventTriggerData *event, List *altered);
 static void ddl_after_object(Oid class, Oid object, const EventTriggerData *event);
 static bool ddl_alters(Node *statement, const AlterTableType *types, int ntypes);
 static void ddl_tie(Oid class, Oid carrier);
@@ -121,10 +121,12 @@ inval_on_ddl_end(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *event = ddl_event(fcinfo, "inval_on_ddl_end");
 	InvalDdlFrame *frame;
+	List	   *altered;
 
 	if (inval_catalog(true) == NULL)
 		PG_RETURN_NULL();
 	frame = inval_ddl_frame_of(event->parsetree);
+	altered = inval_ddl_altered();
 	SPI_connect();
 	switch (nodeTag(event->parsetree))
 	{
@@ -133,7 +135,7 @@ inval_on_ddl_end(PG_FUNCTION_ARGS)
 			break;
 		case T_RenameStmt:
 		case T_AlterObjectSchemaStmt:
-			inval_ddl_after_rename(frame, event->parsetree, ddl_altered());
+			inval_ddl_after_rename(frame, event->parsetree, altered);
 			break;
 		case T_RefreshMatViewStmt:
 			if (frame != NULL)
@@ -142,7 +144,7 @@ inval_on_ddl_end(PG_FUNCTION_ARGS)
 		default:
 			break;
 	}
-	ddl_after_each(event);
+	ddl_after_each(event, altered);
 	SPI_finish();
 	if (frame != NULL)
 		inval_ddl_pop();
@@ -276,47 +278,18 @@ ddl_refuse_name(const char *name)
  * has done so too.
  */
 static void
-ddl_after_each(const EventTriggerData *event)
+ddl_after_each(const EventTriggerData *event, List *altered)
 {
 	ListCell   *lc;
 
 	if (creating_extension && CurrentExtensionObject == inval_catalog(false)->extension)
 		return;
-	foreach(lc, ddl_altered())
+	foreach(lc, altered)
 	{
 		const ObjectAddress *object = lfirst(lc);
 
 		ddl_after_object(object->classId, object->objectId, event);
 	}
-}
-
-/*
- * The objects (ObjectAddress *) that the command has created or altered.
- */
-static List *
-ddl_altered(void)
-{
-	List	   *altered = NIL;
-	SPITupleTable *objects;
-	uint64		i;
-
-	if (SPI_execute("SELECT classid, objid FROM pg_catalog.pg_event_trigger_ddl_commands()"
-					" WHERE objid IS NOT NULL", true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "could not get the objects of a DDL command");
-	objects = SPI_tuptable;
-	for (i = 0; i < SPI_processed; i++)
-	{
-		ObjectAddress *object = palloc(sizeof(ObjectAddress));
-		bool		isnull;
-
-		ObjectAddressSet(*object,
-						 DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
-														1, &isnull)),
-						 DatumGetObjectId(SPI_getbinval(objects->vals[i], objects->tupdesc,
-														2, &isnull)));
-		altered = lappend(altered, object);
-	}
-	return altered;
 }
 
 static void

@@ -15,14 +15,15 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_extension.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -224,7 +225,7 @@ rename_readers_of_relation(Oid relid)
 }
 
 /*
- * The rules whose queries name something in a schema or of an extension.
+ * The rules that name something in a schema or of an extension.
  */
 static List *
 rename_readers_within(const ObjectAddress *target)
@@ -232,25 +233,14 @@ rename_readers_within(const ObjectAddress *target)
 	List	   *readers = NIL;
 	ListCell   *lc;
 
-	foreach(lc, inval_carriers_all())
+	foreach(lc, inval_catalog_dependents(target->classId, target->objectId))
 	{
-		const InvalDefinition *definition = lfirst(lc);
-		ListCell   *tie;
+		const FormData_pg_depend *member = lfirst(lc);
 
-		if (definition->options[RULE_VIA] == NULL)
-			continue;
-		foreach(tie, inval_ties_of(definition))
-		{
-			const ObjectAddress *object = lfirst(tie);
-
-			if (target->classId == NamespaceRelationId ?
-				get_object_namespace(object) == target->objectId :
-				getExtensionOfObject(object->classId, object->objectId) == target->objectId)
-			{
-				readers = lappend(readers, lfirst(lc));
-				break;
-			}
-		}
+		CHECK_FOR_INTERRUPTS();
+		readers = rename_add(readers, member->classid == RelationRelationId ?
+							 rename_readers_of_relation(member->objid) :
+							 inval_ties_readers(member->classid, member->objid, 0));
 	}
 	return readers;
 }

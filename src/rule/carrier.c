@@ -144,7 +144,7 @@ carriers_list(Relation relation, InvalCarrierUnread unread)
 /*
  * The definitions of all rules of the database, by their numbers.  Allocated
  * in the current memory context.  Those that this version cannot read are left
- * out, with a warning about the first one: all DDL comes here, and must go on.
+ * out, with a warning about the first one: views come here, and must show the others.
  */
 List *
 inval_carriers_all(void)
