@@ -78,13 +78,12 @@ CREATE EVENT TRIGGER inval_server_test ON ddl_command_end
 CREATE FUNCTION inval.server_test_before_drop() RETURNS event_trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-	altered regclass := to_regclass((regexp_match(current_query(),
-		'alter\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?(?:only\s+)?([\w.]+)[\s*].*\mdrop\M', 'i'))[1]);
 	relation regclass;
 BEGIN
 	FOR relation IN
 		WITH RECURSIVE member (oid) AS (
-			SELECT altered::oid
+			SELECT to_regclass(m[1])::oid FROM regexp_matches(current_query(),
+				'alter\s+(?:foreign\s+)?table\s+(?:if\s+exists\s+)?(?:only\s+)?([\w.]+)[\s*][^;]*\mdrop\M', 'gi') m
 			UNION
 			SELECT i.inhrelid FROM pg_inherits i JOIN member m ON i.inhparent = m.oid)
 		SELECT m.oid FROM member m
