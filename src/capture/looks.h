@@ -10,8 +10,6 @@
 extern void inval_looks_init(void);
 extern void inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row, bool old);
 extern void inval_looks_run(void);
-extern void inval_looks_lose(uint32 rule);
-extern InvalRelationRules *inval_looks_use(InvalRelationRules *rules);
 extern void inval_looks_run_for(InvalRelationRules *rules);
 extern uint64 inval_looks_again(const InvalEntry *look);
 

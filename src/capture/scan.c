@@ -19,6 +19,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
+#include "capture/looking.h"
 #include "capture/looks.h"
 #include "capture/scan.h"
 
@@ -65,7 +66,7 @@ inval_scan_with_desc(Relation relation, TupleDesc desc, InvalRelationRules *rule
 
 	if (rules->nrules == 0)
 		return;
-	before = inval_looks_use(rules);
+	before = inval_looking_use(rules);
 	PG_TRY();
 	{
 		if (relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
@@ -83,7 +84,7 @@ inval_scan_with_desc(Relation relation, TupleDesc desc, InvalRelationRules *rule
 	}
 	PG_FINALLY();
 	{
-		(void) inval_looks_use(before);
+		(void) inval_looking_use(before);
 	}
 	PG_END_TRY();
 }

@@ -19,6 +19,7 @@
 
 #include "base/attempt.h"
 #include "base/rights.h"
+#include "capture/looking.h"
 #include "capture/looks.h"
 #include "capture/owed.h"
 #include "capture/scan.h"
@@ -143,7 +144,7 @@ void
 inval_ddl_cannot_ask(const InvalDefinition *definition)
 {
 	inval_looks_run();
-	inval_looks_lose((uint32) inval_definition_id(definition));
+	inval_looking_lose((uint32) inval_definition_id(definition));
 }
 
 /*
