@@ -26,7 +26,9 @@ SELECT inval_track('own.doc', key => 'doc:{id}', targets => '{eu}') IS NOT NULL 
 -- Not his
 SET ROLE regress_inval_other;
 BEGIN;
+\set VERBOSITY sqlstate
 DROP OWNED BY regress_inval_owner;
+\set VERBOSITY default
 ROLLBACK;
 DROP OWNED BY regress_inval_other;
 RESET ROLE;

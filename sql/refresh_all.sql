@@ -22,8 +22,10 @@ SELECT * FROM queued() WHERE key = 'precious';
 -- Who may not refresh it gets the server's error.
 CREATE ROLE regress_inval_refresher;
 SET ROLE regress_inval_refresher;
+\set VERBOSITY sqlstate
 REFRESH MATERIALIZED VIEW inval_outbox_0;
 REFRESH MATERIALIZED VIEW inval_outbox_0 WITH NO DATA;
+\set VERBOSITY default
 RESET ROLE;
 DROP ROLE regress_inval_refresher;
 DROP MATERIALIZED VIEW of_refreshed;
