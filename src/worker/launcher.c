@@ -46,10 +46,9 @@
 
 /*
  * Who has to wait for others to end is no reason to complain, unless for that long
- * none has ended: who was asked for, and who is only to look.
+ * none has ended.
  */
-#define PATIENCE_MS			1000
-#define VISIT_PATIENCE_MS	10000
+#define PATIENCE_MS			10000
 
 /* How often the list of databases is read without being asked to. */
 #define RESCAN_MS			60000
@@ -60,7 +59,7 @@ static TimestampTz launcher_last_change = 0;	/* a worker was started or ended */
 static void launcher_start(void);
 static void launcher_exit(int code, Datum arg);
 static long launcher_tend(void);
-static void launcher_complain(const InvalRosterWorker *db, TimestampTz now);
+static void launcher_complain(TimestampTz now);
 static void launcher_wake_workers(void);
 static bool launcher_start_worker(InvalRosterWorker *db);
 static void launcher_request_callback(XactEvent event, void *arg);
@@ -211,7 +210,7 @@ launcher_tend(void)
 				break;
 			timeout = Min(timeout, CROWDED_PAUSE_MS);
 			waiting++;
-			launcher_complain(db, now);
+			launcher_complain(now);
 		}
 	}
 	list_free(wanted);
@@ -225,11 +224,10 @@ launcher_tend(void)
  * Nobody makes room, although workers do as soon as they can.
  */
 static void
-launcher_complain(const InvalRosterWorker *db, TimestampTz now)
+launcher_complain(TimestampTz now)
 {
 	if (launcher_full ||
-		!TimestampDifferenceExceeds(launcher_last_change, now,
-									db->asked ? PATIENCE_MS : VISIT_PATIENCE_MS))
+		!TimestampDifferenceExceeds(launcher_last_change, now, PATIENCE_MS))
 		return;
 	launcher_full = true;
 	ereport(LOG,
