@@ -63,10 +63,11 @@ sub load
 		'>', \$out, '2>', \$err);
 }
 
-# Runs the load, and says what became of its keys.
+# Runs the load, and a function meanwhile, and says what became of its keys.
 sub measure
 {
 	my ($what, $url, @loads) = @_;
+	my $meanwhile = ref $loads[-1] eq 'CODE' ? pop @loads : sub { };
 
 	set_redis_url($node, $url);
 	ok(poll_query($node, 'postgres',
@@ -77,6 +78,7 @@ sub measure
 	my $downs = times_logged($node, 'is down|is lost');
 	$node->safe_psql('postgres', 'SELECT inval_stats_reset()');
 	my @running = map { load(@$_) } @loads;
+	$meanwhile->();
 	ok($_->finish, "$what: no commit failed") or diag($err) foreach @running;
 	ok(wait_queue_empty($node, 'postgres'), "$what: nothing is owed in the end");
 	my ($at_commit, $by_worker) = split /\|/, $node->safe_psql('postgres', q{
@@ -114,13 +116,21 @@ SKIP:
 	$session->query_safe('UPDATE team SET n = n + 1 WHERE id = 1');
 	my ($clients) = $plain->cmd('INFO', 'clients') =~ /connected_clients:(\d+)/;
 	$plain->cmd('CONFIG', 'SET', 'maxclients', $clients + 4);
+	my ($commits, $left) = (0, 0);
 	my ($at_commit) = measure('four more may connect, twelve want to', $plain->tcp_url,
-		[ '-c', 12 ]);
+		[ '-c', 12 ], sub {
+			foreach my $id (1 .. 100)
+			{
+				$plain->cmd('SET', "team:$id", 'x');
+				$session->query_safe("UPDATE team SET n = n + 1 WHERE id = $id");
+				$commits++;
+				$left += $plain->cmd('EXISTS', "team:$id");
+			}
+		});
 
-	cmp_ok($at_commit, '>', 0, 'too many: who is connected delivers at commit');
-	$plain->fill('team:', 1, 1);
-	$session->query_safe('UPDATE team SET n = n + 1 WHERE id = 1');
-	is(scalar($plain->existing('team:1')), 0, 'too many: so does who was there before');
+	cmp_ok($at_commit, '>', 0, 'too many: who connects delivers at commit');
+	note(sprintf 'of %d commits of the session that was connected before, %d late', $commits, $left);
+	cmp_ok($left, '<=', $commits / 100, 'too many: so does who was there before');
 	$session->quit;
 	$plain->cmd('CONFIG', 'SET', 'maxclients', 200);
 }
