@@ -215,6 +215,26 @@ sql('UPDATE slow SET n = 5 WHERE id = 171');
 ok(wait_keys_gone($here, 'slow:171'), 'the other goes on');
 ok(wait_queue_empty($node, 'postgres'), 'and the queue is empty');
 
+# Two names that have the same number (a hash): that the one was dropped is not held
+# against the other.
+my ($first, $second) = ('n744', 'n171856');
+is(sql("SELECT hashtext('$first') = hashtext('$second')"), 't', 'two names with one number');
+sql("SELECT inval_add_target('$first', '" . $there->tcp_url(0, ":$password") . "')");
+like(error_of($node, "SELECT inval_add_target('$second', 'redis://localhost')"),
+	qr/ERROR: .*would have the same number/, 'not at the same time');
+ok(poll_query($node, 'postgres',
+		"SELECT worker_pid IS NOT NULL FROM inval_target_status WHERE target = '$first'"),
+	'the workers know the first');
+$there->cmd('SET', 'of_the_second', 'x');
+sql("SELECT inval_drop_target('$first');
+	SELECT inval_add_target('$second', '" . $there->tcp_url(0, ":$password") . "');
+	SELECT inval_pause('$second');
+	SELECT inval_touch('of_the_second', target => '$second')");
+is(owed_to($second), 1, 'the second is owed something');
+sql("SELECT inval_resume('$second')");
+ok(wait_keys_gone($there, 'of_the_second'), 'and is given it');
+sql("SELECT inval_drop_target('$second')");
+
 # A dump has them.
 sql("SELECT inval_add_target('again', '" . $there->tcp_url(0, ":$password") . "',
 	namespace => 'app:')");
