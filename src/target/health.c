@@ -112,6 +112,9 @@ inval_target_health(const char *name)
 		health_claim(found, name, next_xid);
 		claimed = true;
 	}
+	/* Claimed on a standby, which has been promoted since */
+	if (found != NULL && found->kept_xid == PG_UINT64_MAX)
+		found->kept_xid = next_xid;
 	SpinLockRelease(mutex);
 	if (claimed)
 		inval_database_wake_launcher();
