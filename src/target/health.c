@@ -86,11 +86,12 @@ inval_target_health(const char *name)
 	InvalTargetHealth *healths = inval_target_healths(&count);
 	InvalTargetHealth *free_slot = NULL;
 	InvalTargetHealth *found = NULL;
+	bool		claimed = false;
 	uint64		next_xid = RecoveryInProgress() ? PG_UINT64_MAX :
 		U64FromFullTransactionId(ReadNextFullTransactionId());
 	uint32		i;
 
-	/* Whoever looks at a target wants the database to have a worker. */
+	/* Whoever looks at a target wants it and the database to have a worker. */
 	(void) inval_database();
 	SpinLockAcquire(mutex);
 	for (i = 0; i < count; i++)
@@ -109,8 +110,14 @@ inval_target_health(const char *name)
 	{
 		found = free_slot;
 		health_claim(found, name, next_xid);
+		claimed = true;
 	}
+	/* Claimed on a standby, which has been promoted since */
+	if (found != NULL && found->kept_xid == PG_UINT64_MAX)
+		found->kept_xid = next_xid;
 	SpinLockRelease(mutex);
+	if (claimed)
+		inval_database_wake_launcher();
 	if (found == NULL)
 	{
 		found = MemoryContextAllocZero(TopMemoryContext, sizeof(InvalTargetHealth));

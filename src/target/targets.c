@@ -22,6 +22,7 @@
 #include "utils/memutils.h"
 
 #include "base/encoding.h"
+#include "base/entry.h"
 #include "base/settings.h"
 #include "store/secret.h"
 #include "store/store.h"
@@ -41,7 +42,7 @@ static void targets_keep(const char **kept, const char *text);
 static char *targets_copy(const char *text);
 
 /*
- * The number of a target: 0 for "default", never 0 for another.
+ * The number of a target: 0 for "default", never 0 for another, nor that of none.
  */
 int32
 inval_target_number(const char *name)
@@ -51,7 +52,7 @@ inval_target_number(const char *name)
 	if (strcmp(name, INVAL_DEFAULT_TARGET) == 0)
 		return 0;
 	number = (int32) hash_bytes((const unsigned char *) name, (int) strlen(name));
-	return number != 0 ? number : 1;
+	return number != 0 && number != INVAL_LOOK_TARGET ? number : 1;
 }
 
 /*
@@ -112,9 +113,10 @@ inval_target_by_number(int32 number)
 {
 	InvalTarget *target;
 
+	/* One that was dropped may have had the number of another name. */
 	for (target = inval_targets(); target != NULL; target = target->next)
-		if (target->number == number)
-			return target->dropped ? NULL : target;
+		if (target->number == number && !target->dropped)
+			return target;
 	return NULL;
 }
 

@@ -155,17 +155,19 @@ inval_relook_in_transaction(TimestampTz deadline, bool *in_time)
 {
 	TimestampTz limit = get_timeout_active(STATEMENT_TIMEOUT) ?
 		get_timeout_finish_time(STATEMENT_TIMEOUT) : 0;
-	int			nest_level = NewGUCNestLevel();
+	int			nest_level;
 	Relook		relook = {0};
 	RelookTry	try = {0};
 	ListCell   *lc;
 
 	relook.context = AllocSetContextCreate(CurrentMemoryContext, "inval relook",
 										   ALLOCSET_DEFAULT_SIZES);
+	relook.now = GetCurrentTimestamp();
+	/* The outbox is read as ever: who waits for a table of it waits. */
+	relook_find(&relook, true);
+	nest_level = NewGUCNestLevel();
 	(void) set_config_option("lock_timeout", RELOOK_LOCK_TIMEOUT, PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	relook.now = GetCurrentTimestamp();
-	relook_find(&relook, true);
 	foreach(lc, relook.rows)
 	{
 		TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),

@@ -122,6 +122,40 @@ drill(
 		ok(poll_until(sub { $node->start(fail_ok => 1) }, 'another postmaster'),
 			'kill -9 of the postmaster: another one starts');
 	});
+
+# Keys as large as they may be, and the accident while the tables that they were in
+# are being emptied.
+{
+	my $large = q{(SELECT left(string_agg(md5(random()::text), ''), 7400)
+		FROM generate_series(1, 240))};
+	my $queue = "SELECT count(inval_touch(i || $large || i, delivery => 'background'))
+		FROM generate_series(1, 200) i";
+
+	is($node->safe_psql('postgres', q{
+			SELECT count(*) FROM pg_class
+			WHERE relname ~ '^inval_outbox_[0-9]$' AND reltoastrelid = 0}),
+		9, 'large keys: nothing is stored out of line');
+	foreach my $round (1 .. 3)
+	{
+		my $old = worker_pid($node, 'postgres');
+
+		$node->psql('postgres', $queue) foreach 1 .. $round;
+		kill 'KILL', $old;
+		ok(poll_query($node, 'postgres',
+				"SELECT worker_pid <> $old FROM inval_target_status WHERE target = 'default'"),
+			"large keys: another worker comes, $round");
+		ok(wait_queue_empty($node, 'postgres'), "large keys: the queue is empty, $round");
+	}
+	# In each of the tables in turn
+	foreach my $round (1 .. 6)
+	{
+		my ($status, $output, $error) = $node->psql('postgres', $queue);
+
+		is("$status $error", '0 ', "large keys: and can be queued again, $round");
+		ok(wait_queue_empty($node, 'postgres'), "large keys: and delivered, $round") or last;
+	}
+}
+
 # The gap between the commit record and the delivery: a backend that waits for a
 # frozen Redis inside COMMIT, its change visible to all, is killed.
 $node->append_conf('postgresql.conf', "inval.commit_timeout = '30s'");

@@ -68,6 +68,24 @@ ok(wait_keys_gone($redis, 'team:21', 'team:22'), 'promoted: a prepared transacti
 $standby->safe_psql('postgres', 'UPDATE team SET n = 2 WHERE id = 40');
 ok(wait_keys_gone($redis, 'team:40'), 'promoted: new changes are delivered');
 ok(wait_queue_empty($standby, 'postgres'), 'promoted: the queue is empty');
+
+# What was known of its targets while it was a standby does not get in the way: one of
+# two has confirmed, and is sent nothing more while the other is away.
+my $other = Inval::Redis->new;
+$standby->safe_psql('postgres', "SELECT inval_add_target('other', '" . $other->unix_url . "')");
+$standby->safe_psql('postgres', "SELECT inval_touch('to_both', target => 'other')");
+$redis->cmd('CONFIG', 'RESETSTAT');
+$other->freeze;
+$standby->safe_psql('postgres', q{
+	BEGIN;
+	SELECT inval_touch('to_both'), inval_touch('to_both', target => 'other');
+	COMMIT});
+ok(wait_target_state($standby, 'postgres', 'down', 'other'), 'promoted: another target is away');
+is($standby->safe_psql('postgres', 'SELECT target FROM inval_queue'), 'other',
+	'promoted: it alone is owed something');
+is($redis->calls('unlink'), 1, 'promoted: the first was sent its key once');
+$other->thaw;
+ok(wait_queue_empty($standby, 'postgres'), 'promoted: and the other is given it');
 no_crash($standby, 'no server process crashed');
 
 done_testing();

@@ -97,6 +97,63 @@ ok(wait_keys_gone($there, map { ("app:team:$_", "app:slow:$_") } 3 .. 30),
 	'thawed: its keys go');
 ok(wait_queue_empty($node, 'postgres'), 'thawed: nothing is owed');
 
+# What one of two has confirmed it is not sent again because the other has not, and
+# the queue does not show it: another worker knows that, too.
+sub one_is_away
+{
+	my ($key, $other, $healthy, @targets) = @_;
+
+	$healthy->cmd('SET', $key, 'x');
+	$healthy->cmd('CONFIG', 'RESETSTAT');
+	$there->freeze;
+	is(sql("BEGIN; SELECT count(inval_touch('$key', target => t))
+				FROM unnest('{$other,there}'::text[]) t; COMMIT;
+			SELECT target FROM inval_queue WHERE key = '$key'"),
+		"2\nthere", "$key: the one that is away alone is owed it");
+	is($healthy->cmd('EXISTS', $key), 0, "$key: gone from the other when COMMIT returns");
+	return;
+}
+
+one_is_away('app:once', 'default', $here);
+ok(target_is('there', 'down'), 'confirmed by one: the other is down');
+my $before = worker_pid($node, 'postgres');
+sql("SELECT pg_terminate_backend($before)");
+ok(poll_query($node, 'postgres', qq{
+		SELECT worker_pid <> $before FROM inval_target_status WHERE target = 'default'}),
+	'confirmed by one: another worker comes');
+$here->cmd('SET', 'slow:31', 'x');
+sql('UPDATE slow SET n = 2 WHERE id = 31');
+ok(wait_keys_gone($here, 'slow:31'), 'confirmed by one: and delivers');
+is(sql(q{SELECT target FROM inval_queue WHERE key = 'app:once'}), 'there',
+	'confirmed by one: the other alone is owed it');
+is($here->calls('unlink'), 2, 'confirmed by one: it was sent it once');
+$there->thaw;
+ok(wait_queue_empty($node, 'postgres'), 'confirmed by one: the other gets it, too');
+ok(target_is('there', 'up'), 'confirmed by one: and is up');
+
+# What was confirmed by a target is not by another of the same name.
+my $third = $here->select_db(5);
+my $workers = q{SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'inval worker'};
+my $add_third = "SELECT inval_add_target('third', '" . $here->unix_url(5) . "')";
+my $reader = $node->background_psql('postgres');
+
+sql($add_third);
+ok(poll_query($node, 'postgres', $workers, 3), 'a third has a worker');
+# Nobody empties a table that somebody reads.
+$reader->query_safe('BEGIN; SELECT count(*) FROM inval_outbox_0, inval_outbox_1, inval_outbox_2');
+one_is_away('app:again', 'third', $third);
+sql(q{SELECT inval_drop_target('third')});
+ok(poll_query($node, 'postgres', $workers, 2), 'it is dropped, and its worker has left');
+$third->cmd('SET', 'app:again', 'x');
+sql($add_third);
+ok(wait_keys_gone($third, 'app:again'), 'the next of that name is owed what is there');
+$reader->quit;
+$there->thaw;
+ok(wait_queue_empty($node, 'postgres'), 'and the queue is empty');
+ok(target_is('there', 'up'), 'and all are up');
+sql(q{SELECT inval_drop_target('third')});
+$here->select_db(0);
+
 # A pause survives a restart, and concerns one target.
 sql("SELECT inval_pause('there')");
 $node->restart;
@@ -214,6 +271,26 @@ ok(poll_query($node, 'postgres', q{
 sql('UPDATE slow SET n = 5 WHERE id = 171');
 ok(wait_keys_gone($here, 'slow:171'), 'the other goes on');
 ok(wait_queue_empty($node, 'postgres'), 'and the queue is empty');
+
+# Two names that have the same number (a hash): that the one was dropped is not held
+# against the other.
+my ($first, $second) = ('n744', 'n171856');
+is(sql("SELECT hashtext('$first') = hashtext('$second')"), 't', 'two names with one number');
+sql("SELECT inval_add_target('$first', '" . $there->tcp_url(0, ":$password") . "')");
+like(error_of($node, "SELECT inval_add_target('$second', 'redis://localhost')"),
+	qr/ERROR: .*would have the same number/, 'not at the same time');
+ok(poll_query($node, 'postgres',
+		"SELECT worker_pid IS NOT NULL FROM inval_target_status WHERE target = '$first'"),
+	'the workers know the first');
+$there->cmd('SET', 'of_the_second', 'x');
+sql("SELECT inval_drop_target('$first');
+	SELECT inval_add_target('$second', '" . $there->tcp_url(0, ":$password") . "');
+	SELECT inval_pause('$second');
+	SELECT inval_touch('of_the_second', target => '$second')");
+is(owed_to($second), 1, 'the second is owed something');
+sql("SELECT inval_resume('$second')");
+ok(wait_keys_gone($there, 'of_the_second'), 'and is given it');
+sql("SELECT inval_drop_target('$second')");
 
 # A dump has them.
 sql("SELECT inval_add_target('again', '" . $there->tcp_url(0, ":$password") . "',

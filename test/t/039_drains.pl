@@ -78,6 +78,9 @@ foreach my $round (1 .. 10)
 	ok(wait_keys_gone($redis, 'background', 'at_commit'),
 		"others are delivered meanwhile, $round") or last;
 }
+# A session that drains waits for it, as whoever reads the queue does.
+like(error_of($node, "SET statement_timeout = '200ms'; SELECT inval_drain('100ms')"),
+	qr/canceling statement due to statement timeout/, 'a drain waits');
 sql("COMMIT PREPARED 'p'");
 $vacuum->quit;
 ok(wait_keys_gone($redis, 'prepared'), 'and the prepared one when it is committed');
