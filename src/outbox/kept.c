@@ -123,10 +123,14 @@ kept_xact_callback(XactEvent event, void *arg)
 	if (likely(nchanges == 0) || event == XACT_EVENT_PRE_COMMIT ||
 		event == XACT_EVENT_PRE_PREPARE)
 		return;
-	for (i = 0; event == XACT_EVENT_COMMIT && i < nchanges; i++)
+	for (i = 0; i < nchanges; i++)
 	{
 		InvalTarget *target = inval_target_by_number(changes[i].target);
 
+		/* Nobody will know, when what is prepared commits, that it has drained. */
+		if (event != XACT_EVENT_COMMIT &&
+			(event != XACT_EVENT_PREPARE || changes[i].entries > 0))
+			continue;
 		if (target != NULL && (!changes[i].old || target->health->kept_known))
 			kept_apply(target->health, changes[i].entries, changes[i].since);
 	}

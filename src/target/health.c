@@ -187,7 +187,8 @@ inval_target_forget_place(InvalTargetHealth *health)
 }
 
 /*
- * Gives back the place of a target of this database that is gone.
+ * Gives back the place of a target of this database that is gone, unless another
+ * worker is still at it, or already.
  */
 void
 inval_target_give_back(InvalTargetHealth *health)
@@ -195,7 +196,8 @@ inval_target_give_back(InvalTargetHealth *health)
 	slock_t    *mutex = inval_shared_mutex();
 
 	SpinLockAcquire(mutex);
-	if (health->database == MyDatabaseId)
+	if (health->database == MyDatabaseId &&
+		(health->worker_pid == 0 || health->worker_pid == MyProcPid))
 		health_free(health);
 	SpinLockRelease(mutex);
 }

@@ -238,8 +238,7 @@ station_look_at_targets(void)
 
 		if (other->dropped)
 		{
-			if (health->database == MyDatabaseId && health->worker_pid == 0 &&
-				strcmp(health->name, other->name) == 0)
+			if (strcmp(health->name, other->name) == 0)
 				inval_target_give_back(health);
 		}
 		else if (!inval_target_has_place(health) && !warned)
