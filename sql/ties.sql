@@ -58,7 +58,9 @@ ALTER TABLE c ALTER pid TYPE bigint;
 SELECT inval_track('c', key => 'v:{x}', via => 'SELECT team_id AS x FROM p WHERE id = {pid}') IS NOT NULL AS via;
 ALTER TABLE p ALTER team_id TYPE text;
 ALTER TABLE p ALTER id TYPE bigint, ALTER team_id TYPE varchar(9);
+\set VERBOSITY terse
 ALTER TABLE c ALTER pid TYPE numeric;
+\set VERBOSITY default
 SELECT count(*) > 0 AS queued FROM queued();
 UPDATE c SET note = 'z';
 SELECT * FROM queued();

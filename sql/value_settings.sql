@@ -2,6 +2,7 @@
 -- Types whose output looks at settings: they read the same in every session, and
 -- the session's settings stay what they were.
 --
+SET client_min_messages = warning;
 CREATE TYPE loud;
 CREATE FUNCTION loud_in(cstring) RETURNS loud LANGUAGE internal IMMUTABLE STRICT AS 'textin';
 CREATE FUNCTION loud_out(loud) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'textout';
@@ -11,6 +12,7 @@ CREATE TYPE broken;
 CREATE FUNCTION broken_in(cstring) RETURNS broken LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
 CREATE FUNCTION broken_out(broken) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'enum_out';
 CREATE TYPE broken (INPUT = broken_in, OUTPUT = broken_out, LIKE = int4);
+RESET client_min_messages;
 CREATE TYPE width AS RANGE (subtype = float8, multirange_type_name = widthmultirange);
 CREATE DOMAIN spans AS interval[];
 CREATE DOMAIN names AS regclass[];
