@@ -73,6 +73,20 @@ ALTER TABLE book_new RENAME TO book;
 SELECT inval_track('book', key => 'books:{author.team}') > 0 AS tracked;
 COMMIT;
 SELECT key FROM queued();
+-- The column has another name, so that the first table's rule cannot be applied
+CREATE TABLE price (id integer, thing integer);
+INSERT INTO price VALUES (1, 1);
+SELECT inval_track('price', key => 'price:{thing}') > 0 AS tracked;
+BEGIN;
+CREATE TABLE price_new (id integer, item integer);
+INSERT INTO price_new VALUES (1, 2), (2, 2);
+\set VERBOSITY sqlstate
+ALTER TABLE price RENAME TO price_old;
+ALTER TABLE price_new RENAME TO price;
+\set VERBOSITY default
+SELECT inval_track('price', key => 'price:{item}') > 0 AS tracked;
+COMMIT;
+SELECT key FROM queued() ORDER BY key;
 
 RESET search_path;
 SET client_min_messages = warning;

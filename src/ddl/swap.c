@@ -5,8 +5,10 @@
  * A table that was built aside takes the place of another by two renames in one
  * transaction.  The rules stay with the old one.  So the names are remembered that
  * tracked tables had; when another table takes one of them, the keys of the rows
- * of both are queued, and if no rule tracks it when the transaction ends, that is
- * said.
+ * of both are queued, under the rules that there are.  When the transaction ends,
+ * it is said if no rule tracks the other, and if other rules do than those of the
+ * first, perhaps because a column has another name, its rows are queued under
+ * those, too.
  */
 #include "postgres.h"
 
@@ -24,6 +26,7 @@
 #include "base/rights.h"
 #include "ddl/rows.h"
 #include "ddl/swap.h"
+#include "rule/carrier.h"
 #include "rule/family.h"
 
 /* A name that a tracked table had */
@@ -32,6 +35,7 @@ typedef struct SwapName
 	Oid			relid;			/* that table */
 	Oid			schema;
 	char	   *name;
+	List	   *rules;			/* of its rows (InvalDefinition *) */
 	Oid			taker;			/* whose rows were queued for it, or invalid */
 } SwapName;
 
@@ -40,16 +44,20 @@ typedef struct SwapRows
 {
 	Oid			relid;
 	Oid			tracked;
+	InvalRowAge age;
 } SwapRows;
 
 static List *names = NIL;		/* of SwapName *, in TopTransactionContext */
 
 static Oid	swap_target(Node *statement);
 static bool swap_is_table(Oid relid);
+static List *swap_rules(Oid relid);
 static void swap_rows(void *arg);
 static void swap_xact_callback(XactEvent event, void *arg);
 static void swap_subxact_callback(SubXactEvent event, SubTransactionId subxact,
 								  SubTransactionId parent, void *arg);
+static void swap_conclude(const SwapName *name);
+static bool swap_has_other_rules(const SwapName *name, Oid taker);
 static void swap_warn(const SwapName *name);
 
 /*
@@ -88,6 +96,7 @@ inval_ddl_before_name(Node *statement)
 	name->relid = relid;
 	name->schema = get_rel_namespace(relid);
 	name->name = get_rel_name(relid);
+	name->rules = swap_rules(relid);
 	names = lappend(names, name);
 	MemoryContextSwitchTo(old);
 }
@@ -148,7 +157,8 @@ inval_ddl_after_name(Oid relid)
 	foreach(lc, names)
 	{
 		SwapName   *name = lfirst(lc);
-		SwapRows	rows = {relid, name->relid};
+		SwapRows	taken = {name->relid, name->relid, INVAL_ROW_OLD};
+		SwapRows	rows = {relid, name->relid, INVAL_ROW_NEW};
 		char	   *now = get_rel_name(relid);
 
 		if (relid == name->relid || relid == name->taker || now == NULL ||
@@ -158,9 +168,30 @@ inval_ddl_after_name(Oid relid)
 
 		/* It may lack columns that the rules need. */
 		(void) inval_attempt(swap_rows, &rows);
-		rows.relid = name->relid;
-		(void) inval_attempt(swap_rows, &rows);
+		(void) inval_attempt(swap_rows, &taken);
 	}
+}
+
+/*
+ * The rules (InvalDefinition *) that the rows of a table are under, in the current
+ * memory context.
+ */
+static List *
+swap_rules(Oid relid)
+{
+	List	   *rules = NIL;
+	ListCell   *lc;
+
+	foreach(lc, inval_family_ancestors(relid))
+	{
+		Relation	relation = try_relation_open(lfirst_oid(lc), AccessShareLock);
+
+		if (relation == NULL)
+			continue;
+		rules = list_concat(rules, inval_carriers_readable(relation));
+		relation_close(relation, AccessShareLock);
+	}
+	return rules;
 }
 
 static void
@@ -176,8 +207,7 @@ swap_rows(void *arg)
 	/* Rows of the taker that this transaction has written were not noted then. */
 	foreach(lc, inval_family_leaves(rows->relid, AccessShareLock))
 	{
-		inval_ddl_rows(lfirst_oid(lc), trackers,
-					   rows->relid == rows->tracked ? INVAL_ROW_OLD : INVAL_ROW_NEW, false);
+		inval_ddl_rows(lfirst_oid(lc), trackers, rows->age, false);
 	}
 }
 
@@ -191,7 +221,7 @@ swap_xact_callback(XactEvent event, void *arg)
 	{
 		foreach(lc, names)
 		{
-			swap_warn(lfirst(lc));
+			swap_conclude(lfirst(lc));
 		}
 	}
 	else
@@ -221,13 +251,44 @@ swap_subxact_callback(SubXactEvent event, SubTransactionId subxact,
  * may have been rolled back.
  */
 static void
-swap_warn(const SwapName *name)
+swap_conclude(const SwapName *name)
 {
 	Oid			taker = get_relname_relid(name->name, name->schema);
+	SwapRows	rows = {taker, taker, INVAL_ROW_NEW};
 
-	if (!OidIsValid(taker) || taker == name->relid ||
-		inval_catalog(true) == NULL || inval_family_is_tracked(taker))
+	if (!OidIsValid(taker) || taker == name->relid || inval_catalog(true) == NULL)
 		return;
+	if (!inval_family_is_tracked(taker))
+		swap_warn(name);
+	else if (swap_has_other_rules(name, taker))
+		(void) inval_attempt(swap_rows, &rows);
+}
+
+static bool
+swap_has_other_rules(const SwapName *name, Oid taker)
+{
+	ListCell   *lc;
+
+	foreach(lc, swap_rules(taker))
+	{
+		InvalDefinition rule = *(InvalDefinition *) lfirst(lc);
+		ListCell   *other;
+		bool		same = false;
+
+		foreach(other, name->rules)
+		{
+			rule.relation = ((InvalDefinition *) lfirst(other))->relation;
+			same |= inval_definition_same_rule(&rule, lfirst(other));
+		}
+		if (!same)
+			return true;
+	}
+	return false;
+}
+
+static void
+swap_warn(const SwapName *name)
+{
 	ereport(WARNING,
 			(errmsg("table \"%s\" is not tracked", name->name),
 			 get_rel_name(name->relid) != NULL ?
