@@ -41,8 +41,8 @@ typedef struct RotateLook
 } RotateLook;
 
 /*
- * For each table a row that was owed when we last looked.  While it is, there is
- * nothing to be found out: an idle server with entries that stay takes no lock
+ * For each table a row that was owed, or may be again, when we last looked.  While
+ * it is, there is nothing to be found out: an idle server with entries that stay takes no lock
  * and so no transaction id, and reads one row.
  */
 static InvalOutboxRow witnesses[INVAL_OUTBOX_TABLES];
@@ -58,12 +58,14 @@ rotate_visit(InvalOutboxRow *row, void *arg)
 {
 	RotateLook *look = arg;
 
-	if (!inval_outbox_is_owed(row))
+	bool		owed = inval_outbox_is_owed(row);
+
+	if (!owed && inval_outbox_is_settled(row))
 		return true;
 	look->row = *row;
 	look->row.pack = NULL;
 	/* Locks are released before replies are waited for. */
-	if (!inval_outbox_is_ripe(row, look->now) ||
+	if (!owed || !inval_outbox_is_ripe(row, look->now) ||
 		(inval_outbox_is_waiting(row) &&
 		 !TimestampDifferenceExceeds(row->queued_at, look->now, WAITING_MS)))
 		look->state = INVAL_OUTBOX_IN_USE;
@@ -73,7 +75,7 @@ rotate_visit(InvalOutboxRow *row, void *arg)
 }
 
 /*
- * Whether the row that was owed still is, and what that means for its table.
+ * Whether that row still keeps its table from being emptied, and what that means.
  */
 static bool
 rotate_ask_witness(int table, InvalOutboxState *state)

@@ -67,6 +67,10 @@ typedef struct InvalTargetHealth
 									 * none yet */
 	pg_atomic_uint32 recoveries;	/* how often it has come up again */
 	pg_atomic_uint32 no_unlink; /* 1: the server does not know the command */
+	pg_atomic_uint64 trusted_xid;	/* what older transactions had confirmed may be
+									 * lost; see target/trust.c */
+	pg_atomic_uint64 seen_at;	/* the last time that it was found to be where it
+								 * was; 0: not yet */
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
