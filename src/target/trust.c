@@ -24,11 +24,11 @@
 
 /*
  * How long a row of a confirmed key stays, in ms, and how much of that may have
- * passed already when it is confirmed.  What is between them, three seconds,
+ * passed already when it is confirmed.  What is between them, five seconds,
  * covers what the replica was behind by, the second that sentinels take from
  * promoting a replica to saying so, and the half second until they are asked.
  */
-#define SETTLE_MS		4000
+#define SETTLE_MS		6000
 #define PROMPT_US		1000000
 
 /*

@@ -115,7 +115,8 @@ queue_is('', 'after a crash: nothing is owed');
 # it is in the way.
 cut_off();
 $node->safe_psql('postgres', q{UPDATE sole SET n = 3 WHERE id = 2});
-is(scalar($master->existing('sole:2')), 0, 'confirmed at COMMIT');
+queue_is('', 'confirmed');
+is(scalar($master->existing('sole:2')), 0, 'and gone');
 $master->kill9;
 ok(wait_target_state($node, 'postgres', 'down', 'pair'), 'the target is down');
 ok(poll_query($node, 'postgres', q{
@@ -137,8 +138,9 @@ $node->safe_psql('postgres', q{
 tables_are_emptied('what is confirmed is settled while the target is paused');
 $node->safe_psql('postgres', q{
 	SELECT inval_resume('pair');
-	UPDATE sole SET n = 4 WHERE id = 4;
-	SELECT inval_pause('pair')});
+	UPDATE sole SET n = 4 WHERE id = 4});
+queue_is('', 'the next is confirmed');
+$node->safe_psql('postgres', q{SELECT inval_pause('pair')});
 replace_master();
 queue_is('pair sole:4', 'what is lost is owed while the target is paused');
 $node->safe_psql('postgres', q{SELECT inval_resume('pair')});
