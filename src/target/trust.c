@@ -86,12 +86,19 @@ inval_trust_renew(InvalTarget *target, TimestampTz asked_at)
 
 /*
  * Says that the target is elsewhere, or that it is down, so that it will perhaps
- * be elsewhere.  To be called when others have been told.
+ * be elsewhere.  To be called when others have been told.  The worker finds what is
+ * owed again as if all of it had just been announced.
  */
 void
 inval_trust_end(InvalTarget *target)
 {
-	if (inval_trust_is_limited(target))
-		pg_atomic_write_u64(&target->health->trusted_xid,
-							U64FromFullTransactionId(ReadNextFullTransactionId()));
+	int			i;
+
+	if (!inval_trust_is_limited(target))
+		return;
+	pg_atomic_write_u64(&target->health->trusted_xid,
+						U64FromFullTransactionId(ReadNextFullTransactionId()));
+	pg_memory_barrier();
+	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
+		pg_atomic_write_u32(&target->health->low_block[i], 0);
 }

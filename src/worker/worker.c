@@ -97,7 +97,6 @@ static TimestampTz worker_next_visit(void);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
 static void worker_find_target(void);
-static bool worker_hears_of_move(void);
 static bool worker_look_at_standbys(void);
 static long worker_timeout(void);
 
@@ -206,7 +205,7 @@ worker_deliver(void)
 	uint64		confirmed = pass.confirmed;
 	static uint64 batches = 0;
 	bool		probing = false;
-	bool		news;
+	bool		standbys;
 
 	if (!worker_reach_target(&probing))
 	{
@@ -215,13 +214,12 @@ worker_deliver(void)
 		in_pass = false;
 		return false;
 	}
-	news = worker_look_at_standbys();
-	news |= worker_hears_of_move();
-	if (in_pass && news)
+	standbys = worker_look_at_standbys();
+	if (in_pass && standbys)
 		pass.look_again = 0;
 	if (!in_pass || probing)
 	{
-		bool		whole = news || probing || GetCurrentTimestamp() >= next_look;
+		bool		whole = standbys || probing || GetCurrentTimestamp() >= next_look;
 
 		if (whole)
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
@@ -378,19 +376,6 @@ worker_find_target(void)
 	if (inval_trust_is_limited(target) &&
 		!inval_address_find(target, deadline, true, &url, &mark, error, sizeof(error)))
 		inval_trust_end(target);
-}
-
-/*
- * Whether what was confirmed before is owed again, because the target has moved.
- */
-static bool
-worker_hears_of_move(void)
-{
-	static uint64 trusted = 0;
-	uint64		before = trusted;
-
-	trusted = pg_atomic_read_u64(&target->health->trusted_xid);
-	return trusted != before;
 }
 
 /*

@@ -145,7 +145,25 @@ replace_master();
 queue_is('pair sole:4', 'what is lost is owed while the target is paused');
 $node->safe_psql('postgres', q{SELECT inval_resume('pair')});
 ok(wait_keys_gone($master, 'sole:4'), 'and is delivered after that');
-queue_is('', 'nothing is owed at the end');
+queue_is('', 'nothing is owed');
+
+# A commit that waited for its reply for long counts as confirmed too late for
+# its row to stay long enough: the worker takes it over.
+my $session = $node->background_psql('postgres');
+my $at_commit = q{SELECT sum(delivered_at_commit) FROM inval_stats WHERE target = 'pair'};
+$session->query_safe(q{SET inval.commit_timeout = '1min'; UPDATE sole SET n = 5 WHERE id = 5});
+my $before = $node->safe_psql('postgres', $at_commit);
+$master->freeze;
+$session->{stdin} .= "UPDATE sole SET n = 5 WHERE id = 6;\n";
+$session->{run}->pump_nb;
+ok(poll_query($node, 'postgres', q{
+		SELECT clock_timestamp() - query_start > '1.5 s' FROM pg_stat_activity
+		WHERE state = 'active' AND query LIKE 'UPDATE sole%'}),
+	'a commit waits for a reply');
+$master->thaw;
+queue_is('', 'which comes');
+is($node->safe_psql('postgres', $at_commit), $before, 'too late to be relied on');
+$session->quit;
 
 no_crash($node, 'no server process crashed');
 
