@@ -3,7 +3,7 @@
  *		Emptying the tables of the outbox.
  *
  * Emptying a table is safe when nobody can still have uncommitted rows in it
- * and everything committed in it is confirmed.  Writers keep their lock on the
+ * and everything committed in it is confirmed for good.  Writers keep their lock on the
  * table until they end, prepared ones until they are finished, so an
  * AccessExclusiveLock proves the first, and a look at the table under that
  * lock the second.  The lock is only ever tried for: no writer ever queues
