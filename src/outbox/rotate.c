@@ -3,8 +3,8 @@
  *		Emptying the tables of the outbox.
  *
  * Emptying a table is safe when nobody can still have uncommitted rows in it
- * and everything committed in it is confirmed for good.  Writers keep their lock on the
- * table until they end, prepared ones until they are finished, so an
+ * and everything committed in it is confirmed for good.  Writers keep their lock
+ * on the table until they end, prepared ones until they are finished, so an
  * AccessExclusiveLock proves the first, and a look at the table under that
  * lock the second.  The lock is only ever tried for: no writer ever queues
  * behind a waiting worker.  The table is truncated in place, which needs no
@@ -42,8 +42,8 @@ typedef struct RotateLook
 
 /*
  * For each table a row that was owed, or may be again, when we last looked.  While
- * it is, there is nothing to be found out: an idle server with entries that stay takes no lock
- * and so no transaction id, and reads one row.
+ * it is, there is nothing to be found out: an idle server with entries that stay
+ * takes no lock and so no transaction id, and reads one row.
  */
 static InvalOutboxRow witnesses[INVAL_OUTBOX_TABLES];
 static bool has_witness[INVAL_OUTBOX_TABLES];
@@ -57,7 +57,6 @@ static bool
 rotate_visit(InvalOutboxRow *row, void *arg)
 {
 	RotateLook *look = arg;
-
 	bool		owed = inval_outbox_is_owed(row);
 
 	if (!owed && inval_outbox_is_settled(row))

@@ -112,7 +112,7 @@ drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment)
 	bool		alive;
 	int			i;
 
-	/* Older than what the worker may hear of the target meanwhile. */
+	/* So our transaction is older than what the worker hears while we wait. */
 	if (!pass->own_transactions && inval_trust_is_limited(pass->target))
 		(void) GetTopFullTransactionId();
 	inval_shipment_init(shipment, pass->target, true);
