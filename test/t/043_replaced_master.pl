@@ -100,13 +100,18 @@ queue_is('', 'and has it');
 is(times_logged($node, qr/inval target "pair" has moved/), 1, 'the log tells of the move once');
 tables_are_emptied('what is settled is removed');
 
-# What a worker has delivered is in doubt after a crash, too.
+# What a worker has delivered is in doubt after a crash, too, whether or not one
+# comes to find out.
 cut_off();
 $node->safe_psql('postgres', q{UPDATE background SET n = 2 WHERE id BETWEEN 11 AND 1500});
 queue_is('', 'all is confirmed');
 $node->stop('immediate');
 replace_master();
+$node->append_conf('postgresql.conf', 'inval.workers = 0');
 $node->start;
+is(queue_length($node, 'postgres'), 1490, 'after a crash: what was confirmed just before is owed');
+$node->append_conf('postgresql.conf', 'inval.workers = 8');
+$node->reload;
 ok(wait_keys_gone($master, map { "background:$_" } 11 .. 1500),
 	'after a crash: the keys are gone from the new master');
 queue_is('', 'after a crash: nothing is owed');
