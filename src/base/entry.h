@@ -27,6 +27,8 @@ typedef enum InvalLane
 	INVAL_LANE_WORKER,			/* sent by the worker */
 	INVAL_LANE_REPEAT,			/* sent by the worker once more, later */
 	INVAL_LANE_REPLAY,			/* the same, when standbys have replayed it */
+	INVAL_LANE_HELD,			/* confirmed; sent once more if that is lost, see
+								 * target/trust.c */
 	INVAL_LANE_LOOK,			/* looked up again by the worker, see
 								 * INVAL_ACTION_LOOK */
 	INVAL_LANE_SHADOW			/* counted only, neither stored nor sent */

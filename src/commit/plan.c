@@ -27,6 +27,7 @@
 #include "target/reach.h"
 #include "target/target.h"
 #include "target/targets.h"
+#include "target/trust.h"
 
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
@@ -53,7 +54,8 @@ typedef struct Plan
 	FullTransactionId xid;
 	uint64		budget_us;		/* what is left of the commit timeout */
 	uint64		connect_us;		/* what of that connecting may take */
-	uint64		committed_at;	/* as inval_clock_us gives it */
+	uint64		made_at;		/* as inval_clock_us gives it, */
+	uint64		committed_at;	/* and so this */
 	int			nlegs;
 	PlanLeg  *legs;			/* one for each set that is owed anything */
 } Plan;
@@ -100,6 +102,7 @@ inval_plan_prepare(void)
 		return;
 	inval_ledger_attach();
 	plan.made = true;
+	plan.made_at = inval_clock_us();
 	plan.tell_all = inval_pending_did_spill();
 	plan.budget_us = (uint64) inval_commit_timeout * 1000;
 	plan.connect_us = plan.budget_us / 4 * 3;
@@ -423,7 +426,8 @@ inval_plan_finish(void)
 												   INVAL_WAIT_HELD) &&
 				/* What counts is the server that the worker would deliver to. */
 				inval_target_shares_health(leg->target) &&
-				!inval_address_has_changed(leg->target);
+				!inval_address_has_changed(leg->target) &&
+				inval_trust_is_prompt(leg->target, inval_clock_us() - plan.made_at);
 		if (leg->ready)
 			inval_stats_commit_target(leg->target->number, leg->delivered,
 									  inval_clock_us() - plan.committed_at);

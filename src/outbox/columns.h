@@ -26,7 +26,8 @@ enum
  * What the column "lane" says: who sends the row's entries, and, by a capital
  * letter, that they are all that the transaction has queued.  Those that are sent
  * once more when standbys have replayed them have letters of their own, and so
- * have those of which only that is left.
+ * have those of which only that is left, and those that are confirmed and stay until
+ * that is settled.
  */
 #define OUTBOX_LETTER_COMMIT		'c'
 #define OUTBOX_LETTER_COMMIT_ALL	'C'
@@ -38,6 +39,7 @@ enum
 #define OUTBOX_LETTER_WORKER_ALL_AGAIN	'X'
 #define OUTBOX_LETTER_REPEAT		'r'
 #define OUTBOX_LETTER_REPLAY		's'
+#define OUTBOX_LETTER_HELD			'h'
 #define OUTBOX_LETTER_LOOK			'l'
 
 #endif							/* INVAL_OUTBOX_COLUMNS_H */

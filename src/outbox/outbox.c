@@ -89,7 +89,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 
 	row.xid = GetTopFullTransactionId();
 	row.lane = lane;
-	row.again = lane != INVAL_LANE_REPEAT && lane != INVAL_LANE_LOOK &&
+	row.again = (lane == INVAL_LANE_COMMIT || lane == INVAL_LANE_WORKER) &&
 		inval_replay_is_wanted();
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
@@ -276,6 +276,8 @@ outbox_letter(const InvalOutboxRow *row)
 		return OUTBOX_LETTER_REPEAT;
 	if (row->lane == INVAL_LANE_REPLAY)
 		return OUTBOX_LETTER_REPLAY;
+	if (row->lane == INVAL_LANE_HELD)
+		return OUTBOX_LETTER_HELD;
 	if (row->lane == INVAL_LANE_LOOK)
 		return OUTBOX_LETTER_LOOK;
 	if (row->again && row->lane == INVAL_LANE_COMMIT)

@@ -32,6 +32,7 @@
 #include "outbox/ledger.h"
 #include "outbox/read.h"
 #include "target/targets.h"
+#include "target/trust.h"
 
 /*
  * A transaction of the commit lane that became visible less than this ago may
@@ -209,6 +210,9 @@ read_letter(char letter, InvalOutboxRow *row)
 		case OUTBOX_LETTER_REPLAY:
 			row->lane = INVAL_LANE_REPLAY;
 			break;
+		case OUTBOX_LETTER_HELD:
+			row->lane = INVAL_LANE_HELD;
+			break;
 		case OUTBOX_LETTER_LOOK:
 			row->lane = INVAL_LANE_LOOK;
 			break;
@@ -221,19 +225,23 @@ read_letter(char letter, InvalOutboxRow *row)
 
 /*
  * What the ledger knows of a row that it can know of: what its transaction's
- * targets have all confirmed, or its own.
+ * targets have all confirmed, or its own.  Of one that is held, what it would say
+ * if it knew.  Of what may be lost it knows nothing.
  */
 static InvalLedgerState
 read_ledger(const InvalOutboxRow *row)
 {
 	InvalLedgerState state = inval_ledger_look(row->xid);
-	InvalTarget *target;
+	InvalTarget *target = inval_target_by_number(row->target);
 
-	if (state != INVAL_LEDGER_LEFT || row->lane != INVAL_LANE_COMMIT)
+	if (row->lane == INVAL_LANE_HELD)
+		state = inval_ledger_predates(row->xid) ? INVAL_LEDGER_UNKNOWN : INVAL_LEDGER_CONFIRMED;
+	if (target == NULL)
 		return state;
-	target = inval_target_by_number(row->target);
-	return target != NULL && inval_ledger_has_part(row->xid, target->health) ?
-		INVAL_LEDGER_CONFIRMED : state;
+	if (!inval_trust_covers(target, row->xid))
+		return INVAL_LEDGER_UNKNOWN;
+	return state == INVAL_LEDGER_LEFT && row->lane == INVAL_LANE_COMMIT &&
+		inval_ledger_has_part(row->xid, target->health) ? INVAL_LEDGER_CONFIRMED : state;
 }
 
 /*
@@ -244,7 +252,7 @@ read_ledger(const InvalOutboxRow *row)
 bool
 inval_outbox_is_owed(const InvalOutboxRow *row)
 {
-	if (row->lane == INVAL_LANE_COMMIT || row->sole)
+	if (row->lane == INVAL_LANE_COMMIT || row->lane == INVAL_LANE_HELD || row->sole)
 	{
 		InvalLedgerState state = read_ledger(row);
 
@@ -263,6 +271,17 @@ inval_outbox_is_owed(const InvalOutboxRow *row)
 }
 
 /*
+ * Whether a row that is not owed never will be again, so that it may go.
+ */
+bool
+inval_outbox_is_settled(const InvalOutboxRow *row)
+{
+	InvalTarget *target = inval_target_by_number(row->target);
+
+	return target == NULL || inval_trust_is_settled(target, row->queued_at);
+}
+
+/*
  * Whether an owed row was delivered, and is owed only once more when standbys
  * have replayed it.
  */
@@ -276,17 +295,16 @@ inval_outbox_is_waiting(const InvalOutboxRow *row)
 
 /*
  * Whether nobody is just about to deliver the row: a visible row of the commit
- * lane belongs to a transaction that is in its commit callback, unless it said
- * that it leaves the keys to us, or is from before the server started, or has
- * been silent for longer than its callback can take.
+ * lane belongs to a transaction that is in its commit callback, unless it has said
+ * how that ended, or is from before the server started, or has been silent for
+ * longer than its callback can take.
  */
 bool
 inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
 {
 	if (row->lane != INVAL_LANE_COMMIT ||
-		inval_ledger_look(row->xid) == INVAL_LEDGER_LEFT ||
-		inval_ledger_predates(row->xid) ||
-		inval_outbox_is_waiting(row))
+		inval_ledger_look(row->xid) != INVAL_LEDGER_UNKNOWN ||
+		inval_ledger_predates(row->xid))
 		return true;
 	return TimestampDifferenceExceeds(row->queued_at, now,
 									  inval_commit_timeout + RIPENING_MS);

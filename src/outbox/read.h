@@ -27,6 +27,7 @@ extern void inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int
 									   BlockNumber start,
 									   InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_is_owed(const InvalOutboxRow *row);
+extern bool inval_outbox_is_settled(const InvalOutboxRow *row);
 extern bool inval_outbox_is_waiting(const InvalOutboxRow *row);
 extern bool inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now);
 extern bool inval_outbox_is_readable(const InvalOutboxRow *row);

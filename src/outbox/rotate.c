@@ -3,8 +3,8 @@
  *		Emptying the tables of the outbox.
  *
  * Emptying a table is safe when nobody can still have uncommitted rows in it
- * and everything committed in it is confirmed.  Writers keep their lock on the
- * table until they end, prepared ones until they are finished, so an
+ * and everything committed in it is confirmed for good.  Writers keep their lock
+ * on the table until they end, prepared ones until they are finished, so an
  * AccessExclusiveLock proves the first, and a look at the table under that
  * lock the second.  The lock is only ever tried for: no writer ever queues
  * behind a waiting worker.  The table is truncated in place, which needs no
@@ -41,9 +41,9 @@ typedef struct RotateLook
 } RotateLook;
 
 /*
- * For each table a row that was owed when we last looked.  While it is, there is
- * nothing to be found out: an idle server with entries that stay takes no lock
- * and so no transaction id, and reads one row.
+ * For each table a row that was owed, or may be again, when we last looked.  While
+ * it is, there is nothing to be found out: an idle server with entries that stay
+ * takes no lock and so no transaction id, and reads one row.
  */
 static InvalOutboxRow witnesses[INVAL_OUTBOX_TABLES];
 static bool has_witness[INVAL_OUTBOX_TABLES];
@@ -57,13 +57,14 @@ static bool
 rotate_visit(InvalOutboxRow *row, void *arg)
 {
 	RotateLook *look = arg;
+	bool		owed = inval_outbox_is_owed(row);
 
-	if (!inval_outbox_is_owed(row))
+	if (!owed && inval_outbox_is_settled(row))
 		return true;
 	look->row = *row;
 	look->row.pack = NULL;
 	/* Locks are released before replies are waited for. */
-	if (!inval_outbox_is_ripe(row, look->now) ||
+	if (!owed || !inval_outbox_is_ripe(row, look->now) ||
 		(inval_outbox_is_waiting(row) &&
 		 !TimestampDifferenceExceeds(row->queued_at, look->now, WAITING_MS)))
 		look->state = INVAL_OUTBOX_IN_USE;
@@ -73,7 +74,7 @@ rotate_visit(InvalOutboxRow *row, void *arg)
 }
 
 /*
- * Whether the row that was owed still is, and what that means for its table.
+ * Whether that row still keeps its table from being emptied, and what that means.
  */
 static bool
 rotate_ask_witness(int table, InvalOutboxState *state)

@@ -11,7 +11,8 @@ typedef enum InvalOutboxState
 	INVAL_OUTBOX_EMPTY,			/* it is empty, now or before */
 	INVAL_OUTBOX_IN_USE,		/* a writer or a reader holds a lock on it, or a
 								 * commit is waiting for replies, or a row
-								 * of late for standbys */
+								 * of late for standbys, or what is
+								 * confirmed is not settled yet */
 	INVAL_OUTBOX_OWES			/* it still has what is not confirmed */
 } InvalOutboxState;
 

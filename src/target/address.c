@@ -25,6 +25,7 @@
 #include "target/address.h"
 #include "target/resolve.h"
 #include "target/sentinel.h"
+#include "target/trust.h"
 
 /*
  * How often the sentinels are asked while all seems well, or the master is
@@ -73,6 +74,7 @@ inval_address_find(InvalTarget *target, uint64 deadline, bool may_resolve,
 	InvalTargetHealth *health = target->health;
 	bool		shares_health = inval_target_shares_health(target);
 	bool		may_ask = address_may_ask(target, may_resolve);
+	TimestampTz now = GetCurrentTimestamp();
 	bool		is_known;
 
 	*url = target->url;
@@ -98,7 +100,10 @@ inval_address_find(InvalTarget *target, uint64 deadline, bool may_resolve,
 		if (!address_ask(target, deadline, is_known, url, error, error_size))
 			return false;
 		if (shares_health)
+		{
 			address_publish(target, url, is_known);
+			inval_trust_renew(target, now);
+		}
 	}
 	/* What a sentinel names is a server like any other. */
 	if (url->kind == INVAL_URL_SENTINEL)
@@ -279,13 +284,15 @@ address_publish(InvalTarget *target, const InvalUrl *url, bool is_known)
 		found = target->url;	/* a name says more than an address */
 	inval_url_address(&found, address, sizeof(address));
 	SpinLockAcquire(&health->mutex);
-	moved = is_known && strcmp(health->address, address) != 0;
+	moved = strcmp(health->address, address) != 0;
 	strlcpy(health->resolved, url->host, sizeof(health->resolved));
 	health->resolved_port = url->port;
 	strlcpy(health->address, address, sizeof(health->address));
 	pg_atomic_write_u32(&health->resolved_mark, address_mark(url));
 	SpinLockRelease(&health->mutex);
 	if (moved)
+		inval_trust_end(target);
+	if (moved && is_known)
 		ereport(LOG,
 				(errmsg("inval target \"%s\" has moved", target->name),
 				 errdetail("Its address is %s.", address),

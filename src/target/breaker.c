@@ -18,6 +18,7 @@
 #include "base/settings.h"
 #include "target/breaker.h"
 #include "target/lost_node.h"
+#include "target/trust.h"
 #include "target/verdict.h"
 
 /* The longest where another server may take over: it is to be found within 1 s. */
@@ -237,7 +238,8 @@ inval_target_succeeded(InvalTarget *target, uint64 keys, uint64 round_trip_us)
 }
 
 /*
- * Logs a change between up and down that nobody has logged yet.
+ * Logs a change between up and down that nobody has logged yet, and draws the
+ * conclusion that takes a lock.
  */
 void
 inval_target_log_change(InvalTarget *target)
@@ -257,6 +259,8 @@ inval_target_log_change(InvalTarget *target)
 	strlcpy(error, health->last_error, sizeof(error));
 	strlcpy(address, health->address, sizeof(address));
 	SpinLockRelease(&health->mutex);
+	if (down)
+		inval_trust_end(target);
 	if (down)
 		ereport(LOG,
 				(errmsg("inval target \"%s\" is down: %s", target->name, error),

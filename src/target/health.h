@@ -67,7 +67,6 @@ typedef struct InvalTargetHealth
 									 * none yet */
 	pg_atomic_uint32 recoveries;	/* how often it has come up again */
 	pg_atomic_uint32 no_unlink; /* 1: the server does not know the command */
-	bool		pause_known;	/* "paused" is what was stored, or later news */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
 	pg_atomic_uint32 watching;	/* 1: it looks at the standbys within moments */
@@ -76,6 +75,11 @@ typedef struct InvalTargetHealth
 														 * worker's last look;
 														 * InvalidBlockNumber:
 														 * none */
+	pg_atomic_uint64 trusted_xid;	/* what older transactions had confirmed may be
+									 * lost; see target/trust.c */
+	pg_atomic_uint64 seen_at;	/* the last time that it was found to be where it
+								 * was; 0: not yet */
+	bool		pause_known;	/* "paused" is what was stored, or later news */
 	slock_t		mutex;			/* protects the fields below */
 	pid_t		worker_pid;		/* 0: no worker */
 	TimestampTz visit_at;		/* when a worker is to come at the latest, which

@@ -11,6 +11,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
@@ -23,6 +24,7 @@
 #include "stats/stats.h"
 #include "target/delivery.h"
 #include "target/pace.h"
+#include "target/trust.h"
 #include "worker/drain.h"
 #include "worker/gather.h"
 #include "worker/refusal.h"
@@ -110,6 +112,9 @@ drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment)
 	bool		alive;
 	int			i;
 
+	/* So our transaction is older than what the worker hears while we wait. */
+	if (!pass->own_transactions && inval_trust_is_limited(pass->target))
+		(void) GetTopFullTransactionId();
 	inval_shipment_init(shipment, pass->target, true);
 	for (i = 0; i < batch->nsent; i++)
 		inval_shipment_add(shipment, &batch->sent[i]);
@@ -242,8 +247,7 @@ drain_settle_row(InvalPass *pass, Relation relation, const InvalBatchRow *taken,
 		if (inval_outbox_delete(relation, row))
 		{
 			pass->confirmed += row->entries;
-			if (inval_requeue_comes_again(row))
-				inval_requeue_waiting(row);
+			inval_requeue_confirmed(row);
 		}
 		inval_refusal_forget(id);
 	}

@@ -31,6 +31,7 @@
 #include "target/pace.h"
 #include "worker/refusal.h"
 #include "worker/removal.h"
+#include "worker/requeue.h"
 
 /* The row of an entry, wherever it has been moved to */
 typedef struct RemovalRow
@@ -353,6 +354,8 @@ removal_confirm(InvalRemoval *removal)
 		if (relation != NULL)
 		{
 			gone = inval_outbox_delete(relation, &search.row);
+			if (gone)
+				inval_requeue_confirmed(&search.row);
 			relation_close(relation, NoLock);
 		}
 	}
@@ -373,7 +376,7 @@ removal_visit_row(InvalOutboxRow *row, void *arg)
 		!FullTransactionIdEquals(row->xid, search->removal->xid))
 		return true;
 	search->row = *row;
-	search->row.pack = NULL;
+	search->row.pack = memcpy(palloc(row->pack_length), row->pack, row->pack_length);
 	search->found = true;
 	return false;
 }

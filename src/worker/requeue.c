@@ -6,6 +6,10 @@
  * more when standbys have replayed them (outbox/replay.c).  A row that is all that its
  * transaction has queued stays where it is, and the ledger says how far it
  * has come; what remains of others is written anew, under its old identity.
+ *
+ * What a target has confirmed that may be replaced by a replica stays until that
+ * is settled (target/trust.c).  Here, too, the ledger knows of such a row, or it is
+ * written anew.
  */
 #include "postgres.h"
 
@@ -15,6 +19,8 @@
 #include "outbox/ledger.h"
 #include "outbox/read.h"
 #include "outbox/replay.h"
+#include "target/targets.h"
+#include "target/trust.h"
 #include "worker/requeue.h"
 
 /*
@@ -50,31 +56,45 @@ inval_requeue_is_due(const InvalOutboxRow *row, uint64 note_from)
 	relation = inval_outbox_open(row->table, RowExclusiveLock);
 	if (relation != NULL)
 	{
-		(void) inval_outbox_delete(relation, row);
+		if (inval_outbox_delete(relation, row))
+			inval_requeue_confirmed(row);
 		relation_close(relation, NoLock);
 	}
 	return false;
 }
 
 /*
- * Whether the ledger can say that a row is done, and will go on doing so: the row
- * is all that its transaction has queued, which is not older than the horizon.
+ * Whether the ledger can say that a row is done now, and will go on doing so: the
+ * row is all that its transaction has queued, which is not older than the horizon,
+ * and will stay for long enough.
  */
 bool
 inval_requeue_can_note(const InvalOutboxRow *row, uint64 horizon)
 {
-	return row->sole && U64FromFullTransactionId(row->xid) >= horizon;
+	const InvalTarget *target = inval_target_by_number(row->target);
+
+	return target != NULL && row->sole && U64FromFullTransactionId(row->xid) >= horizon &&
+		inval_trust_covers(target, row->xid) &&
+		inval_trust_is_prompt(target, (uint64) Max(GetCurrentTimestamp() - row->queued_at, 0));
 }
 
 /*
- * Queues a row that was confirmed anew, for when standbys have replayed it.
+ * A row was confirmed and is removed: queues what is to come of it, if anything.
+ * What stays until it is settled begins a new life, as old as its confirmation.
  */
 void
-inval_requeue_waiting(const InvalOutboxRow *row)
+inval_requeue_confirmed(const InvalOutboxRow *row)
 {
+	const InvalTarget *target = inval_target_by_number(row->target);
 	InvalOutboxRow later = *row;
 
-	later.lane = INVAL_LANE_REPLAY;
-	later.sole = later.again = false;
-	inval_outbox_write_row(&later, false);
+	if (inval_requeue_comes_again(row))
+	{
+		later.lane = INVAL_LANE_REPLAY;
+		later.sole = later.again = false;
+		inval_outbox_write_row(&later, false);
+	}
+	else if (target != NULL && inval_trust_is_limited(target))
+		inval_outbox_write(row->pack, row->pack_length, INVAL_LANE_HELD, row->target, 0,
+						   INVAL_OUTBOX_LASTING);
 }

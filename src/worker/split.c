@@ -19,7 +19,7 @@ static bool split_collect(const InvalOutboxRow *row, const InvalOutcome *outcome
 
 /*
  * Queues the entries that are not confirmed anew, each by itself; those that are
- * confirmed, too, if they are to come again when standbys have replayed them.
+ * confirmed, too, if there is more to come of them.
  */
 void
 inval_drain_split(const InvalOutboxRow *row, const InvalOutcome *outcomes, char **errors)
@@ -44,8 +44,8 @@ inval_drain_split(const InvalOutboxRow *row, const InvalOutcome *outcomes, char 
 		rest.again = again;
 		if (outcomes[i] != INVAL_OUTCOME_CONFIRMED)
 			inval_outbox_write_row(&rest, false);
-		else if (again)
-			inval_requeue_waiting(&rest);
+		else
+			inval_requeue_confirmed(&rest);
 		if (outcomes[i] == INVAL_OUTCOME_REFUSED)
 			inval_refusal_note(inval_outbox_entry_id(rest.xid, rest.first), errors[i]);
 	}
@@ -61,8 +61,8 @@ inval_drain_keep_rest(const InvalOutboxRow *row, const InvalOutcome *outcomes)
 	bool		again = inval_requeue_comes_again(row);
 	InvalOutboxRow rest;
 
-	if (again && split_collect(row, outcomes, true, &rest))
-		inval_requeue_waiting(&rest);
+	if (split_collect(row, outcomes, true, &rest))
+		inval_requeue_confirmed(&rest);
 	if (split_collect(row, outcomes, false, &rest))
 	{
 		rest.again = again;

@@ -29,6 +29,7 @@
 #include "target/health.h"
 #include "target/reach.h"
 #include "target/target.h"
+#include "target/trust.h"
 #include "worker/backlog.h"
 #include "worker/counters.h"
 #include "worker/drain.h"
@@ -95,6 +96,7 @@ static void worker_watch_backlog(void);
 static TimestampTz worker_next_visit(void);
 static void worker_wait(bool delivered);
 static bool worker_reach_target(bool *probing);
+static void worker_find_target(void);
 static bool worker_look_at_standbys(void);
 static long worker_timeout(void);
 
@@ -345,7 +347,10 @@ worker_reach_target(bool *probing)
 	uint64		deadline = inval_clock_us() + (uint64) inval_connect_timeout * 1000;
 
 	if (pg_atomic_read_u32(&target->health->paused) != 0)
+	{
+		worker_find_target();
 		return false;
+	}
 	*probing = !inval_target_is_open(target);
 	if (*probing && !inval_target_claim_probe(target))
 		return false;
@@ -354,6 +359,23 @@ worker_reach_target(bool *probing)
 	/* It may be down because it is slow: see inval_target_measured. */
 	deadline = Max(deadline, inval_clock_us() + (uint64) inval_commit_timeout * 1000 * 2);
 	return !*probing || inval_delivery_ping(target, deadline);
+}
+
+/*
+ * Although nothing is to be sent, finds out where the target is: what it has
+ * confirmed before is not settled otherwise.
+ */
+static void
+worker_find_target(void)
+{
+	uint64		deadline = inval_clock_us() + (uint64) inval_connect_timeout * 1000;
+	char		error[INVAL_ERROR_LEN];
+	InvalUrl	url;
+	uint32		mark;
+
+	if (inval_trust_is_limited(target) &&
+		!inval_address_find(target, deadline, true, &url, &mark, error, sizeof(error)))
+		inval_trust_end(target);
 }
 
 /*
