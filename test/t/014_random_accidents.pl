@@ -1,7 +1,7 @@
 # Accidents at random moments under load: backends, workers, the server and Redis
 # are killed, stopped and frozen while clients commit, to one target and to two,
-# one of which has a rate and is paused now and then; and operators drain, drop
-# and vacuum what they should not.  Whatever the moment, a row that is changed in
+# one of which has a rate and is paused now and then, and to one whose master is
+# replaced; and operators drain, drop and vacuum what they should not.  Whatever the moment, a row that is changed in
 # the end has lost its key, and a row that is not has kept it.
 #
 # INVAL_SEED chooses the same accidents again (not the same moments),
@@ -10,6 +10,7 @@
 use strict;
 use warnings;
 
+use Inval::Sentinels;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -21,7 +22,8 @@ my $rows = 50_000;
 my $redis = Inval::Redis->new(
 	config => { appendonly => 'yes', appendfsync => 'always' });
 my $node = new_node('accidents', url => $redis->unix_url);
-my @tables = ('at_commit', 'in_background', 'rolled_back', 'twice', 'sized');
+my $set = Inval::Sentinels->new;
+my @tables = ('at_commit', 'in_background', 'rolled_back', 'twice', 'sized', 'watched');
 # Few rows, with keys of every length there can be
 my $sizes = $rows / 25;
 my $frozen = 0;
@@ -45,14 +47,18 @@ sub key_of
 	return "$table:$id" . ($table eq 'sized' ? ':' . 'x' x ($id * 37 % 7480) : '');
 }
 
-# The second target is another database of the same Redis.
-sub dbs_of
+# The servers and databases that have a table's keys.  The second target is another
+# database of the same Redis.
+sub places_of
 {
 	my ($table) = @_;
 
-	return $table eq 'twice' ? (0, 1) : $table eq 'sized' ? (1) : (0);
+	return [ $set->master, 0 ] if $table eq 'watched';
+	return map { [ $redis, $_ ] } $table eq 'twice' ? (0, 1) : $table eq 'sized' ? (1) : (0);
 }
 
+ok(poll_until(sub { $set->is_well }, 'a master and its replica'), 'sentinels watch');
+$node->safe_psql('postgres', "SELECT inval_add_target('watched', '" . $set->url . "')");
 $node->safe_psql('postgres',
 	"SELECT inval_add_target('second', '" . $redis->unix_url(1) . "', max_rate => 5000)");
 foreach my $table (@tables)
@@ -60,7 +66,8 @@ foreach my $table (@tables)
 	my $delivery = $table eq 'in_background' || $table eq 'sized' ? 'background' : 'commit';
 	my $count = rows_of($table);
 	my $key = $table eq 'sized' ? "sized:{id}:{name}" : "$table:{id}";
-	my $targets = { twice => '{default,second}', sized => '{second}' }->{$table} || '{default}';
+	my $targets = { twice => '{default,second}', sized => '{second}',
+		watched => '{watched}' }->{$table} || '{default}';
 
 	$node->safe_psql('postgres', qq{
 		CREATE TABLE $table (id int PRIMARY KEY, n int DEFAULT 0, name text)
@@ -69,20 +76,23 @@ foreach my $table (@tables)
 			FROM generate_series(1, $count) i;
 		SELECT inval_track('$table', key => '$key', delivery => '$delivery',
 			targets => '$targets')});
-	foreach my $db (dbs_of($table))
+	foreach my $place (places_of($table))
 	{
-		$redis->select_db($db);
+		my ($server, $db) = @$place;
+
+		$server->select_db($db);
 		if ($table eq 'sized')
 		{
-			$redis->cmd('SET', key_of($table, $_), 'x') foreach 1 .. $count;
+			$server->cmd('SET', key_of($table, $_), 'x') foreach 1 .. $count;
 		}
 		else
 		{
-			$redis->fill("$table:", 1, $count);
+			$server->fill("$table:", 1, $count);
 		}
 	}
 }
 $redis->select_db(0);
+is($set->master->cmd('WAIT', 1, 60_000), 1, 'the replica has all keys');
 $node->safe_psql('postgres', "CREATE SEQUENCE next_id CACHE 1; CHECKPOINT");
 append_to_file($node->basedir . '/load.sql', q{
 SELECT nextval('next_id') AS id \gset
@@ -100,6 +110,7 @@ UPDATE in_background SET n = n + 1 WHERE id = :id;
 COMMIT;
 UPDATE twice SET n = n + 1 WHERE id = :id;
 UPDATE sized SET n = n + 1 WHERE id = :id / 25;
+UPDATE watched SET n = n + 1 WHERE id = :id;
 });
 
 sub random_backend
@@ -178,6 +189,10 @@ my %accident = (
 	'a target is resumed' => sub {
 		$node->psql('postgres', "SELECT inval_resume('second')");
 	},
+	'a failover' => sub {
+		# Sentinels promote what was a master just before, although it knows less.
+		eval { ($set->sentinels)[0]->cmd('SENTINEL', 'FAILOVER', 'keys') } if $set->is_well;
+	},
 	'CLIENT KILL' => sub {
 		eval { $redis->cmd('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes') }
 		  unless $frozen;
@@ -238,10 +253,11 @@ foreach my $table (@tables)
 	  $node->safe_psql('postgres', "SELECT id, n FROM $table");
 	my @ids = 1 .. rows_of($table);
 
-	foreach my $db (dbs_of($table))
+	foreach my $place (places_of($table))
 	{
+		my ($server, $db) = @$place;
 		my %there = map { $_ => 1 }
-		  $redis->select_db($db)->existing(map { key_of($table, $_) } @ids);
+		  $server->select_db($db)->existing(map { key_of($table, $_) } @ids);
 		my @stale = grep { $n{$_} && $there{ key_of($table, $_) } } @ids;
 		my @lost = grep { !$n{$_} && !$there{ key_of($table, $_) } } @ids;
 
