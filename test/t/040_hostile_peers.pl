@@ -62,13 +62,15 @@ sub peak_memory
 	return slurp_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+) kB/m && $1 * 1024;
 }
 
-# How long a change of so many rows takes to be committed
+# How long COMMIT takes, in s, of a change of so many rows
 sub commit_takes
 {
 	my ($count) = @_;
-	my $start = time;
+	my $start;
 
-	$session->query_safe("UPDATE team SET n = n + 1 WHERE id <= $count");
+	$session->query_safe("BEGIN; UPDATE team SET n = n + 1 WHERE id <= $count");
+	$start = time;
+	$session->query_safe('COMMIT');
 	return time - $start;
 }
 
@@ -114,6 +116,7 @@ foreach my $count (1, $many)
 		$redis->fill('team:', 1, $count);
 		$peer->mode($mode);
 		my $took = commit_takes($count);
+		note(sprintf '%s: COMMIT took %.0f ms', $what, 1000 * $took);
 		cmp_ok($took, '<', $bound, "$what: COMMIT ends");
 		is(join(' ', forgotten($count)), '', "$what: no key counts as gone that is there");
 		is_well($what, $count);
