@@ -13,6 +13,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_depend.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -28,6 +29,7 @@
 static bool retie_rebuilds(const AlterTableCmd *command);
 static void retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column);
 static void retie_cut(InvalDdlFrame *frame, Oid class, Oid object, int32 column);
+static List *retie_readers(Oid class, Oid object, int32 column);
 static void retie_one(void *arg);
 static void retie_via(InvalDefinition *definition);
 static void retie_path(const InvalDefinition *definition);
@@ -92,7 +94,7 @@ retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column)
 static void
 retie_cut(InvalDdlFrame *frame, Oid class, Oid object, int32 column)
 {
-	List	   *readers = inval_ties_readers(class, object, column);
+	List	   *readers = retie_readers(class, object, column);
 	MemoryContext old = MemoryContextSwitchTo(frame->context);
 	ListCell   *lc;
 
@@ -107,6 +109,22 @@ retie_cut(InvalDdlFrame *frame, Oid class, Oid object, int32 column)
 	MemoryContextSwitchTo(old);
 	if (readers != NIL)
 		inval_ties_cut(class, object, column);
+}
+
+/*
+ * The rules that are tied to an object, under locks that keep others from dropping
+ * them: those who are just doing so have ended then.
+ */
+static List *
+retie_readers(Oid class, Oid object, int32 column)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_ties_readers(class, object, column))
+	{
+		LockRelationOid(((InvalDefinition *) lfirst(lc))->relation, AccessShareLock);
+	}
+	return inval_ties_readers(class, object, column);
 }
 
 /*

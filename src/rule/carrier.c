@@ -308,9 +308,9 @@ inval_carrier_rewrite(InvalDefinition *definition)
 				ObjectIdGetDatum(definition->carrier));
 	scan = systable_beginscan(triggers, TriggerOidIndexId, true, NULL, 1, &key);
 	tuple = systable_getnext(scan);
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "could not find tuple for trigger %u", definition->carrier);
-	carrier_update(triggers, tuple, definition);
+	/* Somebody may have dropped it meanwhile. */
+	if (HeapTupleIsValid(tuple))
+		carrier_update(triggers, tuple, definition);
 	systable_endscan(scan);
 	table_close(triggers, RowExclusiveLock);
 	CacheInvalidateRelcacheByRelid(definition->relation);

@@ -8,6 +8,8 @@
 
 #include "access/relation.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
+#include "storage/lmgr.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -26,6 +28,7 @@ static List *tie_template(List *needs, const InvalBoundTemplate *template,
 						  const InvalRule *rule, Oid relid);
 static List *tie_column(List *needs, Oid relid, AttrNumber column);
 static void tie_one(void *arg);
+static Relation tie_open(const InvalDefinition *definition);
 
 /*
  * Writes a rule down (see inval_carrier_put), tied to what it needs.
@@ -41,19 +44,22 @@ inval_tie_put(InvalDefinition *definition)
 
 /*
  * Ties the carrier of a rule to what the rule needs.  An error if the rule
- * cannot be applied.
+ * cannot be applied; nothing if somebody has just dropped it.
  */
 void
 inval_tie(const InvalDefinition *definition)
 {
 	InvalDefinition untied = *definition;
-	Relation	relation = relation_open(definition->relation, AccessShareLock);
+	Relation	relation = tie_open(definition);
 	const char *via = definition->options[RULE_VIA];
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "inval tie",
-												  ALLOCSET_SMALL_SIZES);
+	MemoryContext context;
 	List	   *needs = NIL;
 	InvalRule	rule;
 	int			i;
+
+	if (relation == NULL)
+		return;
+	context = AllocSetContextCreate(CurrentMemoryContext, "inval tie", ALLOCSET_SMALL_SIZES);
 
 	/* What it was tied to does not count. */
 	untied.carrier = InvalidOid;
@@ -71,7 +77,27 @@ inval_tie(const InvalDefinition *definition)
 }
 
 /*
- * The same, but returns the error of a rule that cannot be applied, which stays
+ * Opens the relation of a rule, under a lock that keeps others from dropping the
+ * rule.  NULL if it is gone by now: of a dependency that nobody has, what it is on
+ * could never be dropped or altered again.
+ */
+static Relation
+tie_open(const InvalDefinition *definition)
+{
+	ObjectAddress carrier = inval_ties_carrier(definition);
+	Relation	relation = try_relation_open(definition->relation, AccessShareLock);
+
+	/* Whoever drops the rule of a materialized view has no such lock on that. */
+	if (carrier.classId == ForeignServerRelationId)
+		LockDatabaseObject(carrier.classId, carrier.objectId, 0, AccessShareLock);
+	if (relation == NULL || inval_carrier_read(carrier.classId, carrier.objectId) != NULL)
+		return relation;
+	relation_close(relation, NoLock);
+	return NULL;
+}
+
+/*
+ * As inval_tie, but returns the error of a rule that cannot be applied, which stays
  * as it is; NULL if it is tied.
  */
 ErrorData *
