@@ -171,6 +171,8 @@ inval_looking_make(InvalLooking *looking)
 			looking_hide(looking->rule, error);
 		if (error == NULL)
 			 /* all is well */ ;
+		else if (inval_rule_is_broken_by(error) && looking->show != NULL)
+			 /* the commit will say so */ ;
 		else if (inval_rule_is_broken_by(error))
 		{
 			inval_rule_warn_broken(looking->rule->id, error->message);
@@ -271,6 +273,11 @@ looking_found(const InvalEntry *entry, void *arg)
 {
 	InvalLooking *looking = arg;
 
+	if (looking->show != NULL)
+	{
+		looking->show(looking->rule, entry, looking->show_arg);
+		return;
+	}
 	if (looking->state == INVAL_STATE_NOW)
 	{
 		uint64		hash = hash_bytes_extended((const unsigned char *) entry->key,
