@@ -615,6 +615,14 @@ END;
 COMMENT ON FUNCTION inval_pending() IS
 	'What this transaction would invalidate if it committed now, in order; the key is NULL where the caller may not see it';
 
+-- Who may call it reads any value of the cache.
+CREATE FUNCTION inval_peek(VARIADIC keys text[], OUT key text, OUT value bytea, OUT ttl interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10;
+REVOKE ALL ON FUNCTION inval_peek(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION inval_peek(text[]) IS
+	'What the target default holds at these keys now: the value of a string, NULL for none, and how long it will live, NULL for ever';
+
 CREATE FUNCTION inval_stats_rows(
 	OUT rule integer, OUT target text,
 	OUT rows_seen bigint, OUT keys_queued bigint, OUT keys_coalesced bigint,
