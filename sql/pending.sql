@@ -232,6 +232,7 @@ BEGIN READ ONLY;
 SELECT * FROM inval_pending();
 COMMIT;
 
+DROP VIEW figures;
 DROP TABLE without, looked_at, figures_without, label, task_tag, tag, task, project, team CASCADE;
 SELECT count(*) > 0 AS queued FROM queued();
 DROP FUNCTION work, change, seen_by_query;

@@ -169,10 +169,8 @@ inval_looking_make(InvalLooking *looking)
 		looking->failed = error != NULL;
 		if (error != NULL)
 			looking_hide(looking->rule, error);
-		if (error == NULL)
-			 /* all is well */ ;
-		else if (inval_rule_is_broken_by(error) && looking->show != NULL)
-			 /* the commit will say so */ ;
+		if (error == NULL || (looking->show != NULL && inval_rule_is_broken_by(error)))
+			 /* all is well, or the commit will say what is not */ ;
 		else if (inval_rule_is_broken_by(error))
 		{
 			inval_rule_warn_broken(looking->rule->id, error->message);
