@@ -16,13 +16,25 @@ use Test::More;
 
 my $redis = Inval::Redis->new;
 my $node = new_node('peeking', url => $redis->unix_url,
-	conf => "inval.reply_timeout = '1s'\ninval.retry_max = '200ms'\n");
+	conf => "inval.commit_timeout = '2s'\ninval.reply_timeout = '1min'\ninval.retry_max = '200ms'\n");
 
 sub sql
 {
 	my ($statement) = @_;
 
 	return $node->safe_psql('postgres', $statement);
+}
+
+# How long an answer is waited for from now on, in ms
+sub wait_for_answers
+{
+	my ($milliseconds) = @_;
+
+	sql("ALTER SYSTEM SET inval.reply_timeout = $milliseconds");
+	$node->reload;
+	poll_query($node, 'postgres',
+		"SELECT setting = '$milliseconds' FROM pg_settings WHERE name = 'inval.reply_timeout'");
+	return;
 }
 
 # What a peek shows of some keys, one to a line
@@ -107,20 +119,18 @@ is(($session->query(q{SELECT octet_length(value) FROM inval_peek('large:1')}))[1
 	12 * 1024 * 1024 . "\n", 'less is shown');
 
 # Who does not answer in time
+wait_for_answers(500);
 $redis->freeze;
 my ($state, $text) = ask($session, 'a');
 is($state, '08006', 'no answer') or diag($text);
 like($text, qr/could not ask target "default": no answer in time/, 'and it says so');
 $redis->thaw;
+wait_for_answers(180_000);
 is((ask($session, 'b'))[1], "b|y\n", 'the answer to an old question is not taken for that to a new one');
 
 # Who is interrupted
 my $pid = (split /\n/, ($session->query('SELECT pg_backend_pid()'))[1])[0];
 $redis->freeze;
-sql(q{ALTER SYSTEM SET inval.reply_timeout = '3min'});
-$node->reload;
-poll_query($node, 'postgres', q{SELECT setting = '180000' FROM pg_settings WHERE name = 'inval.reply_timeout'});
-$session->query('SELECT 1');
 $session->ask(q{SELECT key, value FROM inval_peek('a')}, sub { ($state, $text) = @_; });
 ok(poll_query($node, 'postgres', "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $pid"),
 	'it waits');
@@ -140,8 +150,6 @@ $session->query('UPDATE team SET n = n + 1 WHERE id <= 10');
 is(scalar($redis->existing(map { "team:$_" } 1 .. 10)), 0, 'commits of that session deliver');
 
 # Whoever is at the other end
-sql(q{ALTER SYSTEM SET inval.reply_timeout = '1s'});
-$node->reload;
 my $peer = Inval::Peer->new($redis);
 my $liar = Inval::Session->new($node, 'postgres', 'lied to');
 $liar->query("SET inval.redis_url = '" . $peer->url . "'");
