@@ -593,6 +593,36 @@ COMMENT ON FUNCTION inval_resume(text) IS 'Resumes sending to a paused target';
 -- Seeing
 ------------------------------------------------------------------------------
 
+CREATE FUNCTION inval_pending_rows(
+	OUT rule integer, OUT target text, OUT action text, OUT key text, OUT field text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION inval_pending_rows() IS 'Rows of inval_pending, some of them more than once';
+
+-- One that several rules owe is sent once.
+CREATE FUNCTION inval_pending(
+	OUT rule integer, OUT target text, OUT action text, OUT key text, OUT field text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE ROWS 100
+BEGIN ATOMIC
+SELECT DISTINCT ON (p.target COLLATE pg_catalog."C", p.action, p.key COLLATE pg_catalog."C",
+		p.field COLLATE pg_catalog."C", CASE WHEN p.key IS NULL THEN p.rule END)
+	p.rule, p.target, p.action, p.key, p.field
+FROM @extschema@.inval_pending_rows() p
+ORDER BY p.target COLLATE pg_catalog."C", p.action, p.key COLLATE pg_catalog."C",
+	p.field COLLATE pg_catalog."C" NULLS FIRST, CASE WHEN p.key IS NULL THEN p.rule END, p.rule;
+END;
+COMMENT ON FUNCTION inval_pending() IS
+	'What this transaction would invalidate if it committed now, in order; the key is NULL where the caller may not see it';
+
+-- Who may call it reads any value of the cache.
+CREATE FUNCTION inval_peek(VARIADIC keys text[], OUT key text, OUT value bytea, OUT ttl interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10;
+REVOKE ALL ON FUNCTION inval_peek(text[]) FROM PUBLIC;
+COMMENT ON FUNCTION inval_peek(text[]) IS
+	'What the target default holds at these keys now: the value of a string, NULL for none, and how long it will live, NULL for ever';
+
 CREATE FUNCTION inval_stats_rows(
 	OUT rule integer, OUT target text,
 	OUT rows_seen bigint, OUT keys_queued bigint, OUT keys_coalesced bigint,

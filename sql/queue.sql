@@ -13,7 +13,8 @@ SELECT proname || E'(\n  ' || replace(pg_get_function_arguments(oid), ', ', E',\
 	pg_get_function_result(oid) AS function
 FROM pg_proc
 WHERE proname IN ('inval_track', 'inval_untrack', 'inval_untrack_rule', 'inval_preview',
-				  'inval_touch', 'inval_drain', 'inval_pause', 'inval_resume', 'inval_stats_reset')
+				  'inval_touch', 'inval_drain', 'inval_pause', 'inval_resume', 'inval_stats_reset',
+				  'inval_pending', 'inval_peek')
 ORDER BY proname;
 
 -- The outbox is no place for hands, and is not lost by them.

@@ -37,6 +37,7 @@ static ProcessUtility_hook_type prev_process_utility = NULL;
 
 static List *skipped = NIL;		/* of Skipped *; in TopTransactionContext */
 static int	depth = 0;			/* of hooks within each other */
+static bool muted = false;		/* what is skipped is skipped for show */
 
 static void skips_executor_finish(QueryDesc *query);
 static void skips_process_utility(PlannedStmt *pstmt, const char *query_string,
@@ -73,6 +74,8 @@ inval_skips_note(uint32 rule, InvalSkip why)
 	Skipped    *fresh;
 	ListCell   *lc;
 
+	if (muted)
+		return;
 	foreach(lc, skipped)
 	{
 		Skipped    *known = lfirst(lc);
@@ -90,6 +93,26 @@ inval_skips_note(uint32 rule, InvalSkip why)
 	fresh->count = 1;
 	skipped = lappend(skipped, fresh);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Says that from now on nothing is noted, or is again, for who only looks at
+ * what would be queued.  Returns what was said before, which is to be said again
+ * afterwards, on an error too.
+ */
+bool
+inval_skips_mute(bool mute)
+{
+	bool		before = muted;
+
+	muted = mute;
+	return before;
+}
+
+bool
+inval_skips_are_muted(void)
+{
+	return muted;
 }
 
 /*

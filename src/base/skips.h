@@ -15,5 +15,7 @@ typedef enum InvalSkip
 extern void inval_skips_init(void);
 extern void inval_skips_note(uint32 rule, InvalSkip why);
 extern void inval_skips_say(void);
+extern bool inval_skips_mute(bool mute);
+extern bool inval_skips_are_muted(void);
 
 #endif							/* INVAL_SKIPS_H */

@@ -169,8 +169,8 @@ inval_looking_make(InvalLooking *looking)
 		looking->failed = error != NULL;
 		if (error != NULL)
 			looking_hide(looking->rule, error);
-		if (error == NULL)
-			 /* all is well */ ;
+		if (error == NULL || (looking->show != NULL && inval_rule_is_broken_by(error)))
+			 /* all is well, or the commit will say what is not */ ;
 		else if (inval_rule_is_broken_by(error))
 		{
 			inval_rule_warn_broken(looking->rule->id, error->message);
@@ -271,6 +271,11 @@ looking_found(const InvalEntry *entry, void *arg)
 {
 	InvalLooking *looking = arg;
 
+	if (looking->show != NULL)
+	{
+		looking->show(looking->rule, entry, looking->show_arg);
+		return;
+	}
 	if (looking->state == INVAL_STATE_NOW)
 	{
 		uint64		hash = hash_bytes_extended((const unsigned char *) entry->key,

@@ -7,6 +7,10 @@
 
 #include "rule/rule.h"
 
+/* Takes what a look-up finds, in place of queueing it */
+typedef void (*InvalLookingShow) (const InvalRule *rule, const InvalEntry *entry,
+								  void *arg);
+
 /* Look-ups being made, of one relation after the other */
 typedef struct InvalLooking
 {
@@ -16,6 +20,9 @@ typedef struct InvalLooking
 	Oid			only;			/* of this relation's rows; InvalidOid: of all */
 	bool		only_now;		/* the other state is none of these look-ups' */
 	bool		counting;		/* nothing is queued, only the digest made */
+	InvalLookingShow show;		/* nothing is queued, counted or said, but shown to
+								 * this; NULL: it is for good */
+	void	   *show_arg;
 	bool		failed;			/* the query has */
 	uint64		queued;			/* so many invalidations were */
 	Relation	relation;		/* NULL: none is open */

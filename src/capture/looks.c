@@ -28,6 +28,7 @@
 
 #include "base/catalog.h"
 #include "base/settings.h"
+#include "base/skips.h"
 #include "capture/look.h"
 #include "capture/looking.h"
 #include "capture/looks.h"
@@ -54,6 +55,8 @@ static InvalEntry looks_entry_of(const StringInfo bytes, const InvalRule *rule,
 static void looks_run_noted(InvalLooking *looks, InvalOutboxUse use);
 static void looks_remember(const InvalEntry *look, uint64 what);
 static void looks_write(InvalLooking *looks, InvalEntry *look);
+static void looks_show_each(InvalLooking *looks, const char *entries, Size length,
+							InvalLooksFilter may);
 
 /*
  * Called by _PG_init, after inval_commit_init: what is registered later is
@@ -256,4 +259,50 @@ looks_write(InvalLooking *looks, InvalEntry *look)
 	enlargeStringInfo(&looks->again, (int) size);
 	(void) inval_entry_write(looks->again.data + looks->again.len, look);
 	looks->again.len += (int) size;
+}
+
+/*
+ * Makes look-ups, given as entries, as if the transaction ended now, and hands what
+ * they find to "show"; those of rules for which "may" says no are left out.  They
+ * stay as they are, and so does all else: nothing is queued, counted or said, nor
+ * remembered as found.  May raise any error, also one that the look-up would raise
+ * at the end.
+ */
+void
+inval_looks_show(const char *entries, Size length, InvalLooksFilter may,
+				 InvalLookingShow show, void *arg)
+{
+	InvalLooking looks = {.show = show,.show_arg = arg};
+	bool		muted = inval_skips_mute(true);
+
+	PG_TRY();
+	{
+		inval_looking_begin(&looks);
+		looks_show_each(&looks, entries, length, may);
+		inval_looking_close(&looks);
+		inval_looking_end(&looks);
+	}
+	PG_FINALLY();
+	{
+		(void) inval_skips_mute(muted);
+	}
+	PG_END_TRY();
+}
+
+static void
+looks_show_each(InvalLooking *looks, const char *entries, Size length,
+				InvalLooksFilter may)
+{
+	const char *end = entries + length;
+
+	while (entries < end)
+	{
+		InvalEntry	look;
+
+		CHECK_FOR_INTERRUPTS();
+		entries = inval_entry_read(entries, end, &look);
+		if (inval_looking_open(looks, &look) && looks->rule->lane != INVAL_LANE_SHADOW &&
+			may(looks->rule, looks->show_arg))
+			inval_looking_make(looks);
+	}
 }

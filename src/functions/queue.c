@@ -186,7 +186,6 @@ inval_touch(PG_FUNCTION_ARGS)
 	char	   *words[5] = {NULL};
 	InvalTarget *target;
 	InvalTally *tally;
-	Size		length;
 	int			i;
 
 	PreventCommandIfReadOnly("inval_touch()");
@@ -221,32 +220,14 @@ inval_touch(PG_FUNCTION_ARGS)
 				 errhint("It is one of \"commit\", \"background\".")));
 	target = inval_target_by_name(words[4], false);
 	inval_target_check_usage(GetUserId(), target->name);
-	if (words[0][0] == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("key must not be empty")));
 	words[0] = inval_encode_key_or_fail(words[0], "key");
 	if (words[3] != NULL)
 		words[3] = inval_encode_key_or_fail(words[3], "field");
-	length = strlen(words[0]) + (words[3] != NULL ? strlen(words[3]) : 0);
-	if (length > INVAL_MAX_KEY_LENGTH)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("key is too long"),
-				 errdetail("It has %zu bytes with its field, and can have %d.",
-						   length, INVAL_MAX_KEY_LENGTH),
-				 errhint("Use a hash of it as the key.")));
-
 	entry.key = words[0];
 	entry.key_length = (uint32) strlen(words[0]);
 	entry.field = words[3];
 	entry.field_length = words[3] ? (uint32) strlen(words[3]) : 0;
-	if (!inval_target_may_have(target, &entry))
-		ereport(ERROR,
-				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
-				 errmsg("key is outside the namespace of target \"%s\"", target->name),
-				 errdetail("Keys of this target must start with \"%s\".",
-						   target->namespace)));
+	inval_target_check_key(target, &entry);
 	tally = inval_stats_tally(0, target->number);
 	if (!inval_commit_queue(lane, target->number, &entry))
 		tally->counts.coalesced++;

@@ -219,6 +219,15 @@ inval_lookup_end(void)
 }
 
 /*
+ * Whether something is just being looked up, by whose query we may be called.
+ */
+bool
+inval_lookup_is_under_way(void)
+{
+	return moment.snapshot != NULL;
+}
+
+/*
  * Whether this transaction, its subtransactions included, may have changed
  * what the query reads.  False is certain: then both states are the same.
  */

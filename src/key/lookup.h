@@ -46,6 +46,7 @@ extern void inval_lookup_init(void);
 /* All that is looked up in between is of one moment */
 extern void inval_lookup_begin(void);
 extern void inval_lookup_end(void);
+extern bool inval_lookup_is_under_way(void);
 
 extern int	inval_lookup_run(InvalLookup *lookup, const Datum *params,
 							 const bool *nulls, InvalState state,

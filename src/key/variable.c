@@ -28,6 +28,7 @@
 #include "utils/tuplestore.h"
 
 #include "base/catalog.h"
+#include "base/skips.h"
 #include "key/variable.h"
 #include "store/store.h"
 #include "store/wrapper.h"
@@ -159,6 +160,8 @@ variable_say_unset(const char *name)
 	MemoryContext old;
 	ListCell   *lc;
 
+	if (inval_skips_are_muted())
+		return;
 	foreach(lc, said)
 		if (strcmp(lfirst(lc), name) == 0)
 			return;

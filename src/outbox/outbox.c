@@ -156,6 +156,19 @@ outbox_enter_transaction(FullTransactionId xid)
 }
 
 /*
+ * The first block of a table that this transaction wrote to, savepoints that were
+ * rolled back included; InvalidBlockNumber if it wrote nothing there.
+ */
+BlockNumber
+inval_outbox_written(int table)
+{
+	FullTransactionId own = GetTopFullTransactionIdIfAny();
+
+	return FullTransactionIdIsValid(own) && FullTransactionIdEquals(own, numbered_xid) ?
+		written[table] : InvalidBlockNumber;
+}
+
+/*
  * Tells the worker of a target from where on it finds what this transaction
  * wrote.  Called when that is visible, so that who looks from there on sees it.
  */

@@ -40,6 +40,8 @@
  */
 #define RIPENING_MS		1000
 
+static void read_scan(Relation relation, Snapshot snapshot, int table,
+					  BlockNumber start, bool own, InvalOutboxVisitor visit, void *arg);
 static void read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row);
 static InvalLedgerState read_ledger(const InvalOutboxRow *row);
 static void read_letter(char letter, InvalOutboxRow *row);
@@ -133,9 +135,41 @@ void
 inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
 					 BlockNumber start, InvalOutboxVisitor visit, void *arg)
 {
+	read_scan(relation, snapshot, table, start, false, visit, arg);
+}
+
+/*
+ * Visits the rows that this transaction has written early, but for those that were
+ * rolled back to a savepoint; whatever command wrote them, so by no snapshot.
+ */
+void
+inval_outbox_scan_own(InvalOutboxVisitor visit, void *arg)
+{
+	int			table;
+
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	{
+		BlockNumber start = inval_outbox_written(table);
+		Relation	relation = BlockNumberIsValid(start) ?
+			inval_outbox_open(table, AccessShareLock) : NULL;
+
+		if (relation == NULL)
+			continue;
+		read_scan(relation, SnapshotSelf, table, start, true, visit, arg);
+		relation_close(relation, AccessShareLock);
+	}
+}
+
+/*
+ * Visits rows from a block on: this transaction's own, or those of all others.
+ */
+static void
+read_scan(Relation relation, Snapshot snapshot, int table, BlockNumber start, bool own,
+		  InvalOutboxVisitor visit, void *arg)
+{
 	BlockNumber blocks = RelationGetNumberOfBlocks(relation);
 	TableScanDesc scan;
-	FullTransactionId own = GetTopFullTransactionIdIfAny();
+	FullTransactionId xid = GetTopFullTransactionIdIfAny();
 	HeapTuple	tuple;
 	InvalOutboxRow row;
 
@@ -150,7 +184,7 @@ inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
 		read_row(tuple, RelationGetDescr(relation), table, &row);
 
 		/* What this transaction wrote early is visible to it, not committed. */
-		if (FullTransactionIdIsValid(own) && FullTransactionIdEquals(row.xid, own))
+		if (own != (FullTransactionIdIsValid(xid) && FullTransactionIdEquals(row.xid, xid)))
 			continue;
 		if (!visit(&row, arg))
 			break;

@@ -29,8 +29,6 @@
 /* A reply to a delivery is a number, or an error of some words. */
 #define MAX_BYTES			((Size) 64 * 1024)
 
-/* What is kept may be the map of a large cluster, or what SCAN has found. */
-#define MAX_KEPT_BYTES		((Size) 32 * 1024 * 1024)
 #define MAX_ITEMS			300000
 
 #if HIREDIS_MAJOR >= 1
@@ -111,8 +109,8 @@ inval_reader_feed(InvalReader *reader, const char *bytes, Size length)
 	Size		waiting = hiredis->len - hiredis->pos;
 
 	if (waiting + length + reader->kept >
-		(reader->context != NULL ? MAX_KEPT_BYTES : MAX_BYTES))
-		reader->refused = "reply is too large";
+		(reader->context != NULL ? INVAL_REPLY_MAX : MAX_BYTES))
+		reader->refused = INVAL_REPLY_TOO_LARGE;
 	else if (redisReaderFeed(hiredis, bytes, length) != REDIS_OK)
 		reader->refused = "out of memory";
 	return reader->refused == NULL;
@@ -181,8 +179,8 @@ reader_allocate(InvalReader *reader, Size size)
 {
 	void	   *place = NULL;
 
-	if (reader->kept + size > MAX_KEPT_BYTES)
-		return reader_refuse(reader, "reply is too large");
+	if (reader->kept + size > INVAL_REPLY_MAX)
+		return reader_refuse(reader, INVAL_REPLY_TOO_LARGE);
 	place = MemoryContextAllocExtended(reader->context, size,
 									   MCXT_ALLOC_NO_OOM | MCXT_ALLOC_ZERO);
 	if (place == NULL)
@@ -246,7 +244,7 @@ reader_array(const redisReadTask *task, ReaderCount count)
 	if (task->type != REDIS_REPLY_ARRAY)
 		return reader_refuse(reader, "server sent what is not in its protocol");
 	if (count > MAX_ITEMS)
-		return reader_refuse(reader, "reply is too large");
+		return reader_refuse(reader, INVAL_REPLY_TOO_LARGE);
 	reply = reader_begin(task, INVAL_REPLY_LIST);
 	reply->items = reader_allocate(reader, ((Size) count + 1) * sizeof(InvalReply));
 	if (reply->items == NULL)

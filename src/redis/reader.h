@@ -7,6 +7,13 @@
 
 #include "redis/error.h"
 
+/* The most bytes of one reply that is kept: the map of a large cluster, what SCAN
+ * has found, a value */
+#define INVAL_REPLY_MAX			((Size) 32 * 1024 * 1024)
+
+/* Why a larger one is refused */
+#define INVAL_REPLY_TOO_LARGE	"reply is too large"
+
 typedef enum InvalReplyType
 {
 	INVAL_REPLY_NIL,

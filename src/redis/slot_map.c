@@ -211,3 +211,28 @@ inval_slot_map_same(const InvalSlotMap *a, const InvalSlotMap *b)
 	}
 	return true;
 }
+
+/*
+ * The node that another one, which has answered, means: by its address or its name;
+ * without either, the one that has answered; and if the name is not known, perhaps
+ * the only one with that port.  -1: nobody knows.
+ */
+int
+inval_slot_map_meant(InvalSlotMap *map, int answered, const char *host, int port)
+{
+	int			found = -1;
+	int			i;
+
+	if (host[0] == '\0')
+		return inval_slot_map_add(map, map->node[answered].host, port);
+	if (strcmp(host, "?") != 0)
+		return inval_slot_map_add(map, host, port);
+	for (i = 0; i < map->nodes; i++)
+		if (map->node[i].port == port)
+		{
+			if (found >= 0)
+				return -1;
+			found = i;
+		}
+	return found;
+}

@@ -35,6 +35,8 @@ extern bool inval_slot_map_read(InvalSlotMap *map, const InvalReply *slots,
 								char *error, Size error_size);
 extern int	inval_slot_map_find(const InvalSlotMap *map, const char *host, int port);
 extern int	inval_slot_map_add(InvalSlotMap *map, const char *host, int port);
+extern int	inval_slot_map_meant(InvalSlotMap *map, int answered, const char *host,
+								 int port);
 extern bool inval_slot_map_same(const InvalSlotMap *a, const InvalSlotMap *b);
 
 #endif							/* INVAL_SLOT_MAP_H */

@@ -21,7 +21,6 @@
 static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
 static void confirm_refuse(InvalShipment *shipment, int number, const char *error);
 static void confirm_redirect(InvalPart *part, int number, const InvalReply *reply);
-static int	confirm_find_node(InvalPart *part, const char *host, int port);
 static bool confirm_is_unlink(const InvalShipment *shipment, int number);
 
 /*
@@ -132,7 +131,7 @@ confirm_redirect(InvalPart *part, int number, const InvalReply *reply)
 
 	if (inval_error_names(reply->text, &slot, host, sizeof(host), &port) &&
 		slot == command->slot)
-		node = confirm_find_node(part, host, port);
+		node = inval_slot_map_meant(&target->cluster->map, part->node, host, port);
 	if (node < 0)
 	{
 		target->cluster->stale = true;
@@ -147,32 +146,6 @@ confirm_redirect(InvalPart *part, int number, const InvalReply *reply)
 		command->state = INVAL_COMMAND_ASK;
 		command->ask_node = (uint8) node;
 	}
-}
-
-/*
- * The node that another one means: by its address or its name; without either, the
- * one that has answered; and if the name is not known, perhaps the only one with
- * that port.
- */
-static int
-confirm_find_node(InvalPart *part, const char *host, int port)
-{
-	InvalSlotMap *map = &part->shipment->target->cluster->map;
-	int			found = -1;
-	int			i;
-
-	if (host[0] == '\0')
-		return inval_slot_map_add(map, map->node[part->node].host, port);
-	if (strcmp(host, "?") != 0)
-		return inval_slot_map_add(map, host, port);
-	for (i = 0; i < map->nodes; i++)
-		if (map->node[i].port == port)
-		{
-			if (found >= 0)
-				return -1;
-			found = i;
-		}
-	return found;
 }
 
 /*

@@ -69,6 +69,33 @@ inval_target_check_usage(Oid role, const char *target)
 }
 
 /*
+ * An error if a key that somebody has named may not be sent to a target.
+ */
+void
+inval_target_check_key(const InvalTarget *target, const InvalEntry *entry)
+{
+	Size		length = (Size) entry->key_length + entry->field_length;
+
+	if (entry->key_length == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key must not be empty")));
+	if (length > INVAL_MAX_KEY_LENGTH)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("key is too long"),
+				 errdetail("It has %zu bytes with its field, and can have %d.",
+						   length, INVAL_MAX_KEY_LENGTH),
+				 errhint("Use a hash of it as the key.")));
+	if (!inval_target_may_have(target, entry))
+		ereport(ERROR,
+				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
+				 errmsg("key is outside the namespace of target \"%s\"", target->name),
+				 errdetail("Keys of this target must start with \"%s\".",
+						   target->namespace)));
+}
+
+/*
  * Grants USAGE on a target, and that it may be passed on, to a role that has
  * none.
  */
