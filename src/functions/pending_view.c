@@ -104,7 +104,7 @@ view_visit_row(InvalOutboxRow *row, void *arg)
 }
 
 /*
- * Shows entries of one lane.  A repetition is of what another lane has.
+ * Shows entries of one lane.  A repetition is of what another lane has, or had.
  */
 static void
 view_lane(PendingView *view, InvalLane lane, int32 number, const char *entries,
@@ -120,7 +120,7 @@ view_lane(PendingView *view, InvalLane lane, int32 number, const char *entries,
 		return;
 	}
 	target = inval_target_by_number(number);
-	if (target == NULL || lane == INVAL_LANE_SHADOW || lane == INVAL_LANE_REPEAT)
+	if (target == NULL || (lane != INVAL_LANE_COMMIT && lane != INVAL_LANE_WORKER))
 		return;
 	while (entries < end)
 	{
