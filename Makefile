@@ -40,7 +40,7 @@ endif
 
 # Compilers note beside each object which headers it was made from.
 PG_CFLAGS = -MMD -MP
-EXTRA_CLEAN = $(OBJS:.o=.d)
+EXTRA_CLEAN = $(OBJS:.o=.d) src/redis/inval_lua.h
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 # The two commands for newcomers come before PGXS can be found at all.
@@ -49,6 +49,15 @@ include $(PGXS)
 endif
 
 -include $(OBJS:.o=.d)
+# The functions for readers become a string in the module, and their version a
+# number.
+src/redis/inval_lua.h: src/redis/inval.lua
+	sed -n 's/^local VERSION = \([0-9]*\)$$/#define INVAL_LIBRARY_VERSION \1/p' $< > $@.new
+	sed -e 's/[\\"]/\\&/g' -e 's/.*/	"&\\n" \\/' -e '1s/^/#define INVAL_LIBRARY \\\n/' $< >> $@.new
+	echo >> $@.new
+	mv $@.new $@
+src/target/library.o: src/redis/inval_lua.h
+
 # LLVM's copy of an object is made anew when the object is.
 $(OBJS:.o=.bc): %.bc: %.o
 
@@ -70,7 +79,7 @@ LINT_SOURCES = $(OBJS:.o=.c)
 LINT_FLAGS = -Isrc -D_GNU_SOURCE $(LINT_TLS) \
 	-isystem "$$($(PG_CONFIG) --includedir-server)"
 
-lint:
+lint: src/redis/inval_lua.h
 	@test/rooms
 	@for compiler in gcc clang; do \
 		for file in $(LINT_SOURCES); do \

@@ -194,6 +194,9 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 	if (health.last_error[0] == '\0' && pg_atomic_read_u32(&health.no_unlink) != 0)
 		strlcpy(health.last_error, "the server does not know UNLINK, so DEL is used",
 				sizeof(health.last_error));
+	else if (health.last_error[0] == '\0' && health.library_missing[0] != '\0')
+		snprintf(health.last_error, sizeof(health.last_error),
+				 "no functions for readers: %.120s", health.library_missing);
 	values[10] = CStringGetTextDatum(health.last_error);
 	nulls[10] = health.last_error[0] == '\0';
 	values[11] = target->region ? CStringGetTextDatum(target->region) : (Datum) 0;
