@@ -32,8 +32,8 @@ inval_marker_lease(const char *key, Size length, char *name)
 
 	memcpy(place, key, length);
 	place += length;
-	memcpy(place, INVAL_LEASE, strlen(INVAL_LEASE));
-	place += strlen(INVAL_LEASE);
+	memcpy(place, INVAL_LEASE, sizeof(INVAL_LEASE) - 1);
+	place += sizeof(INVAL_LEASE) - 1;
 	if (inval_slot_find_tag(&tag, &tag_length))
 		return (Size) (place - name);
 	if (length > 0 && memchr(key, '{', length) == NULL && memchr(key, '}', length) == NULL)

@@ -76,7 +76,8 @@ inval_prefix_rewind(InvalPrefixSearch *search)
 static char *
 prefix_pattern(const char *prefix, Size length, const char *rest)
 {
-	char	   *pattern = palloc(2 * length + strlen(rest) + 1);
+	Size		rest_length = strlen(rest);
+	char	   *pattern = palloc(2 * length + rest_length + 1);
 	char	   *place = pattern;
 	Size		i;
 
@@ -86,7 +87,7 @@ prefix_pattern(const char *prefix, Size length, const char *rest)
 			*place++ = '\\';
 		*place++ = prefix[i];
 	}
-	strcpy(place, rest);
+	memcpy(place, rest, rest_length + 1);
 	return pattern;
 }
 

@@ -19,6 +19,7 @@
 #include "base/settings.h"
 #include "redis/await.h"
 #include "redis/inval_lua.h"
+#include "redis/pipeline.h"
 #include "target/breaker.h"
 #include "target/cluster.h"
 #include "target/library.h"
@@ -33,14 +34,24 @@
 /* Loading can meet another who loads, and so has to look once more, or twice. */
 #define TRIES			3
 
+/* What a node has said.  No text is kept but that of an error: there may be much. */
+typedef struct LibraryAnswer
+{
+	InvalReplyType type;
+	InvalErrorKind kind;		/* of an error */
+	int64		integer;
+	char		error[INVAL_ERROR_TEXT_LEN];	/* "": none */
+} LibraryAnswer;
+
 /* The nodes that are asked together */
 typedef struct LibraryVisit
 {
 	InvalTarget *target;
-	MemoryContext context;		/* of the answers */
+	MemoryContext context;		/* of questions and answers */
 	uint64		deadline;
 	int			count;
 	int			nodes[INVAL_MAP_NODES];
+	LibraryAnswer *answers;		/* of each of them, the last one */
 	bool		loaded;			/* into one of them */
 	char		missing[INVAL_ERROR_LEN];	/* why it is not in one of them */
 } LibraryVisit;
@@ -48,10 +59,12 @@ typedef struct LibraryVisit
 static void library_gather(LibraryVisit *visit);
 static bool library_is_due(const InvalTarget *target, int node);
 static void library_ask(LibraryVisit *visit);
-static void library_settle(LibraryVisit *visit, int node);
-static const InvalReply *library_question(LibraryVisit *visit, InvalConnection *connection,
-										  int argc, const char **words);
-static bool library_answers(const InvalReply *answer, const char *words);
+static void library_settle(LibraryVisit *visit, int i);
+static bool library_load(LibraryVisit *visit, int i, bool replace);
+static bool library_question(LibraryVisit *visit, int i, int argc, const char **words);
+static void library_start(LibraryVisit *visit, int i, int argc, const char **words);
+static bool library_keep_answer(const InvalReply *reply, void *arg);
+static void library_explain(LibraryVisit *visit, const LibraryAnswer *answer);
 static void library_lost(LibraryVisit *visit, int node);
 static void library_note(LibraryVisit *visit);
 
@@ -76,6 +89,7 @@ inval_library_keep(InvalTarget *target)
 
 	visit.context = AllocSetContextCreate(CurrentMemoryContext, "inval library",
 										  ALLOCSET_SMALL_SIZES);
+	visit.answers = MemoryContextAlloc(visit.context, visit.count * sizeof(LibraryAnswer));
 	visit.deadline = now + (uint64) inval_reply_timeout * 1000;
 	library_ask(&visit);
 	library_note(&visit);
@@ -149,96 +163,132 @@ library_ask(LibraryVisit *visit)
 
 	for (i = 0; i < visit->count; i++)
 	{
-		InvalConnection *connection = *inval_reach_place(visit->target, visit->nodes[i]);
-
-		if (connection == NULL)
-			continue;			/* that it could not be had is noted */
-		inval_connection_ask(connection, visit->context, lengthof(version_question),
-							 version_question);
+		/* That one could not be had is noted. */
+		if (*inval_reach_place(visit->target, visit->nodes[i]) == NULL)
+			continue;
 		visit->nodes[count] = visit->nodes[i];
-		asked[count++] = connection;
+		asked[count] = *inval_reach_place(visit->target, visit->nodes[i]);
+		library_start(visit, count, lengthof(version_question), version_question);
+		count++;
 	}
 	visit->count = count;
 	inval_await(asked, count, visit->deadline, INVAL_WAIT_INTERRUPTIBLE);
 	for (i = 0; i < count; i++)
-		library_settle(visit, visit->nodes[i]);
+		library_settle(visit, i);
 }
 
 /*
  * A node has told its version, or that there is no such function: loads the
  * library if that is what it needs.  Without REPLACE where there is none, so that
- * nobody's who has just loaded it is replaced.
+ * nobody's who has just loaded it is replaced; if it is there and has no version,
+ * it is from before there were any.
  *
  * This is the one place where the library comes into a server.
  */
 static void
-library_settle(LibraryVisit *visit, int node)
+library_settle(LibraryVisit *visit, int i)
 {
-	InvalConnection *connection = *inval_reach_place(visit->target, node);
-	const InvalReply *answer = connection->state == INVAL_CONNECTION_READY ?
-		connection->answer : NULL;
+	InvalConnection *connection = *inval_reach_place(visit->target, visit->nodes[i]);
+	LibraryAnswer *answer = &visit->answers[i];
+	bool		alive = connection->state == INVAL_CONNECTION_READY;
 	bool		replace = false;
 	int			tries;
 
-	for (tries = 0; answer != NULL && tries < TRIES; tries++)
+	for (tries = 0; alive && tries < TRIES; tries++)
 	{
-		const char *load[] = {"FUNCTION", "LOAD", "REPLACE", INVAL_LIBRARY};
-		const char *load_new[] = {"FUNCTION", "LOAD", INVAL_LIBRARY};
+		bool		older = answer->type == INVAL_REPLY_INTEGER &&
+			answer->integer < INVAL_LIBRARY_VERSION;
 
-		if (answer->type == INVAL_REPLY_INTEGER && answer->integer >= INVAL_LIBRARY_VERSION)
-		{
-			connection->library_seen = inval_clock_us();
-			return;
-		}
-		if (answer->type != INVAL_REPLY_INTEGER && !library_answers(answer, "unction not found"))
+		if (!older && strstr(answer->error, "unction not found") == NULL)
 			break;
-		answer = replace || answer->type == INVAL_REPLY_INTEGER ?
-			library_question(visit, connection, lengthof(load), load) :
-			library_question(visit, connection, lengthof(load_new), load_new);
-		visit->loaded |= answer != NULL && answer->type == INVAL_REPLY_TEXT;
-		/* If it is still not found then, it is from before it had a version. */
-		if (answer != NULL && library_answers(answer, "already exists"))
-			replace = true;
-		else if (answer != NULL && answer->type != INVAL_REPLY_TEXT)
+		alive = library_load(visit, i, older || replace);
+		if (!alive)
 			break;
-		if (answer != NULL)
-			answer = library_question(visit, connection, lengthof(version_question),
-									  version_question);
+		replace = strstr(answer->error, "already exists") != NULL;
+		visit->loaded |= answer->error[0] == '\0';
+		if (answer->error[0] != '\0' && !replace)
+			break;
+		alive = library_question(visit, i, lengthof(version_question), version_question);
 	}
-	if (answer == NULL)
+	if (!alive)
 	{
-		library_lost(visit, node);
+		library_lost(visit, visit->nodes[i]);
 		return;
 	}
 	connection->library_seen = inval_clock_us();
+	library_explain(visit, answer);
+}
+
+/*
+ * Returns false if the connection has failed.
+ */
+static bool
+library_load(LibraryVisit *visit, int i, bool replace)
+{
+	const char *load[] = {"FUNCTION", "LOAD", INVAL_LIBRARY};
+	const char *load_anew[] = {"FUNCTION", "LOAD", "REPLACE", INVAL_LIBRARY};
+
+	return replace ? library_question(visit, i, lengthof(load_anew), load_anew) :
+		library_question(visit, i, lengthof(load), load);
+}
+
+/*
+ * Asks one node, and waits for the answer.  Returns false if the connection has
+ * failed.
+ */
+static bool
+library_question(LibraryVisit *visit, int i, int argc, const char **words)
+{
+	InvalConnection *connection = *inval_reach_place(visit->target, visit->nodes[i]);
+
+	library_start(visit, i, argc, words);
+	inval_await(&connection, 1, visit->deadline, INVAL_WAIT_INTERRUPTIBLE);
+	return connection->state == INVAL_CONNECTION_READY;
+}
+
+static void
+library_start(LibraryVisit *visit, int i, int argc, const char **words)
+{
+	MemoryContext old = MemoryContextSwitchTo(visit->context);
+	InvalPipeline question;
+
+	inval_pipeline_init(&question);
+	inval_pipeline_words(&question, argc, words);
+	memset(&visit->answers[i], 0, sizeof(LibraryAnswer));
+	inval_connection_start(*inval_reach_place(visit->target, visit->nodes[i]),
+						   question.bytes.data, (Size) question.bytes.len, 1,
+						   library_keep_answer, &visit->answers[i]);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+library_keep_answer(const InvalReply *reply, void *arg)
+{
+	LibraryAnswer *answer = arg;
+
+	answer->type = reply->type;
+	answer->kind = reply->kind;
+	answer->integer = reply->integer;
+	if (reply->type == INVAL_REPLY_ERROR)
+		strlcpy(answer->error, reply->text, sizeof(answer->error));
+	return true;
+}
+
+/*
+ * Notes why a node does not have the library, if it does not.
+ */
+static void
+library_explain(LibraryVisit *visit, const LibraryAnswer *answer)
+{
+	if (answer->type == INVAL_REPLY_INTEGER && answer->integer >= INVAL_LIBRARY_VERSION)
+		return;
 	if (answer->type != INVAL_REPLY_ERROR)
 		strlcpy(visit->missing, "inval_version answers what is no version",
 				sizeof(visit->missing));
 	else if (answer->kind == INVAL_ERROR_COMMAND)
 		strlcpy(visit->missing, "the server has no functions", sizeof(visit->missing));
 	else
-		strlcpy(visit->missing, answer->text, sizeof(visit->missing));
-}
-
-/*
- * Asks one node; the answer may be an error.  NULL if the connection has failed.
- */
-static const InvalReply *
-library_question(LibraryVisit *visit, InvalConnection *connection, int argc,
-				 const char **words)
-{
-	inval_connection_ask(connection, visit->context, argc, words);
-	inval_await(&connection, 1, visit->deadline, INVAL_WAIT_INTERRUPTIBLE);
-	return connection->state == INVAL_CONNECTION_READY ? connection->answer : NULL;
-}
-
-/*
- * Whether an answer is an error that has these words.
- */
-static bool
-library_answers(const InvalReply *answer, const char *words)
-{
-	return answer->type == INVAL_REPLY_ERROR && strstr(answer->text, words) != NULL;
+		strlcpy(visit->missing, answer->error, sizeof(visit->missing));
 }
 
 /*

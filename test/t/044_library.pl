@@ -77,11 +77,17 @@ foreach my $case ([ $version + 1, 'newer', 1 ], [ $version, 'same', 1 ], [ $vers
 # Without the right to: everything else works, and it is shown.
 my $strict = Inval::Redis->new(acl => [ 'app on >secret ~* +unlink +ping' ]);
 add_target('forbidden', $strict->tcp_url(0, 'app:secret'));
-ok(poll_query($node, 'postgres', q{
-		SELECT last_error ~ 'no functions for readers: NOPERM' FROM inval_target_status
-		WHERE target = 'forbidden' AND state = 'up'}), 'that it may not is shown');
-is(times_logged($node, qr/"forbidden" does not have the functions for readers: NOPERM/), 1,
-	'and logged');
+ok(poll_until(
+		sub { times_logged($node, qr/"forbidden" does not have the functions for readers: NOPERM/) },
+		'the log'), 'that it may not is logged');
+is(missing('forbidden'), '', 'but is no fault while no rule needs them');
+my ($result, $out, $err) = $node->psql('postgres', q{
+	CREATE TABLE fenced (id int);
+	SELECT inval_track('fenced', 'id', fence => true, targets => '{forbidden}')});
+like($err, qr/WARNING:  readers of target "forbidden" can have no leases\nDETAIL: .*NOPERM/,
+	'who makes a rule that does is told');
+like(missing('forbidden'), qr/no functions for readers: NOPERM/, 'then it is shown');
+is(times_logged($node, qr/"forbidden" does not have the functions/), 1, 'the log says it once');
 $strict->cmd('SET', 'touched', 'v');
 $node->safe_psql('postgres', q{SELECT inval_touch('touched', target => 'forbidden')});
 is($strict->cmd('EXISTS', 'touched'), 0, 'keys go at commit all the same');
@@ -89,9 +95,10 @@ is($strict->cmd('EXISTS', 'touched'), 0, 'keys go at commit all the same');
 # A server from before there were functions.
 my $old = Inval::Redis->new(config => { 'rename-command' => 'FCALL ""' });
 add_target('old', $old->unix_url);
-ok(poll_query($node, 'postgres', q{
-		SELECT last_error ~ 'the server has no functions' FROM inval_target_status
-		WHERE target = 'old' AND state = 'up'}), 'a server without functions is told of');
+ok(poll_until(
+		sub { times_logged($node, qr/"old" does not have the functions .*: the server has no functions/) },
+		'the log'), 'a server without functions is told of');
+ok(wait_target_state($node, 'postgres', 'up', 'old'), 'and is up');
 
 # Somebody else's task.
 $node->append_conf('postgresql.conf', "inval.load_library = off\n");
