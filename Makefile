@@ -22,7 +22,7 @@ REGRESS = setup settings track track_errors template types value_settings change
 	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers \
 	target_rights pending peek rule_rows broken guard coverage \
 	guard_exempt refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage others_commands redefined \
-	drop_owned via_errors held_cursors via_large teardown
+	drop_owned via_errors fence held_cursors via_large teardown
 
 # Server headers are system headers, so that a warning is always about our
 # own code.
@@ -40,7 +40,7 @@ endif
 
 # Compilers note beside each object which headers it was made from.
 PG_CFLAGS = -MMD -MP
-EXTRA_CLEAN = $(OBJS:.o=.d)
+EXTRA_CLEAN = $(OBJS:.o=.d) src/redis/inval_lua.h
 
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 # The two commands for newcomers come before PGXS can be found at all.
@@ -49,6 +49,15 @@ include $(PGXS)
 endif
 
 -include $(OBJS:.o=.d)
+# The functions for readers become a string in the module, and their version a
+# number.
+src/redis/inval_lua.h: src/redis/inval.lua
+	sed -n 's/^local VERSION = \([0-9]*\)$$/#define INVAL_LIBRARY_VERSION \1/p' $< > $@.new
+	sed -e 's/[\\"]/\\&/g' -e 's/.*/	"&\\n" \\/' -e '1s/^/#define INVAL_LIBRARY \\\n/' $< >> $@.new
+	echo >> $@.new
+	mv $@.new $@
+src/target/library.o: src/redis/inval_lua.h
+
 # LLVM's copy of an object is made anew when the object is.
 $(OBJS:.o=.bc): %.bc: %.o
 
@@ -70,7 +79,7 @@ LINT_SOURCES = $(OBJS:.o=.c)
 LINT_FLAGS = -Isrc -D_GNU_SOURCE $(LINT_TLS) \
 	-isystem "$$($(PG_CONFIG) --includedir-server)"
 
-lint:
+lint: src/redis/inval_lua.h
 	@test/rooms
 	@for compiler in gcc clang; do \
 		for file in $(LINT_SOURCES); do \

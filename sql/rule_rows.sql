@@ -42,7 +42,7 @@ UPDATE inval_rule SET targets = '{us}' WHERE id = :repeated;
 UPDATE inval_rule SET targets = '{default,default}' WHERE id = :repeated;
 UPDATE inval_rule SET targets = '{far}' WHERE id = :repeated;
 UPDATE inval_rule SET ttl = '1 min' WHERE id = :repeated;
-UPDATE inval_rule SET fence = true WHERE id = :repeated;
+UPDATE inval_rule SET refill = 'SELECT 1' WHERE id = :repeated;
 DELETE FROM inval_rule WHERE relation = 'shelf'::regclass AND repeat_after IS NOT NULL;
 SELECT key FROM inval_rule WHERE relation = 'shelf'::regclass ORDER BY id;
 

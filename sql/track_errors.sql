@@ -267,7 +267,7 @@ SELECT outcome(
 	$$inval_track('doc', 'team_id', ttl => '1 minute')$$,
 	$$inval_track('doc', 'team_id', publish => 'c')$$,
 	$$inval_track('doc', 'team_id', stream => 's')$$,
-	$$inval_track('doc', 'team_id', fence => true)$$,
+	$$inval_track('doc', key => 'doc:{team_id}', field => '{team_id}', fence => true)$$,
 	$$inval_track('doc', 'team_id', fence => NULL)$$,
 	$$inval_track('doc', 'team_id', repeat_after => '2 hours')$$,
 	$$inval_track('doc', 'team_id', refill => 'SELECT 1')$$);
@@ -405,7 +405,7 @@ SELECT refused(
 	$$UPDATE inval_rule SET targets = '{elsewhere}'$$,
 	$$UPDATE inval_rule SET targets = '{}'$$,
 	$$UPDATE inval_rule SET ttl = '1 min', publish = 'p'$$,
-	$$UPDATE inval_rule SET fence = true$$);
+	$$UPDATE inval_rule SET field = 'f', fence = true$$);
 \pset tuples_only off
 \pset format aligned
 DROP FUNCTION refused(text[]);

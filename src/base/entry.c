@@ -6,7 +6,7 @@
  * outbox is a copy.  An entry is:
  *
  *		head	1 byte: bits 0 to 3 the action, bit 4 "has a field",
- *				the rest zero
+ *				bit 5 "fence", the rest zero
  *		rule	varint
  *		key		varint length, bytes
  *		field	the same, if it has one
@@ -23,7 +23,8 @@
 
 #define HEAD_ACTION		0x0f
 #define HEAD_FIELD		0x10
-#define HEAD_RESERVED	0xe0
+#define HEAD_FENCE		0x20
+#define HEAD_RESERVED	0xc0
 
 static inline Size
 varint_size(uint32 value)
@@ -103,7 +104,8 @@ inval_entry_size(const InvalEntry *entry)
 char *
 inval_entry_write(char *place, const InvalEntry *entry)
 {
-	*place++ = (char) (entry->action | (entry->field != NULL ? HEAD_FIELD : 0));
+	*place++ = (char) (entry->action | (entry->field != NULL ? HEAD_FIELD : 0) |
+					   (entry->fence ? HEAD_FENCE : 0));
 	place = varint_write(place, entry->rule);
 	place = varint_write(place, entry->key_length);
 	memcpy(place, entry->key, entry->key_length);
@@ -132,6 +134,7 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 	if (head & HEAD_RESERVED)
 		return NULL;
 	entry->action = (InvalAction) (head & HEAD_ACTION);
+	entry->fence = (head & HEAD_FENCE) != 0;
 	if (inval_action_name(entry->action) == NULL)
 		return NULL;
 	place = varint_read(place, end, &entry->rule);
@@ -143,6 +146,17 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 	if (place != NULL && (head & HEAD_FIELD))
 		place = bytes_read(place, end, &entry->field, &entry->field_length);
 	return place;
+}
+
+/*
+ * Makes one of two entries that are the same invalidation do what the other does:
+ * "place" is where it was written.
+ */
+void
+inval_entry_merge(char *place, const InvalEntry *other)
+{
+	if (other->fence)
+		*place = (char) (*place | HEAD_FENCE);
 }
 
 /*
@@ -163,7 +177,8 @@ inval_entry_hash(const InvalEntry *entry)
 }
 
 /*
- * Whether two entries are the same invalidation, of whatever rules.
+ * Whether two entries are the same invalidation, of whatever rules, and whether
+ * with a fence or without.
  */
 bool
 inval_entry_equal(const InvalEntry *a, const InvalEntry *b)

@@ -41,6 +41,7 @@ typedef enum InvalLane
 typedef struct InvalEntry
 {
 	InvalAction action;
+	bool		fence;			/* void the leases of readers on it, too */
 	uint32		rule;			/* 0: inval_touch */
 	const char *key;
 	uint32		key_length;
@@ -52,6 +53,7 @@ extern Size inval_entry_size(const InvalEntry *entry);
 extern char *inval_entry_write(char *place, const InvalEntry *entry);
 extern const char *inval_entry_read(const char *place, const char *end,
 									InvalEntry *entry);
+extern void inval_entry_merge(char *place, const InvalEntry *other);
 
 extern uint32 inval_entry_hash(const InvalEntry *entry);
 extern bool inval_entry_equal(const InvalEntry *a, const InvalEntry *b);

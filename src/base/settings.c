@@ -113,6 +113,12 @@ bool		inval_repeat_after_replay = false;
 int			inval_replay_timeout = 60 * 1000;
 
 /*
+ * Whether the worker loads the functions that readers call into Redis: somebody
+ * else may be who does that, or may not want it.
+ */
+bool		inval_load_library = true;
+
+/*
  * The library is being loaded, perhaps by somebody's statement: what is wrong
  * with a value is none of that one's business, and must not end the loading.
  */
@@ -220,6 +226,12 @@ inval_settings_init(void)
 							"0 waits without a limit.",
 							&inval_replay_timeout, 60 * 1000, 0, 24 * 3600 * 1000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("inval.load_library",
+							 "Sets whether the worker loads the functions for readers into Redis.",
+							 "A library \"inval\" that is as new, or newer, is left as it is.",
+							 &inval_load_library, true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("inval");
 }

@@ -21,6 +21,7 @@ extern int	inval_backlog_max_age;	/* s */
 extern bool inval_look_again;
 extern bool inval_repeat_after_replay;
 extern int	inval_replay_timeout;	/* ms */
+extern bool inval_load_library;
 
 extern void inval_settings_init(void);
 

@@ -187,6 +187,7 @@ derive_fill_entry(const InvalRule *rule, InvalEntry *entry)
 		return false;
 	}
 	entry->action = rule->action;
+	entry->fence = rule->fence;
 	entry->rule = rule->id;
 	entry->key = key_buffer.data;
 	entry->key_length = (uint32) key_buffer.len;

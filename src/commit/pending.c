@@ -120,6 +120,7 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 {
 	PendingSet *set;
 	Size		size = inval_entry_size(entry);
+	PositionEntry *position;
 	bool		found;
 
 	if (unlikely(flushed))
@@ -146,10 +147,14 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 
 	/* Written behind the end of the log first, kept if it is new. */
 	inval_entry_write(set->log + set->length, entry);
-	positions_insert_hash(set->positions, (uint32) set->length,
-						  inval_entry_hash(entry), &found);
+	position = positions_insert_hash(set->positions, (uint32) set->length,
+									 inval_entry_hash(entry), &found);
 	if (found)
+	{
+		/* Too much, should this level be rolled back, does no harm. */
+		inval_entry_merge(set->log + position->position, entry);
 		set->duplicates++;
+	}
 	else
 		set->length += size;
 	return !found;

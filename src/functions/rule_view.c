@@ -242,7 +242,7 @@ static void
 view_check_options(const InvalDefinition *definition)
 {
 	static const InvalRuleOption unsupported[] =
-	{RULE_TTL, RULE_PUBLISH, RULE_STREAM, RULE_FENCE, RULE_REFILL};
+	{RULE_TTL, RULE_PUBLISH, RULE_STREAM, RULE_REFILL};
 	const char *delivery = inval_definition_get(definition, RULE_DELIVERY);
 	const char *state = inval_definition_get(definition, RULE_STATE);
 	const char *wrong = NULL;

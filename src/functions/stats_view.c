@@ -15,6 +15,7 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
+#include "rule/carrier.h"
 #include "stats/stats.h"
 #include "target/targets.h"
 
@@ -38,6 +39,7 @@ typedef struct QueueDepths
 static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
 static void status_measure(QueueDepths *depths);
 static void status_put_target(ReturnSetInfo *result, const QueueDepth *depth);
+static bool status_needs_functions(const InvalTarget *target);
 static bool status_visit_row(InvalOutboxRow *row, void *arg);
 
 PG_FUNCTION_INFO_V1(inval_stats_rows);
@@ -194,6 +196,10 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 	if (health.last_error[0] == '\0' && pg_atomic_read_u32(&health.no_unlink) != 0)
 		strlcpy(health.last_error, "the server does not know UNLINK, so DEL is used",
 				sizeof(health.last_error));
+	else if (health.last_error[0] == '\0' && health.library_missing[0] != '\0' &&
+			 status_needs_functions(target))
+		snprintf(health.last_error, sizeof(health.last_error),
+				 "no functions for readers: %.120s", health.library_missing);
 	values[10] = CStringGetTextDatum(health.last_error);
 	nulls[10] = health.last_error[0] == '\0';
 	values[11] = target->region ? CStringGetTextDatum(target->region) : (Datum) 0;
@@ -208,6 +214,28 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 	values[16] = Int64GetDatum(health.collapsed_keys);
 	nulls[15] = nulls[16] = health.collapsed_at == 0;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * Whether a rule is for readers with leases at a target.
+ */
+static bool
+status_needs_functions(const InvalTarget *target)
+{
+	ListCell   *rule;
+	ListCell   *name;
+
+	foreach(rule, inval_carriers_all())
+	{
+		if (strcmp(inval_definition_get(lfirst(rule), RULE_FENCE), "true") != 0)
+			continue;
+		foreach(name, inval_definition_list(lfirst(rule), RULE_TARGETS))
+		{
+			if (strcmp(lfirst(name), target->name) == 0)
+				return true;
+		}
+	}
+	return false;
 }
 
 static bool

@@ -31,8 +31,6 @@
 #include "key/via_canonical.h"
 #include "rule/carrier.h"
 #include "rule/rule.h"
-#include "target/targets.h"
-#include "target/usage.h"
 
 /* Longest template or query, in bytes */
 #define MAX_TEMPLATE_LENGTH		8192
@@ -52,9 +50,7 @@ static void options_check_literals(const InvalRule *rule);
 static void options_check_variables(const char *template, const char *what);
 static void options_check_changes(Datum changes, Relation relation);
 static void options_check_repeat(InvalDefinition *definition);
-static void options_check_targets(const InvalDefinition *definition, Relation relation);
-static void options_check_namespace(const InvalDefinition *definition,
-									const InvalTarget *target);
+static void options_check_fence(const InvalDefinition *definition);
 static void options_refuse_unsupported(FunctionCallInfo fcinfo);
 
 /*
@@ -151,6 +147,7 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	options_set(definition, RULE_TARGETS, PG_ARGISNULL(TRACK_TARGETS) ? pstrdup("{}") :
 				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
 	options_refuse_unsupported(fcinfo);
+	options_set(definition, RULE_FENCE, pstrdup(PG_GETARG_BOOL(TRACK_FENCE) ? "true" : "false"));
 	inval_track_check_rule(definition, relation);
 }
 
@@ -171,7 +168,8 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	options_check_via(definition, relation);
 	if (definition->options[RULE_REPEAT_AFTER] != NULL)
 		options_check_repeat(definition);
-	options_check_targets(definition, relation);
+	options_check_fence(definition);
+	inval_track_check_targets(definition, relation);
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
 									ALLOCSET_SMALL_SIZES);
 	inval_rule_compile(&rule, definition, relation, relation, context);
@@ -413,65 +411,17 @@ options_check_repeat(InvalDefinition *definition)
 }
 
 /*
- * The targets are there, and both the caller and the owner of the relation may
- * use them.
+ * Leases are on keys as a whole.
  */
 static void
-options_check_targets(const InvalDefinition *definition, Relation relation)
+options_check_fence(const InvalDefinition *definition)
 {
-	ArrayType  *targets =
-		DatumGetArrayTypeP(OidInputFunctionCall(F_ARRAY_IN,
-												pstrdup(inval_definition_get(definition, RULE_TARGETS)),
-												TEXTOID, -1));
-	List	   *seen = NIL;
-	ListCell   *lc;
-
-	if (array_contains_nulls(targets))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("list of targets must not contain nulls")));
-	if (ArrayGetNItems(ARR_NDIM(targets), ARR_DIMS(targets)) == 0)
+	if (definition->options[RULE_FENCE] != NULL && definition->options[RULE_FIELD] != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("list of targets is empty"),
-				 errhint("Name at least one target, or leave targets out for \"default\".")));
-	foreach(lc, inval_definition_list(definition, RULE_TARGETS))
-	{
-		char	   *name = lfirst(lc);
-
-		options_check_namespace(definition, inval_target_by_name(name, false));
-		inval_target_check_usage(GetUserId(), name);
-		inval_target_check_usage(relation->rd_rel->relowner, name);
-		if (list_member(seen, makeString(name)))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("list of targets names \"%s\" more than once", name)));
-		seen = lappend(seen, makeString(name));
-	}
-}
-
-/*
- * A key that cannot lie within the target's namespace is refused here; where that
- * depends on the row, inval_owed_queue sees to it.
- */
-static void
-options_check_namespace(const InvalDefinition *definition, const InvalTarget *target)
-{
-	const char *template = inval_definition_get(definition, RULE_KEY);
-	InvalSegment *segment = linitial(inval_template_parse(template, "key"));
-	Size		known;
-
-	if (target->namespace == NULL || segment->kind != INVAL_SEGMENT_LITERAL)
-		return;
-	known = Min(strlen(segment->text), strlen(target->namespace));
-	if (strncmp(segment->text, target->namespace, known) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
-				 errmsg("keys of this rule are outside the namespace of target \"%s\"",
-						target->name),
-				 errdetail("They start with \"%s\", and keys of this target must start with \"%s\".",
-						   segment->text, target->namespace),
-				 errhint("Change the key, or name other targets.")));
+				 errmsg("fence and field are both given"),
+				 errdetail("Leases are for strings; a field of a hash has none."),
+				 errhint("Leave one of them out.")));
 }
 
 /*
@@ -501,8 +451,6 @@ options_refuse_unsupported(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", "fence")));
-	if (PG_GETARG_BOOL(TRACK_FENCE))
-		found = "fence";
 	if (found != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

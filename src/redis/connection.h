@@ -57,6 +57,7 @@ typedef struct InvalConnection
 	bool		progress;		/* the last exchange got a reply */
 	uint64		last_use;		/* when it was last ready, as inval_clock_us */
 	uint64		login_us;		/* how long the server took to let us in */
+	uint64		library_seen;	/* when it was asked for our functions; 0: not yet */
 	const InvalReply *answer;	/* to inval_connection_ask, once it is ready */
 
 	/* Nobody else's */

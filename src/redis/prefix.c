@@ -6,10 +6,15 @@
  * finds there, and promises to have met every key that was there from the start
  * of the search to its end.  Where it is, is a number that the server gave us and
  * that means nothing to another: on a new connection the search starts anew.
+ *
+ * If leases of readers are to be void, too, there are two searches: all leases
+ * first, then all keys.  One would pass a key's place, a lease could then become a
+ * value there, and the search would come to the lease's place in vain.
  */
 #include "postgres.h"
 
 #include "redis/await.h"
+#include "redis/marker.h"
 #include "redis/prefix.h"
 
 /*
@@ -20,19 +25,37 @@
 
 #define CURSOR_START		"0"
 
-static char *prefix_pattern(const char *prefix, Size length);
+static char *prefix_pattern(const char *prefix, Size length, const char *rest);
 
 /*
  * Prepares a search, in the current memory context.  The prefix is text: no
  * zero bytes.
  */
 void
-inval_prefix_init(InvalPrefixSearch *search, const char *prefix, Size length)
+inval_prefix_init(InvalPrefixSearch *search, const char *prefix, Size length,
+				  bool leases_first)
 {
 	search->prefix = pnstrdup(prefix, length);
 	search->length = length;
-	search->pattern = prefix_pattern(prefix, length);
+	search->pattern = prefix_pattern(prefix, length, "*");
+	search->leases = leases_first ?
+		prefix_pattern(prefix, length, "*" INVAL_LEASE "*") : NULL;
 	inval_prefix_rewind(search);
+}
+
+/*
+ * Frees what inval_prefix_init has made, if it has.
+ */
+void
+inval_prefix_end(InvalPrefixSearch *search)
+{
+	if (search->prefix == NULL)
+		return;
+	pfree(search->prefix);
+	pfree(search->pattern);
+	if (search->leases != NULL)
+		pfree(search->leases);
+	search->prefix = NULL;
 }
 
 /*
@@ -43,15 +66,18 @@ inval_prefix_rewind(InvalPrefixSearch *search)
 {
 	strcpy(search->cursor, CURSOR_START);
 	search->through = false;
+	search->before = search->leases != NULL;
 }
 
 /*
- * The prefix as a glob pattern, with what is special in one escaped.
+ * The prefix as a glob pattern, with what is special in one escaped, and what may
+ * follow.
  */
 static char *
-prefix_pattern(const char *prefix, Size length)
+prefix_pattern(const char *prefix, Size length, const char *rest)
 {
-	char	   *pattern = palloc(2 * length + 2);
+	Size		rest_length = strlen(rest);
+	char	   *pattern = palloc(2 * length + rest_length + 1);
 	char	   *place = pattern;
 	Size		i;
 
@@ -61,8 +87,7 @@ prefix_pattern(const char *prefix, Size length)
 			*place++ = '\\';
 		*place++ = prefix[i];
 	}
-	*place++ = '*';
-	*place = '\0';
+	memcpy(place, rest, rest_length + 1);
 	return pattern;
 }
 
@@ -75,7 +100,8 @@ const InvalReply *
 inval_prefix_step(InvalPrefixSearch *search, InvalConnection *connection,
 				  uint64 deadline, char *error, Size error_size)
 {
-	const char *words[] = {"SCAN", search->cursor, "MATCH", search->pattern,
+	const char *words[] = {"SCAN", search->cursor, "MATCH",
+		search->before ? search->leases : search->pattern,
 	"COUNT", VISITED_BY_STEP};
 	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext,
 												  lengthof(words), words, deadline,
@@ -93,7 +119,9 @@ inval_prefix_step(InvalPrefixSearch *search, InvalConnection *connection,
 		return NULL;
 	}
 	strlcpy(search->cursor, cursor, sizeof(search->cursor));
-	search->through = strcmp(search->cursor, CURSOR_START) == 0;
+	search->through = strcmp(search->cursor, CURSOR_START) == 0 && !search->before;
+	if (strcmp(search->cursor, CURSOR_START) == 0)
+		search->before = false;
 	return &answer->items[1];
 }
 
@@ -125,5 +153,5 @@ inval_prefix_share(const InvalPrefixSearch *search)
 	for (; cursor != 0; cursor >>= 1, digit /= 2)
 		if (cursor & 1)
 			share += digit;
-	return share;
+	return search->leases == NULL ? share : (share + !search->before) / 2;
 }

@@ -15,12 +15,16 @@ typedef struct InvalPrefixSearch
 	char	   *prefix;
 	Size		length;
 	char	   *pattern;		/* the prefix as SCAN wants it */
+	char	   *leases;			/* the same for the leases of such keys; NULL: they
+								 * need not go first */
+	bool		before;			/* these are being searched for */
 	char		cursor[INVAL_CURSOR_LEN];	/* where SCAN goes on */
 	bool		through;		/* all there was has been found */
 } InvalPrefixSearch;
 
 extern void inval_prefix_init(InvalPrefixSearch *search, const char *prefix,
-							  Size length);
+							  Size length, bool leases_first);
+extern void inval_prefix_end(InvalPrefixSearch *search);
 extern void inval_prefix_rewind(InvalPrefixSearch *search);
 extern const InvalReply *inval_prefix_step(InvalPrefixSearch *search,
 										   InvalConnection *connection,

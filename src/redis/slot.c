@@ -11,36 +11,39 @@
 
 #include "redis/slot.h"
 
-static uint16 slot_crc16(const char *bytes, Size length);
-
 /*
- * The slot, from 0 to INVAL_SLOTS - 1.  Cannot fail.
+ * The slot, from 0 to INVAL_SLOTS - 1.
  */
 int
 inval_slot_of_key(const char *key, Size length)
 {
-	const char *open = memchr(key, '{', length);
-
-	if (open != NULL)
-	{
-		const char *tag = open + 1;
-		const char *close = memchr(tag, '}', length - (Size) (tag - key));
-
-		if (close != NULL && close > tag)
-		{
-			key = tag;
-			length = (Size) (close - tag);
-		}
-	}
-	return slot_crc16(key, length) % INVAL_SLOTS;
+	(void) inval_slot_find_tag(&key, &length);
+	return inval_slot_crc16(key, length) % INVAL_SLOTS;
 }
 
 /*
- * Four bits at a time: a table of 32 bytes instead of 512, which other things
+ * Whether a key has a hash tag; if so, makes it that.
+ */
+bool
+inval_slot_find_tag(const char **key, Size *length)
+{
+	const char *open = memchr(*key, '{', *length);
+	const char *tag = open != NULL ? open + 1 : NULL;
+	const char *close = tag == NULL ? NULL : memchr(tag, '}', *length - (Size) (tag - *key));
+
+	if (close == NULL || close == tag)
+		return false;
+	*key = tag;
+	*length = (Size) (close - tag);
+	return true;
+}
+
+/*
+ * CRC16 of some bytes.  Four bits at a time: a table of 32 bytes instead of 512, which other things
  * in the cache will not have to make room for.
  */
-static uint16
-slot_crc16(const char *bytes, Size length)
+uint16
+inval_slot_crc16(const char *bytes, Size length)
 {
 	static const uint16 table[16] = {
 		0x0000, 0x1021, 0x2042, 0x3063, 0x4084, 0x50a5, 0x60c6, 0x70e7,

@@ -315,6 +315,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	else
 		rule->lane = INVAL_LANE_COMMIT;
 
+	rule->fence = strcmp(inval_definition_get(definition, RULE_FENCE), "true") == 0;
 	rule_bind_targets(rule, definition, false, context);
 	rule->repeat_ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
 	source.relation = relation;

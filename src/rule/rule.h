@@ -19,6 +19,7 @@ typedef struct InvalRule
 	uint32		id;
 	InvalAction action;
 	InvalLane	lane;
+	bool		fence;			/* void the leases of readers, too */
 	InvalVia   *via;			/* NULL: the row itself names the keys */
 	InvalBoundTemplate *key;
 	InvalBoundTemplate *field;	/* NULL: none */

@@ -8,7 +8,7 @@
 #include "base/entry.h"
 #include "redis/pipeline.h"
 
-/* Most keys that one command removes */
+/* Most keys that one command removes, leases included */
 #define INVAL_COMMAND_KEYS	64
 
 typedef enum InvalCommandState
@@ -26,6 +26,9 @@ typedef struct InvalCommand
 	Size		offset;			/* among the bytes of all */
 	int			length;
 	int			entries;		/* that it stands for */
+	int			keys;			/* that it removes, and can confirm */
+	bool		leads;			/* the next one is of the same entry, and behind it */
+	bool		held;			/* it was not sent, as that before it has another way */
 	uint16		slot;			/* of a cluster's key */
 	uint8		ask_node;		/* if it is to be asked */
 	uint8		state;			/* an InvalCommandState */
@@ -42,7 +45,11 @@ typedef struct InvalCommands
 	int			max_commands;
 	bool		routed;			/* to a cluster: each key has a command, and a slot, of its own */
 	bool		no_unlink;		/* the server has DEL only */
-	int			waiting;		/* keys that the next command will remove */
+	int			waiting;		/* keys that the next command will remove, */
+	int			waiting_entries;	/* and what they are of */
+	char	   *names;			/* room for those of leases among them; or NULL */
+	Size		names_size;
+	Size		names_used;
 	const char *arguments[INVAL_COMMAND_KEYS + 1];
 	size_t		lengths[INVAL_COMMAND_KEYS + 1];
 } InvalCommands;

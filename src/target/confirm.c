@@ -21,6 +21,7 @@
 static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
 static void confirm_refuse(InvalShipment *shipment, int number, const char *error);
 static void confirm_redirect(InvalPart *part, int number, const InvalReply *reply);
+static void confirm_refuse_pair(InvalShipment *shipment, int lease);
 static bool confirm_is_unlink(const InvalShipment *shipment, int number);
 
 /*
@@ -43,7 +44,7 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 		return true;
 	}
 	if (reply->type != INVAL_REPLY_INTEGER || reply->integer < 0 ||
-		reply->integer > command->entries)
+		reply->integer > command->keys)
 		return false;
 	command->state = INVAL_COMMAND_CONFIRMED;
 	return true;
@@ -164,6 +165,48 @@ inval_confirm_take_back(InvalPart *part)
 			part->shipment->commands.commands[number].state = INVAL_COMMAND_LATER;
 	}
 	part->refuses = false;
+}
+
+/*
+ * A lease goes before its key.  So if either command of such an entry has to be
+ * sent again, both have to be: the lease may have been elsewhere all the time.  But
+ * a key that was only held back follows its lease.
+ */
+void
+inval_confirm_pairs(InvalShipment *shipment)
+{
+	int			i;
+
+	for (i = 0; i < shipment->commands.pipeline.count; i++)
+	{
+		InvalCommand *lease = &shipment->commands.commands[i];
+		InvalCommand *key = lease + 1;
+
+		if (!lease->leads || (lease->state == INVAL_COMMAND_CONFIRMED &&
+							  (key->state == INVAL_COMMAND_CONFIRMED || key->held)))
+			continue;
+		if (lease->state == INVAL_COMMAND_REFUSED || key->state == INVAL_COMMAND_REFUSED)
+			confirm_refuse_pair(shipment, i);
+		else if (lease->state == INVAL_COMMAND_LATER || key->state == INVAL_COMMAND_LATER)
+			lease->state = key->state = INVAL_COMMAND_LATER;
+		else if (lease->state == INVAL_COMMAND_CONFIRMED)
+			lease->state = INVAL_COMMAND_OPEN;
+		else if (key->state == INVAL_COMMAND_CONFIRMED)
+			key->state = INVAL_COMMAND_OPEN;
+	}
+}
+
+/*
+ * What refuses one of them refuses the entry.
+ */
+static void
+confirm_refuse_pair(InvalShipment *shipment, int lease)
+{
+	InvalCommand *commands = &shipment->commands.commands[lease];
+
+	if (shipment->detailed && commands[0].state == INVAL_COMMAND_REFUSED)
+		shipment->command_errors[lease + 1] = shipment->command_errors[lease];
+	commands[0].state = commands[1].state = INVAL_COMMAND_REFUSED;
 }
 
 /*

@@ -50,7 +50,8 @@ static bool delivery_send(InvalShipment *shipment, uint64 deadline);
 static bool delivery_reach_single(InvalShipment *shipment);
 static InvalPart *delivery_add_part(InvalShipment *shipment, int node);
 static void delivery_part_add(InvalPart *part, const char *bytes, Size length, int command);
-static int	delivery_node_of(InvalShipment *shipment, InvalCommand *command);
+static int	delivery_node_of(InvalShipment *shipment, int number);
+static int	delivery_owner_of(InvalShipment *shipment, InvalCommand *command);
 static void delivery_await(InvalShipment *shipment, uint64 deadline, InvalWait wait);
 static void delivery_look(InvalShipment *shipment);
 static void delivery_finish_part(InvalShipment *shipment, InvalPart *part,
@@ -157,7 +158,7 @@ inval_shipment_reach(InvalShipment *shipment, uint64 deadline)
 	memset(part_of, -1, sizeof(part_of));
 	for (i = 0; i < commands->pipeline.count; i++)
 	{
-		int			node = delivery_node_of(shipment, &commands->commands[i]);
+		int			node = delivery_node_of(shipment, i);
 
 		if (node < 0 || part_of[node] >= 0)
 			continue;
@@ -185,7 +186,7 @@ inval_shipment_reach(InvalShipment *shipment, uint64 deadline)
 	for (i = 0; i < commands->pipeline.count; i++)
 	{
 		InvalCommand *command = &commands->commands[i];
-		int			node = delivery_node_of(shipment, command);
+		int			node = delivery_node_of(shipment, i);
 		InvalPart  *part = node >= 0 ? &shipment->parts[part_of[node]] : NULL;
 
 		if (node < 0)
@@ -254,10 +255,26 @@ delivery_part_add(InvalPart *part, const char *bytes, Size length, int command)
 }
 
 /*
- * The node that a command is to be sent to now, or -1.
+ * The node that a command is to be sent to now, or -1.  A key whose lease goes
+ * before it waits until that is confirmed, unless it is behind it on the same way.
  */
 static int
-delivery_node_of(InvalShipment *shipment, InvalCommand *command)
+delivery_node_of(InvalShipment *shipment, int number)
+{
+	InvalCommand *command = &shipment->commands.commands[number];
+	int			node = delivery_owner_of(shipment, command);
+
+	command->held = node >= 0 && number > 0 && command[-1].leads &&
+		command[-1].state != INVAL_COMMAND_CONFIRMED &&
+		delivery_owner_of(shipment, command - 1) != node;
+	return command->held ? -1 : node;
+}
+
+/*
+ * The same, whatever goes before it.
+ */
+static int
+delivery_owner_of(InvalShipment *shipment, InvalCommand *command)
 {
 	InvalCluster *cluster = shipment->target->cluster;
 	int			node = cluster->map.owner[command->slot];
@@ -421,6 +438,7 @@ delivery_settle(InvalShipment *shipment)
 	InvalTarget *target = shipment->target;
 	int			confirmed = shipment->confirmed;
 
+	inval_confirm_pairs(shipment);
 	inval_shipment_count(shipment);
 	if (shipment->commands.routed && shipment->failed && inval_cluster_has_lost_all(target))
 	{

@@ -101,6 +101,9 @@ typedef struct InvalTargetHealth
 												 * one of its nodes */
 	int			resolved_port;
 	char		last_error[INVAL_ERROR_LEN];
+	char		library_missing[INVAL_ERROR_LEN];	/* why readers have no functions
+													 * there; "": they have, or it
+													 * is not known */
 	InvalLostNode lost[INVAL_LOST_NODES];
 	uint64		kept_xid;		/* see outbox/kept.c: older transactions are */
 	bool		kept_known;		/* counted once, when this is set */

@@ -58,6 +58,7 @@ typedef struct InvalTarget
 	uint32		pause_recoveries;	/* while health->recoveries is this; 0: no pause */
 	uint64		prepared_at;	/* when its files were looked at */
 	uint64		next_question;	/* when the sentinels are due to be asked */
+	uint64		next_library_look;	/* see target/library.c */
 	InvalCluster *cluster;		/* if the URL is a cluster's; else perhaps NULL */
 	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;

@@ -44,6 +44,7 @@ typedef struct Backlog
 	int64		entries;
 	TimestampTz oldest;			/* of them */
 	bool		had_removal;	/* among the rows that were deleted */
+	bool		fence;			/* some of them void leases, too */
 } Backlog;
 
 /* What was kept before the server started */
@@ -62,9 +63,9 @@ static double warned = 0;		/* how far beyond the limit it was; 0: not yet */
 static bool backlog_visit_old(InvalOutboxRow *row, void *arg);
 static void backlog_measure(Backlog *backlog);
 static bool backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row,
-							bool *is_removal);
+							bool *is_removal, bool *fence);
 static bool backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
-							   bool *is_removal);
+							   bool *is_removal, bool *fence);
 static double backlog_excess(const Backlog *backlog);
 static void backlog_collapse(Backlog *backlog);
 static bool backlog_drop_row(InvalOutboxRow *row, void *arg);
@@ -168,17 +169,18 @@ backlog_measure(Backlog *backlog)
 
 /*
  * Whether a row would collapse; "is_removal": it is what others have collapsed
- * into before.
+ * into before; "fence": it voids leases.
  */
 static bool
-backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_removal)
+backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_removal,
+				bool *fence)
 {
 	InvalRefusal refusal;
 
 	if (row->target != backlog->target->number || !inval_outbox_is_owed(row) ||
 		(row->lane == INVAL_LANE_REPEAT && row->queued_at > backlog->now) ||
 		inval_outbox_is_waiting(row) ||
-		!backlog_is_covered(backlog->target, row, is_removal))
+		!backlog_is_covered(backlog->target, row, is_removal, fence))
 		return false;
 	return *is_removal ||
 		!inval_refusal_find(inval_outbox_entry_id(row->xid, row->first), &refusal);
@@ -190,12 +192,12 @@ backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_remo
  */
 static bool
 backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
-				   bool *is_removal)
+				   bool *is_removal, bool *fence)
 {
 	const char *place = row->pack;
 	int			i;
 
-	*is_removal = false;
+	*is_removal = *fence = false;
 	for (i = 0; i < row->entries; i++)
 	{
 		InvalEntry	entry;
@@ -203,6 +205,7 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
 		if (place == NULL || !inval_target_may_have(target, &entry))
 			return false;
+		*fence |= entry.fence;
 		if (entry.action == INVAL_ACTION_PREFIX)
 			*is_removal = true;
 		else if (entry.action != INVAL_ACTION_DELETE)
@@ -264,10 +267,12 @@ backlog_drop_row(InvalOutboxRow *row, void *arg)
 {
 	Backlog    *backlog = arg;
 	bool		is_removal;
+	bool		fence;
 
-	if (!backlog_is_part(backlog, row, &is_removal) ||
+	if (!backlog_is_part(backlog, row, &is_removal, &fence) ||
 		!inval_outbox_delete(backlog->relation, row))
 		return true;
+	backlog->fence |= fence;
 	if (is_removal)
 	{
 		backlog->had_removal = true;
@@ -286,6 +291,7 @@ static void
 backlog_queue_removal(const Backlog *backlog)
 {
 	InvalEntry	entry = {.action = INVAL_ACTION_PREFIX,
+		.fence = backlog->fence,
 		.key = backlog->target->namespace_key,
 	.key_length = (uint32) backlog->target->namespace_length};
 	InvalOutboxRow row = {.xid = GetTopFullTransactionId(),

@@ -108,5 +108,7 @@ batch_add_entry(InvalBatch *batch, const InvalEntry *entry)
 	found = sent_insert(batch->known, batch->nsent, &known);
 	if (!known)
 		batch->nsent++;
+	else
+		batch->sent[found->number].fence |= entry->fence;
 	batch->sent_as[batch->entries++] = found->number;
 }

@@ -105,7 +105,7 @@ removal_start(InvalRemoval *removal, const InvalOutboxRow *row, const InvalEntry
 {
 	MemoryContext old = MemoryContextSwitchTo(removal->context);
 
-	inval_prefix_init(&removal->search, entry->key, entry->key_length);
+	inval_prefix_init(&removal->search, entry->key, entry->key_length, entry->fence);
 	MemoryContextSwitchTo(old);
 	removal->xid = row->xid;
 	removal->first = row->first;
@@ -123,12 +123,7 @@ inval_removal_stop(InvalRemoval *removal)
 	removal->running = false;
 	removal->found_count = removal->next = 0;
 	MemoryContextReset(removal->found_context);
-	if (removal->search.prefix != NULL)
-	{
-		pfree(removal->search.prefix);
-		pfree(removal->search.pattern);
-		removal->search.prefix = NULL;
-	}
+	inval_prefix_end(&removal->search);
 	removal_show(removal);
 }
 

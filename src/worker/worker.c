@@ -27,6 +27,7 @@
 #include "target/breaker.h"
 #include "target/delivery.h"
 #include "target/health.h"
+#include "target/library.h"
 #include "target/reach.h"
 #include "target/target.h"
 #include "target/trust.h"
@@ -358,7 +359,8 @@ worker_reach_target(bool *probing)
 		return false;
 	/* It may be down because it is slow: see inval_target_measured. */
 	deadline = Max(deadline, inval_clock_us() + (uint64) inval_commit_timeout * 1000 * 2);
-	return !*probing || inval_delivery_ping(target, deadline);
+	return (!*probing || inval_delivery_ping(target, deadline)) &&
+		inval_library_keep(target);
 }
 
 /*

@@ -1,0 +1,81 @@
+/*
+ * marker.c
+ *		Names of what readers keep beside a key.
+ *
+ * As the functions in inval.lua make them: the key, ":inval-lease", and a tail that
+ * gives the name the key's hash slot.  So namespaces, ACL patterns and searches by
+ * prefix hold for it, and a cluster has both on one node.
+ *
+ *		the key has a hash tag					no tail: that one still counts
+ *		it has no brace and is not empty		{key}
+ *		else									two bytes, neither of them a brace,
+ *												that bring CRC16 back to the slot
+ */
+#include "postgres.h"
+
+#include "redis/marker.h"
+#include "redis/slot.h"
+
+static void marker_two_bytes(uint16 crc, int slot, char *bytes);
+static bool marker_is_brace(char byte);
+
+/*
+ * Writes the name of a key's lease, which INVAL_LEASE_SIZE has room for; returns
+ * its length.  Cannot fail.
+ */
+Size
+inval_marker_lease(const char *key, Size length, char *name)
+{
+	char	   *place = name;
+	const char *tag = key;
+	Size		tag_length = length;
+
+	memcpy(place, key, length);
+	place += length;
+	memcpy(place, INVAL_LEASE, sizeof(INVAL_LEASE) - 1);
+	place += sizeof(INVAL_LEASE) - 1;
+	if (inval_slot_find_tag(&tag, &tag_length))
+		return (Size) (place - name);
+	if (length > 0 && memchr(key, '{', length) == NULL && memchr(key, '}', length) == NULL)
+	{
+		*place++ = '{';
+		memcpy(place, key, length);
+		place += length;
+		*place++ = '}';
+		return (Size) (place - name);
+	}
+	marker_two_bytes(inval_slot_crc16(name, (Size) (place - name)),
+					 inval_slot_of_key(key, length), place);
+	return (Size) (place - name) + 2;
+}
+
+/*
+ * Writes two bytes that lead from a CRC to one of a slot: CRC16 run backwards over
+ * two bytes, from each of the four CRCs that have the slot.  One of them gives a
+ * pair without braces, whatever the CRC is (all were tried).
+ */
+static void
+marker_two_bytes(uint16 crc, int slot, char *bytes)
+{
+	uint32		wanted;
+
+	for (wanted = (uint32) slot; wanted <= PG_UINT16_MAX; wanted += INVAL_SLOTS)
+	{
+		uint32		back = wanted;
+		int			i;
+
+		for (i = 0; i < 16; i++)
+			back = back & 1 ? ((back ^ 0x1021) >> 1) | 0x8000 : back >> 1;
+		back ^= crc;
+		bytes[0] = (char) (back >> 8);
+		bytes[1] = (char) (back & 0xff);
+		if (!marker_is_brace(bytes[0]) && !marker_is_brace(bytes[1]))
+			return;
+	}
+}
+
+static bool
+marker_is_brace(char byte)
+{
+	return byte == '{' || byte == '}';
+}

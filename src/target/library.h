@@ -1,0 +1,13 @@
+/*
+ * library.h
+ *		The functions that readers call, in Redis.
+ */
+#ifndef INVAL_LIBRARY_H
+#define INVAL_LIBRARY_H
+
+#include "target/target.h"
+
+extern bool inval_library_keep(InvalTarget *target);
+extern bool inval_library_is_missing(const InvalTarget *target, char *why, Size size);
+
+#endif							/* INVAL_LIBRARY_H */
