@@ -223,12 +223,15 @@ retie_path(const InvalDefinition *definition)
 	foreach(lc, before)
 	{
 		const ObjectAddress *tie = lfirst(lc);
+		char	   *what = tie->classId == ConstraintRelationId &&
+			!inval_ties_have(after, tie) ? getObjectDescription(tie, true) : NULL;
 
-		if (tie->classId == ConstraintRelationId && !inval_ties_have(after, tie))
+		/* Whoever has dropped it meanwhile has dropped what followed it. */
+		if (what != NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_AMBIGUOUS_COLUMN),
 					 errmsg("inval rule %d would follow another foreign key than %s",
-							inval_definition_id(definition), getObjectDescription(tie, false)),
+							inval_definition_id(definition), what),
 					 errhint("Drop it first by SELECT inval_untrack_rule(%d), and track the table anew afterwards.",
 							 inval_definition_id(definition))));
 	}
