@@ -223,15 +223,12 @@ retie_path(const InvalDefinition *definition)
 	foreach(lc, before)
 	{
 		const ObjectAddress *tie = lfirst(lc);
-		char	   *what = tie->classId == ConstraintRelationId &&
-			!inval_ties_have(after, tie) ? getObjectDescription(tie, true) : NULL;
 
-		/* Whoever has dropped it meanwhile has dropped what followed it. */
-		if (what != NULL)
+		if (tie->classId == ConstraintRelationId && !inval_ties_have(after, tie))
 			ereport(ERROR,
 					(errcode(ERRCODE_AMBIGUOUS_COLUMN),
 					 errmsg("inval rule %d would follow another foreign key than %s",
-							inval_definition_id(definition), what),
+							inval_definition_id(definition), getObjectDescription(tie, false)),
 					 errhint("Drop it first by SELECT inval_untrack_rule(%d), and track the table anew afterwards.",
 							 inval_definition_id(definition))));
 	}
