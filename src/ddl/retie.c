@@ -78,11 +78,10 @@ retie_rebuilds(const AlterTableCmd *command)
 static void
 retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column)
 {
-	List	   *dependents = inval_catalog_dependents(RelationRelationId, relid);
 	ListCell   *lc;
 
 	retie_cut(frame, RelationRelationId, relid, column);
-	foreach(lc, dependents)
+	foreach(lc, inval_catalog_dependents(RelationRelationId, relid))
 	{
 		const FormData_pg_depend *form = lfirst(lc);
 

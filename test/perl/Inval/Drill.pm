@@ -159,7 +159,7 @@ sub begin
 	wait_target_state($self->node, 'postgres', 'up') or croak 'the target is not up';
 	$self->_make_tables;
 	$self->{load} = Inval::Drill::Load->start($self->node,
-		rows => $self->_rows,
+		rows => $self->rows,
 		rate => $self->pick(200, 500),
 		clients => 8,
 		settle => $self->pick(30, 120),
@@ -175,7 +175,7 @@ sub begin
 
 # As many as are changed while nothing can be cached again, and half as many
 # more.
-sub _rows
+sub rows
 {
 	my ($self) = @_;
 
@@ -185,7 +185,7 @@ sub _rows
 sub _make_tables
 {
 	my ($self) = @_;
-	my $rows = $self->_rows;
+	my $rows = $self->rows;
 
 	foreach my $table (qw(at_commit in_background untracked))
 	{
@@ -429,7 +429,7 @@ sub check
 	is($result->{confirmed}, $result->{owed}, "$name: every key owed was seen gone");
 	ok($self->{drained}, "$name: nothing is queued any more");
 	is($result->{refused}, 0, "$name: no commit failed");
-	cmp_ok($result->{compared}, '>', $self->_rows / 2, "$name: keys were compared");
+	cmp_ok($result->{compared}, '>', $self->rows / 2, "$name: keys were compared");
 	foreach my $phase (grep { $_->{seconds} > 0.5 } @{ $result->{phases} })
 	{
 		cmp_ok($phase->{commits}, '>', 0, "$name: there were commits $phase->{name}");

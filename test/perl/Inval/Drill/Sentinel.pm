@@ -54,6 +54,9 @@ sub _sentinel
 				(now_us() - $killed) / 1e6);
 			ok(wait_target_state($drill->node, 'postgres', 'up'), 'sentinel: the target is up');
 			$drill->wait_seconds(0, 20);
+			# What was confirmed just before is removed once more.
+			ok(poll_until(sub { $set->master->cmd('DBSIZE') > $drill->rows * 0.6 }, 'values'),
+				'sentinel: readers have filled it again');
 		});
 	$drill->end(stores => [ $set->master ]);
 	is($drill->node->safe_psql('postgres', 'SELECT address FROM inval_target_status'),
