@@ -136,19 +136,23 @@ cmp_ok(peak_memory($_) - $memory{$_}, '<', 40 * 1024 * 1024, 'memory is bounded'
 	$_->query_safe('UPDATE team SET n = n + 1 WHERE id = 1') foreach @sessions;
 	my $downs = times_logged($node, 'is down');
 	my $by_worker = 'SELECT sum(delivered_by_worker) FROM inval_stats WHERE rule IS NOT NULL';
+	# The worker must know, too, that a commit may take longer.
+	$node->safe_psql('postgres', $_)
+	  foreach "ALTER SYSTEM SET inval.commit_timeout = '10s'", 'SELECT pg_reload_conf()';
 	$sessions[0]->query_safe('SELECT pg_sleep(5.5)');
 	$redis->fill('team:', 1, 4);
 	$peer->mode('black hole');
 	my $before = $node->safe_psql('postgres', $by_worker);
 	foreach my $i (1 .. 4)
 	{
-		$sessions[ $i - 1 ]->query_safe("SET inval.commit_timeout = '10s'");
 		$sessions[ $i - 1 ]->query_safe("UPDATE team SET n = n + 1 WHERE id = $i");
 		is(scalar($redis->existing("team:$i")), 0, "black hole: session $i delivers at commit");
 	}
 	is($node->safe_psql('postgres', $by_worker), $before, 'black hole: nothing is left to the worker');
 	is(times_logged($node, 'is down'), $downs, 'black hole: nobody is called down');
 	$_->quit foreach @sessions;
+	$node->safe_psql('postgres', $_)
+	  foreach 'ALTER SYSTEM RESET inval.commit_timeout', 'SELECT pg_reload_conf()';
 	is_well('black hole', 4);
 }
 
