@@ -40,7 +40,6 @@ typedef struct Rows
 static void rows_try(Rows *rows);
 static void rows_read(void *arg);
 static bool rows_want(const InvalDefinition *definition, void *arg);
-static List *rows_rules(const Rows *rows);
 
 /*
  * Queues what the rows of a leaf owe under the rules that "trackers" (OIDs) have
@@ -176,9 +175,9 @@ rows_try(Rows *rows)
 		return;
 	if (rows->id == 0)
 	{
-		foreach(lc, rows_rules(rows))
+		foreach(lc, inval_ddl_rules_of(rows->trackers))
 		{
-			rows->id = lfirst_int(lc);
+			rows->id = inval_definition_id(lfirst(lc));
 			rows_try(rows);
 		}
 		rows->id = 0;
@@ -219,26 +218,23 @@ rows_want(const InvalDefinition *definition, void *arg)
 }
 
 /*
- * The numbers of the rules, one by one.
+ * The rules (InvalDefinition *) that some relations (OIDs) have of their own, in the
+ * current memory context.
  */
-static List *
-rows_rules(const Rows *rows)
+List *
+inval_ddl_rules_of(List *trackers)
 {
-	List	   *ids = NIL;
+	List	   *rules = NIL;
 	ListCell   *lc;
 
-	foreach(lc, rows->trackers)
+	foreach(lc, trackers)
 	{
 		Relation	tracker = try_relation_open(lfirst_oid(lc), AccessShareLock);
-		ListCell   *carrier;
 
 		if (tracker == NULL)
 			continue;
-		foreach(carrier, inval_carriers_readable(tracker))
-		{
-			ids = lappend_int(ids, inval_definition_id(lfirst(carrier)));
-		}
+		rules = list_concat(rules, inval_carriers_readable(tracker));
 		relation_close(tracker, AccessShareLock);
 	}
-	return ids;
+	return rules;
 }

@@ -7,6 +7,7 @@
 
 #include "capture/capture.h"
 
+extern List *inval_ddl_rules_of(List *trackers);
 extern void inval_ddl_rows(Oid leaf, List *trackers, InvalRowAge age, bool strict);
 extern void inval_ddl_rows_of_rule(const InvalDefinition *definition, List *without);
 extern void inval_ddl_rows_of_readers(Oid class, Oid object);

@@ -12,21 +12,19 @@
  */
 #include "postgres.h"
 
-#include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/tablecmds.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/rel.h"
 
 #include "base/attempt.h"
 #include "base/catalog.h"
 #include "base/rights.h"
 #include "ddl/rows.h"
 #include "ddl/swap.h"
-#include "rule/carrier.h"
+#include "rule/definition.h"
 #include "rule/family.h"
 
 /* A name that a tracked table had */
@@ -51,7 +49,6 @@ static List *names = NIL;		/* of SwapName *, in TopTransactionContext */
 
 static Oid	swap_target(Node *statement);
 static bool swap_is_table(Oid relid);
-static List *swap_rules(Oid relid);
 static void swap_rows(void *arg);
 static void swap_xact_callback(XactEvent event, void *arg);
 static void swap_subxact_callback(SubXactEvent event, SubTransactionId subxact,
@@ -96,7 +93,7 @@ inval_ddl_before_name(Node *statement)
 	name->relid = relid;
 	name->schema = get_rel_namespace(relid);
 	name->name = get_rel_name(relid);
-	name->rules = swap_rules(relid);
+	name->rules = inval_ddl_rules_of(inval_family_ancestors(relid));
 	names = lappend(names, name);
 	MemoryContextSwitchTo(old);
 }
@@ -170,28 +167,6 @@ inval_ddl_after_name(Oid relid)
 		(void) inval_attempt(swap_rows, &rows);
 		(void) inval_attempt(swap_rows, &taken);
 	}
-}
-
-/*
- * The rules (InvalDefinition *) that the rows of a table are under, in the current
- * memory context.
- */
-static List *
-swap_rules(Oid relid)
-{
-	List	   *rules = NIL;
-	ListCell   *lc;
-
-	foreach(lc, inval_family_ancestors(relid))
-	{
-		Relation	relation = try_relation_open(lfirst_oid(lc), AccessShareLock);
-
-		if (relation == NULL)
-			continue;
-		rules = list_concat(rules, inval_carriers_readable(relation));
-		relation_close(relation, AccessShareLock);
-	}
-	return rules;
 }
 
 static void
@@ -269,7 +244,7 @@ swap_has_other_rules(const SwapName *name, Oid taker)
 {
 	ListCell   *lc;
 
-	foreach(lc, swap_rules(taker))
+	foreach(lc, inval_ddl_rules_of(inval_family_ancestors(taker)))
 	{
 		InvalDefinition rule = *(InvalDefinition *) lfirst(lc);
 		ListCell   *other;
