@@ -32,7 +32,6 @@
 /* Bytes of entries delivered at commit; commands take about twice as much. */
 #define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
 
-
 /* What PRE_COMMIT leaves for COMMIT: for one target, */
 typedef struct PlanLeg
 {
@@ -57,7 +56,7 @@ typedef struct Plan
 	uint64		made_at;		/* as inval_clock_us gives it, */
 	uint64		committed_at;	/* and so this */
 	int			nlegs;
-	PlanLeg  *legs;			/* one for each set that is owed anything */
+	PlanLeg    *legs;			/* one for each set that is owed anything */
 } Plan;
 
 static Plan plan;
@@ -419,18 +418,22 @@ inval_plan_finish(void)
 	plan_await(deadline);
 	for (i = 0; i < plan.nlegs; i++)
 	{
-		PlanLeg  *leg = &plan.legs[i];
+		PlanLeg    *leg = &plan.legs[i];
 
 		if (leg->ready)
-			leg->delivered = inval_shipment_finish(&leg->shipment, deadline,
-												   INVAL_WAIT_HELD) &&
-				/* What counts is the server that the worker would deliver to. */
+		{
+			bool		confirmed = inval_shipment_finish(&leg->shipment, deadline,
+														  INVAL_WAIT_HELD);
+			uint64		now = inval_clock_us();
+
+			/* What counts is the server that the worker would deliver to. */
+			leg->delivered = confirmed &&
 				inval_target_shares_health(leg->target) &&
 				!inval_address_has_changed(leg->target) &&
-				inval_trust_is_prompt(leg->target, inval_clock_us() - plan.made_at);
-		if (leg->ready)
+				inval_trust_is_prompt(leg->target, now - plan.made_at);
 			inval_stats_commit_target(leg->target->number, leg->delivered,
-									  inval_clock_us() - plan.committed_at);
+									  now - plan.committed_at);
+		}
 		if (leg->at_commit && !leg->delivered)
 			all = false;
 	}
@@ -454,7 +457,7 @@ plan_tell_workers(void)
 
 	for (i = 0; i < plan.nlegs && !plan.tell_all; i++)
 	{
-		PlanLeg  *leg = &plan.legs[i];
+		PlanLeg    *leg = &plan.legs[i];
 		bool		now = leg->to_worker || (leg->at_commit && !leg->delivered);
 
 		if (!now && !leg->again)

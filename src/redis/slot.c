@@ -12,7 +12,7 @@
 #include "redis/slot.h"
 
 /*
- * The slot, from 0 to INVAL_SLOTS - 1.
+ * The slot, from 0 to INVAL_SLOTS - 1.  Cannot fail.
  */
 int
 inval_slot_of_key(const char *key, Size length)
@@ -39,8 +39,8 @@ inval_slot_find_tag(const char **key, Size *length)
 }
 
 /*
- * CRC16 of some bytes.  Four bits at a time: a table of 32 bytes instead of 512, which other things
- * in the cache will not have to make room for.
+ * CRC16 of some bytes.  Four bits at a time: a table of 32 bytes instead of 512, which
+ * other things in the cache will not have to make room for.
  */
 uint16
 inval_slot_crc16(const char *bytes, Size length)
