@@ -133,8 +133,8 @@ class Variant:
 
 
 class Inval(Variant):
-    def __init__(self, delivery):
-        super().__init__("inval-" + delivery, library="inval.so", core=True,
+    def __init__(self, delivery, core=True):
+        super().__init__("inval-" + delivery, library="inval.so", core=core,
                          configuration=INVAL_CONFIGURATION,
                          pending=INVAL_PENDING,
                          outbox_tables="inval_outbox_%")
@@ -152,6 +152,25 @@ class Inval(Variant):
     def stop(self):
         self.settle()
         super().stop()
+
+
+class InvalForLeases(Inval):
+    """With what readers need who fill under a lease."""
+
+    def __init__(self, delivery):
+        super().__init__(delivery, core=False)
+
+    def wait_until_it_works(self):
+        # The worker loads the functions for readers; before that nothing
+        # strict is committed.
+        def has_functions():
+            try:
+                return self.bench.redis.command("FCALL", "inval_version", 0) > 0
+            except Failure:
+                return False
+
+        wait_until(has_functions, "the functions in Redis")
+        super().wait_until_it_works()
 
 
 class Consumed(Variant):
@@ -269,6 +288,8 @@ def all_variants():
         Variant("noop", library="bench_noop.so", core=True),
         Inval("background"),
         Inval("commit"),
+        InvalForLeases("fence"),
+        InvalForLeases("strict"),
         Variant("client-floor", cluster_of="none"),
         Variant("client", base="client-floor", cluster_of="none"),
         Consumed("notify", "listen", "cache"),
