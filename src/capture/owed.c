@@ -13,6 +13,7 @@
 #include "stats/stats.h"
 #include "target/targets.h"
 
+static void owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry);
 static void owed_repeat(const InvalRule *rule, int32 target, const InvalEntry *entry);
 static void owed_outside(InvalRule *rule, InvalTarget *target);
 static bool owed_is_told(const InvalRule *rule);
@@ -31,15 +32,30 @@ inval_owed_queue(InvalRule *rule, const InvalEntry *entry)
 		InvalTarget *target = rule->targets[i];
 
 		if (!inval_target_may_have(target, entry))
-		{
 			owed_outside(rule, target);
-			continue;
+		else if (unlikely(!inval_target_may_have_stream(target, entry)))
+		{
+			InvalEntry	untold = *entry;
+
+			/* A stream is a key, too.  What is done to the other is done all the same. */
+			owed_outside(rule, target);
+			untold.stream = NULL;
+			untold.stream_length = 0;
+			if (untold.action != INVAL_ACTION_NONE || inval_entry_is_told(&untold))
+				owed_queue_for(rule, target, &untold);
 		}
-		if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
-			owed_repeat(rule, target->number, entry);
-		if (!inval_commit_queue(rule->lane, target->number, entry))
-			inval_stats_tally(rule->id, target->number)->counts.coalesced++;
+		else
+			owed_queue_for(rule, target, entry);
 	}
+}
+
+static void
+owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry)
+{
+	if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
+		owed_repeat(rule, target->number, entry);
+	if (!inval_commit_queue(rule->lane, target->number, entry))
+		inval_stats_tally(rule->id, target->number)->counts.coalesced++;
 }
 
 /*
