@@ -332,6 +332,24 @@ is(sql(q{UPDATE item SET n = n + 1 WHERE id = 8; SELECT 1}), 1, 'a lost library 
 delivered('with the library again');
 is((stream($redis, 's'))[-1]{key}, 'told:8', 'and then it is told');
 
+# A user who may do what the documentation says, and no more
+$redis->cmd('ACL', 'SETUSER', 'app', 'on', '>secret', '~few:*', '&few:*', '+ping', '+unlink', '+hdel', '+set', '+incr',
+	'+pexpire', '+fcall', '+function|load', '+smembers', '+publish', '+exists', '+xinfo|stream', '+xadd');
+sql(sprintf q{SELECT inval_add_target('few', '%s')}, 'unix://' . $redis->sock . '?user=app&password=secret');
+sql(q{
+	SELECT inval_untrack('plain');
+	SELECT inval_track('plain', key => 'few:v', action => 'version', targets => '{few}');
+	SELECT inval_track('plain', key => 'few:e', action => 'expire', ttl => '1 min', targets => '{few}', fence => true);
+	SELECT inval_track('plain', key => 'few:m', action => 'members', targets => '{few}');
+	SELECT inval_track('plain', key => 'few:n', action => 'none', publish => 'few:c', stream => 'few:s', targets => '{few}')});
+$redis->cmd('SADD', 'few:m', 'few:member');
+$redis->cmd('SET', $_, 'v') foreach 'few:member', 'few:e';
+sql('UPDATE plain SET n = n + 1 WHERE id = 1');
+delivered('few rights');
+is(scalar($redis->existing('few:v', 'few:e', 'few:s')) . ' ' . scalar($redis->existing('few:m', 'few:member')), '3 0',
+	'few rights: all is done');
+cmp_ok($redis->cmd('PTTL', 'few:e'), '>', 0, 'few rights: the life is shorter');
+
 # Where there are no functions, what needs them is refused when it is tracked.
 my $old = Inval::Redis->new(config => { 'rename-command' => 'FCALL ""' });
 sql(sprintf q{SELECT inval_add_target('old', '%s')}, $old->unix_url);
@@ -344,6 +362,31 @@ foreach my $needs (q{action => 'members'}, q{stream => 's'})
 sql(q{SELECT inval_track('item', key => 'old:{id}', action => 'version', targets => '{old}')});
 sql('UPDATE item SET n = n + 1 WHERE id = 9');
 cmp_ok($old->cmd('GET', 'old:9'), '>', $earliest, 'without functions: a version is counted');
+
+# A long outage: the removal of the namespace stands for what it does as well, and
+# what is to be told stays.
+my $other = Inval::Redis->new;
+sql(sprintf q{
+	SELECT inval_add_target('other', '%s', namespace => 'ns:');
+	SELECT inval_untrack('plain');
+	SELECT inval_track('plain', key => 'ns:v', action => 'version', targets => '{other}');
+	SELECT inval_track('plain', key => 'ns:e', action => 'expire', ttl => '1 min', targets => '{other}');
+	SELECT inval_track('plain', key => 'ns:m', action => 'members', targets => '{other}');
+	SELECT inval_track('plain', key => 'ns:n', action => 'none', stream => 'ns:s', targets => '{other}')},
+	$other->unix_url);
+ok(has_library($other), 'another server has the functions');
+$other->cmd('SADD', 'ns:m', 'ns:member');
+$other->cmd('SET', $_, 1) foreach 'ns:v', 'ns:e', 'ns:member';
+$other->freeze;
+sql(q{SELECT inval_pause('other'); UPDATE plain SET n = n + 1 WHERE id <= 3});
+$node->append_conf('postgresql.conf', "inval.backlog_max_keys = 2\ninval.reply_timeout = '200ms'\n");
+reload($node);
+sql(q{SELECT inval_resume('other')});
+eventually(sub { sql(q{SELECT string_agg(action, ',' ORDER BY action) FROM inval_queue WHERE target = 'other'}) eq 'none,prefix' },
+	'a long outage: what is told stays, all else has collapsed');
+$other->thaw;
+delivered('after a long outage');
+is_deeply([ sort @{ $other->cmd('KEYS', '*') } ], ['ns:s'], 'a long outage: all is gone, and it is told');
 
 no_crash($node, 'no process crashed');
 done_testing();
