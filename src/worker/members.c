@@ -130,10 +130,14 @@ inval_members_remove(InvalMembers *members, const InvalEntry *entry, char **erro
 		/* What somebody else has left there goes first. */
 		if (in_the_way)
 			outcome = members_take(&set, &in_the_way);
-		left = true;
-		while (outcome == INVAL_OUTCOME_CONFIRMED && left &&
-			   inval_clock_us() < members->until)
-			outcome = members_remove_some(&set, &left);
+		/* Whoever has begun does something, however slow the cluster is. */
+		do
+		{
+			left = true;
+			if (outcome == INVAL_OUTCOME_CONFIRMED)
+				outcome = members_remove_some(&set, &left);
+		} while (outcome == INVAL_OUTCOME_CONFIRMED && left &&
+				 inval_clock_us() < members->until);
 	}
 	*error = set.error;
 	return outcome;

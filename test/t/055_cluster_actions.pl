@@ -14,7 +14,7 @@ use Test::More;
 my $cluster = Inval::Cluster->new(replicas => 0);
 my $node = new_node('cluster_actions', url => $cluster->url,
 	conf => "inval.commit_timeout = '2s'\ninval.retry_max = '100ms'\ninval.sweep_interval = '50ms'\n"
-	  . "inval.reply_timeout = '300ms'\n");
+	  . "inval.reply_timeout = '1s'\n");
 
 sub sql
 {
