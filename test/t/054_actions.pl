@@ -372,13 +372,15 @@ sql(sprintf q{
 	SELECT inval_track('plain', key => 'ns:v', action => 'version', targets => '{other}');
 	SELECT inval_track('plain', key => 'ns:e', action => 'expire', ttl => '1 min', targets => '{other}');
 	SELECT inval_track('plain', key => 'ns:m', action => 'members', targets => '{other}');
-	SELECT inval_track('plain', key => 'ns:n', action => 'none', stream => 'ns:s', targets => '{other}')},
+	SELECT inval_untrack('item');
+	SELECT inval_track('item', key => 'ns:n', action => 'none', stream => 'ns:s', targets => '{other}')},
 	$other->unix_url);
 ok(has_library($other), 'another server has the functions');
 $other->cmd('SADD', 'ns:m', 'ns:member');
 $other->cmd('SET', $_, 1) foreach 'ns:v', 'ns:e', 'ns:member';
 $other->freeze;
-sql(q{SELECT inval_pause('other'); UPDATE plain SET n = n + 1 WHERE id <= 3});
+sql(q{SELECT inval_pause('other'); UPDATE plain SET n = n + 1});
+sql(q{UPDATE item SET n = n + 1 WHERE id = 1});
 $node->append_conf('postgresql.conf', "inval.backlog_max_keys = 2\ninval.reply_timeout = '200ms'\n");
 reload($node);
 sql(q{SELECT inval_resume('other')});
