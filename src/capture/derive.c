@@ -75,7 +75,8 @@ InvalRenderResult
 inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 				  InvalEntryCallback callback, void *arg)
 {
-	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg};
+	Derivation	derivation = {.rule = rule,.row = row,.state = state,
+		.result = INVAL_RENDER_NULL,.callback = callback,.arg = arg};
 
 	derive_begin();
 	if (rule->via == NULL)
