@@ -56,7 +56,7 @@ COMMENT ON COLUMN inval_rule.id IS 'Number of the rule, as inval_track returns i
 COMMENT ON COLUMN inval_rule.relation IS 'The tracked table';
 COMMENT ON COLUMN inval_rule.key IS 'Template of the key';
 COMMENT ON COLUMN inval_rule.field IS 'Template of the hash field to remove, NULL for the whole key';
-COMMENT ON COLUMN inval_rule.action IS 'What is done to the key: delete';
+COMMENT ON COLUMN inval_rule.action IS 'What is done to the key: delete, version, members, expire or none';
 COMMENT ON COLUMN inval_rule.delivery IS 'When the target is told: commit or background';
 COMMENT ON COLUMN inval_rule.changes IS 'An UPDATE counts only if one of these columns, or of the key, changed; NULL for any';
 COMMENT ON COLUMN inval_rule.via IS 'Query that finds the rows that name the keys';

@@ -195,6 +195,9 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 		place = varint_read(place, end, &entry->ttl_ms);
 	if (place != NULL && (head & HEAD_TOLD))
 		place = entry_read_told(place, end, entry);
+	/* It would send nothing, so nothing could confirm it. */
+	if (entry->action == INVAL_ACTION_NONE && !inval_entry_is_told(entry))
+		return NULL;
 	return place;
 }
 

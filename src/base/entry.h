@@ -67,6 +67,7 @@ typedef struct InvalEntry
 	/* Not among the bytes: who has queued it, and when */
 	FullTransactionId xid;		/* invalid: not known yet */
 	TimestampTz queued_at;
+	bool		only_told;		/* what is to be done to the key is done */
 } InvalEntry;
 
 extern Size inval_entry_size(const InvalEntry *entry);

@@ -223,5 +223,14 @@ skips_say_one(const Skipped *one)
 							one->rule, GetDatabaseEncodingName(), (long long) one->count),
 					 errdetail("Keys are UTF-8 in Redis.")));
 			break;
+		case INVAL_SKIP_TELLING:
+			ereport(WARNING,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("inval rule %u cannot tell of keys where it should: %lld",
+							one->rule, (long long) one->count),
+					 errdetail("The text of publish or stream cannot be converted to UTF-8, or a foreign key in it points to no row, or with the key it is longer than %d bytes.",
+							   INVAL_MAX_KEY_LENGTH),
+					 errhint("What the rule does to the keys themselves is done all the same.")));
+			break;
 	}
 }

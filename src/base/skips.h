@@ -9,7 +9,8 @@
 typedef enum InvalSkip
 {
 	INVAL_SKIP_LONG,
-	INVAL_SKIP_ENCODING
+	INVAL_SKIP_ENCODING,
+	INVAL_SKIP_TELLING			/* not the key, but what is told of it */
 } InvalSkip;
 
 extern void inval_skips_init(void);

@@ -75,7 +75,8 @@ InvalRenderResult
 inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 				  InvalEntryCallback callback, void *arg)
 {
-	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg};
+	Derivation	derivation = {.rule = rule,.row = row,.state = state,
+		.result = INVAL_RENDER_NULL,.callback = callback,.arg = arg};
 
 	derive_begin();
 	if (rule->via == NULL)
@@ -104,7 +105,8 @@ derive_note_lost(InvalRule *rule)
 		if (rule->templates[i] != NULL && unlikely(rule->templates[i]->lost))
 		{
 			rule->templates[i]->lost = false;
-			inval_skips_note(rule->id, INVAL_SKIP_ENCODING);
+			inval_skips_note(rule->id, i < INVAL_RULE_CHANNEL ? INVAL_SKIP_ENCODING :
+							 INVAL_SKIP_TELLING);
 		}
 }
 
@@ -179,6 +181,8 @@ derive_next(Derivation *derivation)
 	}
 	if (result != INVAL_RENDER_DONE && number >= INVAL_RULE_CHANNEL)
 	{
+		if (result == INVAL_RENDER_MISSING && derivation->state == INVAL_STATE_NOW)
+			inval_skips_note(derivation->rule->id, INVAL_SKIP_TELLING);
 		derivation->has[number] = false;
 		derive_next(derivation);
 	}
@@ -213,7 +217,8 @@ derive_text(StringInfo text, void *arg)
 }
 
 /*
- * Makes an entry of what the buffers hold; false if that is too long.
+ * Makes an entry of what the buffers hold; false if that is too long, or if there is
+ * nothing to be done.
  */
 static bool
 derive_fill_entry(const InvalRule *rule, const bool *has, InvalEntry *entry)
@@ -239,7 +244,7 @@ derive_fill_entry(const InvalRule *rule, const bool *has, InvalEntry *entry)
 	}
 	if (unlikely(has[INVAL_RULE_CHANNEL] || has[INVAL_RULE_STREAM]))
 		derive_fill_told(rule, has, entry);
-	return true;
+	return rule->action != INVAL_ACTION_NONE || inval_entry_is_told(entry);
 }
 
 /*
@@ -256,7 +261,7 @@ derive_fill_told(const InvalRule *rule, const bool *has, InvalEntry *entry)
 		length += has[i] ? buffers[i].len : 0;
 	if (length > INVAL_MAX_KEY_LENGTH)
 	{
-		inval_skips_note(rule->id, INVAL_SKIP_LONG);
+		inval_skips_note(rule->id, INVAL_SKIP_TELLING);
 		return;
 	}
 	if (has[INVAL_RULE_CHANNEL] && buffers[INVAL_RULE_CHANNEL].len > 0)

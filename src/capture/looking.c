@@ -37,6 +37,7 @@ static void looking_hide(const InvalRule *rule, ErrorData *error);
 static void looking_make_in(void *arg);
 static bool looking_is_for_worker(const InvalLooking *looking);
 static void looking_found(const InvalEntry *entry, void *arg);
+static uint64 looking_hash(uint64 hash, const char *bytes, uint32 length);
 
 /*
  * Says that from now on, in this transaction, nobody can find out what rows
@@ -281,14 +282,25 @@ looking_found(const InvalEntry *entry, void *arg)
 		uint64		hash = hash_bytes_extended((const unsigned char *) entry->key,
 											   (int) entry->key_length, entry->action);
 
-		if (entry->field != NULL)
-			hash = hash_combine64(hash,
-								  hash_bytes_extended((const unsigned char *) entry->field,
-													  (int) entry->field_length, 0));
+		hash = looking_hash(hash, entry->field, entry->field_length);
+		hash = looking_hash(hash, entry->channel, entry->channel_length);
+		hash = looking_hash(hash, entry->stream, entry->stream_length);
 		looking->digest += hash;
 	}
 	if (looking->counting)
 		return;
 	inval_owed_queue(looking->rule, entry);
 	looking->queued++;
+}
+
+/*
+ * A hash, and a text that an entry may have.
+ */
+static uint64
+looking_hash(uint64 hash, const char *bytes, uint32 length)
+{
+	if (bytes == NULL)
+		return hash_combine64(hash, 0);
+	return hash_combine64(hash, hash_bytes_extended((const unsigned char *) bytes,
+													(int) length, 0));
 }

@@ -14,7 +14,7 @@
 #include "stats/stats.h"
 #include "target/targets.h"
 
-static bool owed_queue_for(const InvalRule *rule, int32 target, const InvalEntry *entry);
+static void owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry);
 static void owed_repeat(const InvalRule *rule, int32 target, const InvalEntry *entry);
 static void owed_outside(InvalRule *rule, InvalTarget *target);
 static bool owed_is_told(const InvalRule *rule);
@@ -33,14 +33,20 @@ inval_owed_queue(InvalRule *rule, const InvalEntry *entry)
 		InvalTarget *target = rule->targets[i];
 
 		if (!inval_target_may_have(target, entry))
-		{
 			owed_outside(rule, target);
-			continue;
+		else if (unlikely(!inval_target_may_have_stream(target, entry)))
+		{
+			InvalEntry	untold = *entry;
+
+			/* A stream is a key, too.  What is done to the other is done all the same. */
+			owed_outside(rule, target);
+			untold.stream = NULL;
+			untold.stream_length = 0;
+			if (untold.action != INVAL_ACTION_NONE || inval_entry_is_told(&untold))
+				owed_queue_for(rule, target, &untold);
 		}
-		if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
-			owed_repeat(rule, target->number, entry);
-		if (!owed_queue_for(rule, target->number, entry))
-			inval_stats_tally(rule->id, target->number)->counts.coalesced++;
+		else
+			owed_queue_for(rule, target, entry);
 	}
 }
 
@@ -48,16 +54,21 @@ inval_owed_queue(InvalRule *rule, const InvalEntry *entry)
  * What a worker finds at its second look was visible before it could be fenced, and
  * must not keep it from its work should the target be down.
  */
-static bool
-owed_queue_for(const InvalRule *rule, int32 target, const InvalEntry *entry)
+static void
+owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry)
 {
-	InvalEntry	late = *entry;
+	InvalEntry	queued = *entry;
+	InvalLane	lane = rule->lane;
 
-	if (likely(rule->lane != INVAL_LANE_STRICT ||
-			   inval_target_default()->health->worker_pid != MyProcPid))
-		return inval_commit_queue(rule->lane, target, entry);
-	late.strict = false;
-	return inval_commit_queue(INVAL_LANE_COMMIT, target, &late);
+	if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
+		owed_repeat(rule, target->number, entry);
+	if (lane == INVAL_LANE_STRICT && inval_target_default()->health->worker_pid == MyProcPid)
+	{
+		lane = INVAL_LANE_COMMIT;
+		queued.strict = false;
+	}
+	if (!inval_commit_queue(lane, target->number, &queued))
+		inval_stats_tally(rule->id, target->number)->counts.coalesced++;
 }
 
 /*

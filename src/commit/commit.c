@@ -24,6 +24,7 @@
 #include "commit/pending.h"
 #include "commit/plan.h"
 #include "stats/stats.h"
+#include "target/action.h"
 #include "target/targets.h"
 
 /* This transaction met a rule. */
@@ -31,6 +32,7 @@ static bool in_use = false;
 static bool on_its_way = false; /* sent, and not yet waited for */
 static MemoryContext commit_context = NULL;
 
+static bool commit_is_for_worker(int32 number, const InvalEntry *entry);
 static void commit_xact_callback(XactEvent event, void *arg);
 static void commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 									SubTransactionId parentSubid, void *arg);
@@ -77,10 +79,21 @@ inval_commit_queue(InvalLane lane, int32 target, const InvalEntry *entry)
 	bool		added;
 
 	inval_commit_begin();
+	if (entry->action == INVAL_ACTION_MEMBERS && lane == INVAL_LANE_COMMIT &&
+		commit_is_for_worker(target, entry))
+		lane = INVAL_LANE_WORKER;
 	added = inval_pending_add(lane, target, 0, entry);
 	if (unlikely(inval_pending_is_flushed()))
 		inval_plan_late();
 	return added;
+}
+
+static bool
+commit_is_for_worker(int32 number, const InvalEntry *entry)
+{
+	const InvalTarget *target = inval_target_by_number(number);
+
+	return target != NULL && inval_action_is_for_worker(target, entry);
 }
 
 /*

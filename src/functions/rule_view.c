@@ -241,16 +241,12 @@ view_check_unique(const InvalDefinition *definition)
 static void
 view_check_options(const InvalDefinition *definition)
 {
-	static const InvalRuleOption unsupported[] =
-	{RULE_TTL, RULE_PUBLISH, RULE_STREAM, RULE_REFILL};
 	const char *delivery = inval_definition_get(definition, RULE_DELIVERY);
 	const char *state = inval_definition_get(definition, RULE_STATE);
 	const char *wrong = NULL;
-	int			i;
 
-	for (i = 0; i < (int) lengthof(unsupported); i++)
-		if (definition->options[unsupported[i]] != NULL)
-			wrong = inval_definition_name(unsupported[i]);
+	if (definition->options[RULE_REFILL] != NULL)
+		wrong = inval_definition_name(RULE_REFILL);
 	if (strcmp(delivery, "commit") != 0 && strcmp(delivery, "background") != 0 &&
 		strcmp(delivery, "strict") != 0)
 		wrong = inval_definition_name(RULE_DELIVERY);

@@ -218,7 +218,7 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 }
 
 /*
- * Whether a rule is for readers with leases at a target.
+ * Whether a rule is for readers with leases at a target, or needs functions itself.
  */
 static bool
 status_needs_functions(const InvalTarget *target)
@@ -228,7 +228,9 @@ status_needs_functions(const InvalTarget *target)
 
 	foreach(rule, inval_carriers_all())
 	{
-		if (strcmp(inval_definition_get(lfirst(rule), RULE_FENCE), "true") != 0)
+		if (strcmp(inval_definition_get(lfirst(rule), RULE_FENCE), "true") != 0 &&
+			strcmp(inval_definition_get(lfirst(rule), RULE_ACTION), "members") != 0 &&
+			inval_definition_get(lfirst(rule), RULE_STREAM) == NULL)
 			continue;
 		foreach(name, inval_definition_list(lfirst(rule), RULE_TARGETS))
 		{

@@ -17,7 +17,7 @@
 #include "target/usage.h"
 
 static void targets_check_namespace(const InvalDefinition *definition,
-									const InvalTarget *target);
+									const InvalTarget *target, InvalRuleOption option);
 static void targets_check_library(const InvalDefinition *definition,
 								  const InvalTarget *target);
 
@@ -49,7 +49,8 @@ inval_track_check_targets(const InvalDefinition *definition, Relation relation)
 		char	   *name = lfirst(lc);
 		const InvalTarget *target = inval_target_by_name(name, false);
 
-		targets_check_namespace(definition, target);
+		targets_check_namespace(definition, target, RULE_KEY);
+		targets_check_namespace(definition, target, RULE_STREAM);
 		targets_check_library(definition, target);
 		inval_target_check_usage(GetUserId(), name);
 		inval_target_check_usage(relation->rd_rel->relowner, name);
@@ -62,27 +63,33 @@ inval_track_check_targets(const InvalDefinition *definition, Relation relation)
 }
 
 /*
- * A key that cannot lie within the target's namespace is refused here; where that
- * depends on the row, inval_owed_queue sees to it.
+ * A key or a stream, which is a key as well, that cannot lie within the target's
+ * namespace is refused here; where that depends on the row, inval_owed_queue sees to
+ * it.
  */
 static void
-targets_check_namespace(const InvalDefinition *definition, const InvalTarget *target)
+targets_check_namespace(const InvalDefinition *definition, const InvalTarget *target,
+						InvalRuleOption option)
 {
-	const char *template = inval_definition_get(definition, RULE_KEY);
-	InvalSegment *segment = linitial(inval_template_parse(template, "key"));
+	const char *template = inval_definition_get(definition, option);
+	InvalSegment *segment;
 	Size		known;
 
-	if (target->namespace == NULL || segment->kind != INVAL_SEGMENT_LITERAL)
+	if (target->namespace == NULL || template == NULL)
+		return;
+	segment = linitial(inval_template_parse(template, inval_definition_name(option)));
+	if (segment->kind != INVAL_SEGMENT_LITERAL)
 		return;
 	known = Min(strlen(segment->text), strlen(target->namespace));
 	if (strncmp(segment->text, target->namespace, known) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
-				 errmsg("keys of this rule are outside the namespace of target \"%s\"",
-						target->name),
+				 errmsg("%s of this rule are outside the namespace of target \"%s\"",
+						option == RULE_KEY ? "keys" : "streams", target->name),
 				 errdetail("They start with \"%s\", and keys of this target must start with \"%s\".",
 						   segment->text, target->namespace),
-				 errhint("Change the key, or name other targets.")));
+				 errhint("Change the %s, or name other targets.",
+						 inval_definition_name(option))));
 }
 
 /*
@@ -94,7 +101,8 @@ targets_check_library(const InvalDefinition *definition, const InvalTarget *targ
 {
 	char		why[INVAL_ERROR_LEN];
 	bool		needed = strcmp(inval_definition_get(definition, RULE_DELIVERY), "strict") == 0 ||
-		strcmp(inval_definition_get(definition, RULE_ACTION), "members") == 0 ||
+		(strcmp(inval_definition_get(definition, RULE_ACTION), "members") == 0 &&
+		 !inval_url_is_cluster(&target->url)) ||
 		definition->options[RULE_STREAM] != NULL;
 
 	if ((!needed && definition->options[RULE_FENCE] == NULL) ||

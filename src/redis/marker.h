@@ -8,6 +8,7 @@
 /* What the names of markers have behind their key */
 #define INVAL_LEASE		":inval-lease"
 #define INVAL_FENCE		":inval-fence"
+#define INVAL_TAKEN		":inval-taken"	/* what a set has listed: worker/members.c */
 
 /* The bytes that the name of a key's marker has at most */
 #define INVAL_MARKER_SIZE(key_length)	(2 * (Size) (key_length) + 16)

@@ -36,6 +36,8 @@ typedef struct ActionWords
 	size_t		lengths[24];
 } ActionWords;
 
+static void action_add_key(InvalCommands *commands, const InvalTarget *target,
+						   const InvalEntry *entry);
 static void action_remove(InvalCommands *commands, const InvalEntry *entry, bool alone);
 static void action_void_lease(InvalCommands *commands, const InvalEntry *entry);
 static void action_count_up(InvalCommands *commands, const InvalEntry *entry);
@@ -53,7 +55,8 @@ static InvalCommand *words_append(ActionWords *words, InvalCommands *commands,
 
 /*
  * Adds what an entry sends.  Its bytes must stay where they are until
- * inval_commands_finish.
+ * inval_commands_finish.  What only the worker can do (inval_action_is_for_worker)
+ * sends nothing, so that nothing confirms it.
  */
 void
 inval_action_add(InvalCommands *commands, const InvalTarget *target, const InvalEntry *entry)
@@ -67,8 +70,45 @@ inval_action_add(InvalCommands *commands, const InvalTarget *target, const Inval
 		action_remove(commands, entry, false);
 		return;
 	}
+	if (inval_action_is_for_worker(target, entry) && !entry->only_told)
+		return;
 	inval_commands_finish(commands);
 	first = commands->pipeline.count;
+	if (!entry->only_told)
+		action_add_key(commands, target, entry);
+	if (entry->strict)
+		inval_action_add_end(commands, entry);
+	if (entry->channel != NULL)
+		action_publish(commands, entry);
+	if (entry->stream != NULL)
+		action_append_stream(commands, target, entry);
+	action_lead(commands, first);
+}
+
+/*
+ * Whether an entry is no command but is done in steps, by the worker alone.  The
+ * members of a set are on all nodes of a cluster (worker/members.c).
+ */
+bool
+inval_action_is_for_worker(const InvalTarget *target, const InvalEntry *entry)
+{
+	return entry->action == INVAL_ACTION_MEMBERS && inval_url_is_cluster(&target->url);
+}
+
+/*
+ * What is done to the key.
+ */
+static void
+action_add_key(InvalCommands *commands, const InvalTarget *target, const InvalEntry *entry)
+{
+	/* That of a removal goes with the key, and those of members with them. */
+	if (entry->fence && (entry->action == INVAL_ACTION_VERSION ||
+						 entry->action == INVAL_ACTION_EXPIRE ||
+						 entry->action == INVAL_ACTION_NONE))
+	{
+		action_void_lease(commands, entry);
+		inval_commands_finish(commands);
+	}
 	switch (entry->action)
 	{
 		case INVAL_ACTION_DELETE:
@@ -91,13 +131,6 @@ inval_action_add(InvalCommands *commands, const InvalTarget *target, const Inval
 			elog(ERROR, "invalidations with the action \"%s\" are no commands",
 				 inval_action_name(entry->action));
 	}
-	if (entry->strict)
-		inval_action_add_end(commands, entry);
-	if (entry->channel != NULL)
-		action_publish(commands, entry);
-	if (entry->stream != NULL)
-		action_append_stream(commands, target, entry);
-	action_lead(commands, first);
 }
 
 /*
@@ -221,11 +254,6 @@ action_shorten_life(InvalCommands *commands, const InvalEntry *entry)
 	uint32		jitter = (uint32) (pg_prng_double(&pg_global_prng_state) *
 								   (entry->ttl_ms / JITTER));
 
-	if (entry->fence)
-	{
-		action_void_lease(commands, entry);
-		inval_commands_finish(commands);
-	}
 	snprintf(life, sizeof(life), "%u", Max(entry->ttl_ms - jitter, 1));
 	words_add(&words, "PEXPIRE");
 	words_add_bytes(&words, entry->key, entry->key_length);

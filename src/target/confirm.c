@@ -3,20 +3,24 @@
  *		What the replies to a shipment confirm.
  *
  * To what removes, the number of keys or fields that are gone is the answer, and
- * nothing else is (command.h has what is to others): a reply that could not have been given to the command shows
- * that replies and commands do not go together any more, and then none of those
- * that came with it is believed.
+ * nothing else is (command.h has what is to others): a reply that could not have
+ * been given to the command shows that replies and commands do not go together any
+ * more, and then none of those that came with it is believed.
  *
  * An error reply is about the entry (a wrong type, a key that an ACL forbids) or
- * about the server as a whole (loading, read-only, out of memory): the second
- * concerns all others, the first nobody else.  Where several keys went in one
- * command, none of them is confirmed by an error; the worker then sends them one
- * by one.
+ * about the server as a whole (loading, read-only): the second concerns all others,
+ * the first nobody else.  That a command is not known or not allowed, or that there
+ * is no memory for what it adds, is about the server if it was a removal, and else
+ * about the entry: removals go on.  Where several keys went in one command, none of
+ * them is confirmed by an error; the worker then sends them one by one.
  */
 #include "postgres.h"
 
 #include "target/cluster.h"
 #include "target/confirm.h"
+
+#define OUT_OF_MEMORY	"OOM "
+#define NO_RIGHT		"NOPERM "
 
 static bool confirm_is_answer(const InvalCommand *command, const InvalReply *reply);
 static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
@@ -49,6 +53,9 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 		return false;
 	if (command->has_fence && reply->integer == command->fence_answer)
 		part->shipment->fences_lost++;
+	if (command->answer == INVAL_ANSWER_LIST)
+		part->shipment->list = *reply;
+	part->shipment->number = reply->integer;
 	command->state = INVAL_COMMAND_CONFIRMED;
 	return true;
 }
@@ -58,6 +65,8 @@ confirm_is_answer(const InvalCommand *command, const InvalReply *reply)
 {
 	if (command->answer == INVAL_ANSWER_TEXT)
 		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_NIL;
+	if (command->answer == INVAL_ANSWER_LIST)
+		return reply->type == INVAL_REPLY_LIST;
 	return reply->type == INVAL_REPLY_INTEGER && reply->integer >= 0 &&
 		(command->answer == INVAL_ANSWER_NUMBER || reply->integer <= command->keys);
 }
@@ -71,16 +80,17 @@ confirm_error(InvalPart *part, int number, const InvalReply *reply)
 	bool		removes = confirm_is_removal(shipment, number);
 
 	inval_shipment_note_error(shipment, reply->text);
-	if (kind == INVAL_ERROR_COMMAND && removes && !shipment->commands.no_unlink && inval_target_shares_health(shipment->target))
+	if (kind == INVAL_ERROR_COMMAND && removes && !shipment->commands.no_unlink &&
+		inval_target_shares_health(shipment->target))
 	{
 		/* It has DEL, then, with which it is tried again. */
 		pg_atomic_write_u32(&shipment->target->health->no_unlink, 1);
 		command->state = INVAL_COMMAND_LATER;
 		return;
 	}
-	/* A server that does not take one of the others takes removals all the same. */
-	if (!removes && (kind == INVAL_ERROR_COMMAND || strncmp(reply->text, "OOM ", 4) == 0 ||
-					 strncmp(reply->text, "NOPERM ", 7) == 0))
+	if (!removes && (kind == INVAL_ERROR_COMMAND ||
+					 strncmp(reply->text, OUT_OF_MEMORY, strlen(OUT_OF_MEMORY)) == 0 ||
+					 strncmp(reply->text, NO_RIGHT, strlen(NO_RIGHT)) == 0))
 		kind = INVAL_ERROR_ENTRY;
 	if (!shipment->commands.routed)
 	{

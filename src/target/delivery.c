@@ -324,10 +324,11 @@ inval_shipment_start(InvalShipment *shipment)
 	{
 		InvalPart  *part = &shipment->parts[i];
 
-		if (part->connection != NULL)
-			inval_connection_start(part->connection, part->bytes.data,
-								   (Size) part->bytes.len, part->count,
-								   inval_confirm_reply, part);
+		if (part->connection == NULL)
+			continue;
+		inval_connection_start(part->connection, part->bytes.data, (Size) part->bytes.len,
+							   part->count, inval_confirm_reply, part);
+		part->connection->reader.context = shipment->keep;
 	}
 }
 

@@ -49,6 +49,9 @@ typedef struct InvalShipment
 	int			confirmed;		/* how many entries are */
 	int			fences_lost;	/* that were to be ended, or taken once more, and
 								 * were not there */
+	MemoryContext keep;			/* for lists that are answers; NULL: there are none */
+	InvalReply	list;			/* the last one */
+	int64		number;			/* the last answer that was one */
 	uint64		started;		/* when sending began, as inval_clock_us */
 	bool		served;			/* a node took what it was sent */
 	bool		failed;			/* a node could not be reached, or failed */

@@ -15,6 +15,7 @@
 /* So often it is looked at the files that a URL names, in us */
 #define PREPARED_US		1000000
 
+static bool target_has_key(const InvalTarget *target, const char *key, Size length);
 static void target_hang_up(InvalConnection **place);
 
 /*
@@ -85,9 +86,25 @@ inval_target_adopt(InvalTarget *target)
 bool
 inval_target_may_have(const InvalTarget *target, const InvalEntry *entry)
 {
+	return target_has_key(target, entry->key, entry->key_length);
+}
+
+/*
+ * The same for the stream that is told of it, if any.
+ */
+bool
+inval_target_may_have_stream(const InvalTarget *target, const InvalEntry *entry)
+{
+	return entry->stream == NULL ||
+		target_has_key(target, entry->stream, entry->stream_length);
+}
+
+static bool
+target_has_key(const InvalTarget *target, const char *key, Size length)
+{
 	return target->namespace == NULL ||
-		(entry->key_length >= target->namespace_length &&
-		 memcmp(entry->key, target->namespace_key, target->namespace_length) == 0);
+		(length >= target->namespace_length &&
+		 memcmp(key, target->namespace_key, target->namespace_length) == 0);
 }
 
 /*

@@ -68,6 +68,8 @@ typedef struct InvalTarget
 extern void inval_target_configure(InvalTarget *target, const char *url);
 extern void inval_target_adopt(InvalTarget *target);
 extern bool inval_target_may_have(const InvalTarget *target, const InvalEntry *entry);
+extern bool inval_target_may_have_stream(const InvalTarget *target,
+										 const InvalEntry *entry);
 extern bool inval_target_shares_health(const InvalTarget *target);
 extern bool inval_target_has_worker(void);
 extern void inval_target_prepare(InvalTarget *target);

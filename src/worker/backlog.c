@@ -9,7 +9,9 @@
  * more than was owed, and nothing less: a key's place in the backlog is taken by
  * the removal of all keys that start like it.
  *
- * So only rows whose every entry removes a key within the namespace collapse.
+ * So only rows collapse whose every entry removes a key within the namespace, or has
+ * no more to do when the key is gone (a number starts from the clock then), and tells
+ * nothing.
  * Others stay: repetitions that are not due, since the removal may come before
  * their time; entries that the target refuses by themselves, which it would
  * refuse then, too; keys from before the namespace was changed; what this
@@ -205,10 +207,12 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
 		if (place == NULL || !inval_target_may_have(target, &entry))
 			return false;
-		*fence |= entry.fence;
+		/* Leases of members are void with them. */
+		*fence |= entry.fence || entry.action == INVAL_ACTION_MEMBERS;
 		if (entry.action == INVAL_ACTION_PREFIX)
 			*is_removal = true;
-		else if (entry.action != INVAL_ACTION_DELETE || inval_entry_is_told(&entry))
+		else if (entry.action == INVAL_ACTION_NONE || entry.action == INVAL_ACTION_REFILL ||
+				 inval_entry_is_told(&entry))
 			return false;
 	}
 	return true;

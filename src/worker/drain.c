@@ -27,21 +27,25 @@
 #include "target/trust.h"
 #include "worker/drain.h"
 #include "worker/gather.h"
+#include "worker/members.h"
 #include "worker/refusal.h"
 #include "worker/requeue.h"
 #include "worker/split.h"
 
-/* What became of the entries of a batch */
+/* What became of the entries of a batch, or of what was sent for them */
 typedef struct DrainAnswers
 {
 	InvalOutcome *outcomes;
 	char	  **errors;
+	uint64		unfinished;		/* sets for which there was no time */
 } DrainAnswers;
 
 static void drain_wait(const InvalTarget *target);
-static bool drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment);
-static void drain_settle(InvalPass *pass, InvalBatch *batch,
-						 const InvalShipment *shipment);
+static bool drain_send(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent);
+static bool drain_ship(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent,
+					   bool members);
+static bool drain_remove_members(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent);
+static void drain_settle(InvalPass *pass, InvalBatch *batch, const DrainAnswers *sent);
 static bool drain_note_row(InvalPass *pass, const InvalBatchRow *taken,
 						   const InvalOutcome *outcomes, uint64 horizon);
 static void drain_settle_rows(InvalPass *pass, InvalBatch *batch,
@@ -60,7 +64,7 @@ inval_drain_batch(InvalPass *pass)
 {
 	MemoryContext old;
 	InvalBatch	batch;
-	InvalShipment shipment;
+	DrainAnswers answers;
 	bool		sent = true;
 	int			i;
 
@@ -71,9 +75,9 @@ inval_drain_batch(InvalPass *pass)
 	inval_batch_gather(&batch, pass);
 	if (batch.nrows > 0)
 	{
-		sent = drain_send(pass, &batch, &shipment);
+		sent = drain_send(pass, &batch, &answers);
 		inval_pace_sent(pass->target, batch.nsent);
-		drain_settle(pass, &batch, &shipment);
+		drain_settle(pass, &batch, &answers);
 		pass->found += batch.entries;
 	}
 	MemoryContextSwitchTo(old);
@@ -104,26 +108,98 @@ drain_wait(const InvalTarget *target)
 }
 
 /*
- * Sends a batch.  Returns false if the target failed on the way.
+ * Sends a batch.  Returns false if the target failed on the way.  What is told of a
+ * set is told when its members are gone.
  */
 static bool
-drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment)
+drain_send(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent)
 {
 	bool		alive;
 	int			i;
 
+	sent->outcomes = palloc0(batch->nsent * sizeof(InvalOutcome));
+	sent->errors = palloc0(batch->nsent * sizeof(char *));
+	sent->unfinished = 0;
 	/* So our transaction is older than what the worker hears while we wait. */
 	if (!pass->own_transactions && inval_trust_is_limited(pass->target))
 		(void) GetTopFullTransactionId();
-	inval_shipment_init(shipment, pass->target, true);
+	alive = drain_ship(pass, batch, sent, false);
+	if (alive && drain_remove_members(pass, batch, sent))
+		alive = drain_ship(pass, batch, sent, true);
+	if (!alive)
+		return false;
 	for (i = 0; i < batch->nsent; i++)
-		inval_shipment_add(shipment, &batch->sent[i]);
-	inval_shipment_seal(shipment);
-	alive = inval_shipment_send_singly(shipment, batch->sent, pass->target);
-	if (alive)
-		for (i = 0; i < shipment->entries; i++)
-			pass->open += shipment->outcomes[i] == INVAL_OUTCOME_OPEN;
+		pass->open += sent->outcomes[i] == INVAL_OUTCOME_OPEN;
+	pass->open -= sent->unfinished;
+	return true;
+}
+
+/*
+ * Sends what is commands: of sets whose members are gone only what is told of them,
+ * or all but such.
+ */
+static bool
+drain_ship(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent, bool members)
+{
+	InvalEntry *entries = palloc(batch->nsent * sizeof(InvalEntry));
+	int		   *numbers = palloc(batch->nsent * sizeof(int));
+	InvalShipment shipment;
+	bool		alive;
+	int			i;
+
+	inval_shipment_init(&shipment, pass->target, true);
+	for (i = 0; i < batch->nsent; i++)
+	{
+		InvalEntry *entry = &entries[shipment.entries];
+
+		*entry = batch->sent[i];
+		entry->only_told = members;
+		if (inval_action_is_for_worker(pass->target, entry) != members ||
+			(members && (!inval_entry_is_told(entry) ||
+						 sent->outcomes[i] != INVAL_OUTCOME_CONFIRMED)))
+			continue;
+		numbers[shipment.entries] = i;
+		inval_shipment_add(&shipment, entry);
+	}
+	inval_shipment_seal(&shipment);
+	if (shipment.entries == 0)
+		return true;
+	alive = inval_shipment_send_singly(&shipment, entries, pass->target);
+	for (i = 0; i < shipment.entries; i++)
+	{
+		sent->outcomes[numbers[i]] = shipment.outcomes[i];
+		sent->errors[numbers[i]] = shipment.errors[i];
+	}
 	return alive;
+}
+
+/*
+ * Removes the members of sets, where that is not a command.  Returns whether there
+ * were any.  What there is no time for is met again at once.
+ */
+static bool
+drain_remove_members(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent)
+{
+	InvalMembers members;
+	bool		any = false;
+	int			i;
+
+	for (i = 0; i < batch->nsent; i++)
+	{
+		if (!inval_action_is_for_worker(pass->target, &batch->sent[i]))
+			continue;
+		if (!any)
+			inval_members_begin(&members, pass->target, pass->own_transactions);
+		any = true;
+		sent->outcomes[i] = inval_members_remove(&members, &batch->sent[i], &sent->errors[i]);
+	}
+	if (!any)
+		return false;
+	inval_members_end(&members);
+	sent->unfinished = members.unfinished;
+	if (members.unfinished > 0)
+		pass->next_due = GetCurrentTimestamp();
+	return true;
 }
 
 /*
@@ -134,7 +210,7 @@ drain_send(InvalPass *pass, const InvalBatch *batch, InvalShipment *shipment)
  * database's, copied from a template.
  */
 static void
-drain_settle(InvalPass *pass, InvalBatch *batch, const InvalShipment *shipment)
+drain_settle(InvalPass *pass, InvalBatch *batch, const DrainAnswers *sent)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	uint64		horizon = Max(pass->note_from, inval_ledger_horizon());
@@ -147,8 +223,8 @@ drain_settle(InvalPass *pass, InvalBatch *batch, const InvalShipment *shipment)
 	answers.errors = palloc(batch->entries * sizeof(char *));
 	for (i = 0; i < batch->entries; i++)
 	{
-		answers.outcomes[i] = shipment->outcomes[batch->sent_as[i]];
-		answers.errors[i] = shipment->errors[batch->sent_as[i]];
+		answers.outcomes[i] = sent->outcomes[batch->sent_as[i]];
+		answers.errors[i] = sent->errors[batch->sent_as[i]];
 	}
 
 	for (i = 0; i < batch->nrows; i++)
