@@ -16,8 +16,6 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
-
 #include "base/settings.h"
 #include "redis/await.h"
 #include "redis/pipeline.h"
@@ -146,8 +144,7 @@ peek_gather(Peeking *peeking, uint64 deadline)
 	int			nodes[INVAL_MAP_NODES] = {0};
 	int			i;
 
-	if (!inval_target_connect(target, deadline,
-							  !inval_target_has_worker() || RecoveryInProgress()))
+	if (!inval_target_connect(target, deadline, !inval_target_has_worker()))
 		peek_fail_unreached(target);
 	memset(part_of, -1, sizeof(part_of));
 	peeking->nparts = 0;
