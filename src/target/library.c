@@ -16,6 +16,7 @@
 
 #include "utils/memutils.h"
 
+#include "base/backoff.h"
 #include "base/fencers.h"
 #include "base/settings.h"
 #include "redis/await.h"
@@ -29,6 +30,8 @@
 /*
  * A server that had it is asked again after that, in us: somebody may have flushed
  * it, or another inval, which had asked before us, put an older one in its place.
+ * One that has answered by hanging up, or not at all, is asked after pauses that
+ * double up to that.
  */
 #define ASK_AGAIN_US	60000000
 
@@ -76,30 +79,31 @@ static void library_note(LibraryVisit *visit);
 static const char *version_question[] = {"FCALL", "inval_version", "0"};
 
 /*
- * Sees to it that a target which the worker is connected to has the library.
- * Returns false if the connection was lost over it.  Interruptible.
+ * Sees to it that a target to which the worker can deliver has the library.  A
+ * connection that is lost over it is closed, which says nothing of the target:
+ * what stands between us and the server may know no functions.  Interruptible.
  */
-bool
+void
 inval_library_keep(InvalTarget *target)
 {
 	LibraryVisit visit = {.target = target};
 	uint64		now = inval_clock_us();
 
 	if (!inval_load_library || now < target->next_library_look)
-		return true;
+		return;
 	target->next_library_look = now + (uint64) inval_sweep_interval * 1000;
 	library_gather(&visit);
 	if (visit.count == 0)
-		return true;
+		return;
 
 	visit.context = AllocSetContextCreate(CurrentMemoryContext, "inval library",
 										  ALLOCSET_SMALL_SIZES);
 	visit.answers = MemoryContextAlloc(visit.context, visit.count * sizeof(LibraryAnswer));
 	visit.deadline = now + (uint64) inval_reply_timeout * 1000;
 	library_ask(&visit);
-	library_note(&visit);
+	if (visit.count > 0)
+		library_note(&visit);
 	MemoryContextDelete(visit.context);
-	return inval_url_is_cluster(&target->url) || target->connection != NULL;
 }
 
 /*
@@ -223,6 +227,7 @@ library_settle(LibraryVisit *visit, int i)
 		return;
 	}
 	connection->library_seen = visit->target->library_missed_at == 0 ? inval_clock_us() : 0;
+	visit->target->library_losses = 0;
 	library_explain(visit, answer);
 }
 
@@ -319,7 +324,7 @@ library_explain(LibraryVisit *visit, const LibraryAnswer *answer)
 }
 
 /*
- * A connection has failed.  One that was of no use any more is no outage.
+ * A connection has failed.  If the server is away, what is delivered next shows it.
  */
 static void
 library_lost(LibraryVisit *visit, int node)
@@ -327,13 +332,16 @@ library_lost(LibraryVisit *visit, int node)
 	InvalConnection **place = inval_reach_place(visit->target, node);
 	InvalConnection *connection = *place;
 
-	if (connection->fault == INVAL_FAULT_NONE)
+	/* One that was of no use any more has asked nothing. */
+	if (connection->fault != INVAL_FAULT_NONE)
 	{
-		*place = NULL;
-		inval_connection_close(connection);
+		strlcpy(visit->missing, connection->error, sizeof(visit->missing));
+		visit->target->next_library_look = inval_clock_us() +
+			inval_backoff_us(visit->target->library_losses++,
+							 (uint64) inval_sweep_interval * 1000, ASK_AGAIN_US);
 	}
-	else
-		inval_reach_failed(visit->target, node, connection->fault, connection->error, 0);
+	*place = NULL;
+	inval_connection_close(connection);
 }
 
 /*

@@ -7,7 +7,7 @@
 
 #include "target/target.h"
 
-extern bool inval_library_keep(InvalTarget *target);
+extern void inval_library_keep(InvalTarget *target);
 extern bool inval_library_is_missing(const InvalTarget *target, char *why, Size size);
 
 #endif							/* INVAL_LIBRARY_H */

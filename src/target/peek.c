@@ -16,8 +16,6 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
-
 #include "base/settings.h"
 #include "redis/await.h"
 #include "redis/pipeline.h"
@@ -65,7 +63,7 @@ typedef struct Peeking
 	int			count;
 	PeekPart   *parts;
 	int			nparts;
-	Size		size;			/* of the values so far */
+	Size		size;			/* of the texts so far */
 	bool		too_large;
 	char		refusal[INVAL_ERROR_TEXT_LEN];	/* empty: none */
 } Peeking;
@@ -77,7 +75,7 @@ static void peek_add(PeekPart *part, InvalPeek *key, PeekQuestion question);
 static void peek_send(Peeking *peeking);
 static void peek_await(Peeking *peeking, uint64 deadline);
 static bool peek_reply(const InvalReply *reply, void *arg);
-static bool peek_value(Peeking *peeking, InvalPeek *key, const InvalReply *reply);
+static bool peek_value(InvalPeek *key, const InvalReply *reply);
 static void peek_error(PeekPart *part, InvalPeek *key, const InvalReply *reply);
 static void peek_redirect(PeekPart *part, InvalPeek *key, const InvalReply *reply);
 static void peek_check(Peeking *peeking);
@@ -146,8 +144,7 @@ peek_gather(Peeking *peeking, uint64 deadline)
 	int			nodes[INVAL_MAP_NODES] = {0};
 	int			i;
 
-	if (!inval_target_connect(target, deadline,
-							  !inval_target_has_worker() || RecoveryInProgress()))
+	if (!inval_target_connect(target, deadline, !inval_target_has_worker()))
 		peek_fail_unreached(target);
 	memset(part_of, -1, sizeof(part_of));
 	peeking->nparts = 0;
@@ -265,6 +262,14 @@ peek_reply(const InvalReply *reply, void *arg)
 	const PeekReply *expected = &part->replies[part->next++];
 	InvalPeek  *key = expected->key;
 
+	/* Whatever it is an answer to, it has been kept. */
+	if (reply->type == INVAL_REPLY_TEXT)
+		part->peeking->size += reply->length;
+	if (part->peeking->size > INVAL_PEEK_MAX)
+	{
+		part->peeking->too_large = true;
+		return false;
+	}
 	if (expected->question == PEEK_ASKING)
 		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_ERROR;
 	if (reply->type == INVAL_REPLY_ERROR)
@@ -275,7 +280,7 @@ peek_reply(const InvalReply *reply, void *arg)
 	if (expected->question == PEEK_GET)
 	{
 		key->state = INVAL_PEEK_DONE;
-		return peek_value(part->peeking, key, reply);
+		return peek_value(key, reply);
 	}
 	if (reply->type != INVAL_REPLY_INTEGER || reply->integer < -2 ||
 		reply->integer > PG_INT64_MAX / 1000)
@@ -285,7 +290,7 @@ peek_reply(const InvalReply *reply, void *arg)
 }
 
 static bool
-peek_value(Peeking *peeking, InvalPeek *key, const InvalReply *reply)
+peek_value(InvalPeek *key, const InvalReply *reply)
 {
 	key->value = NULL;
 	key->other = false;
@@ -293,11 +298,9 @@ peek_value(Peeking *peeking, InvalPeek *key, const InvalReply *reply)
 		return true;
 	if (reply->type != INVAL_REPLY_TEXT)
 		return false;
-	peeking->size += reply->length;
-	peeking->too_large = peeking->size > INVAL_PEEK_MAX;
 	key->value = reply->text;
 	key->value_length = reply->length;
-	return !peeking->too_large;
+	return true;
 }
 
 static void

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -120,12 +121,12 @@ inval_target_shares_health(const InvalTarget *target)
 
 /*
  * Whether workers deliver to targets.  One may be away for a while: they take
- * turns, and one that died comes back.
+ * turns, and one that died comes back.  On a standby there are none.
  */
 bool
 inval_target_has_worker(void)
 {
-	return inval_shared_is_preloaded() && inval_workers > 0;
+	return inval_shared_is_preloaded() && inval_workers > 0 && !RecoveryInProgress();
 }
 
 /*

@@ -92,12 +92,18 @@ inval_trust_renew(InvalTarget *target, TimestampTz asked_at)
 void
 inval_trust_end(InvalTarget *target)
 {
+	uint64		next;
+	uint64		seen;
 	int			i;
 
 	if (!inval_trust_is_limited(target))
 		return;
-	pg_atomic_write_u64(&target->health->trusted_xid,
-						U64FromFullTransactionId(ReadNextFullTransactionId()));
+	next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	seen = pg_atomic_read_u64(&target->health->trusted_xid);
+	/* Somebody may have later news. */
+	while (seen < next &&
+		   !pg_atomic_compare_exchange_u64(&target->health->trusted_xid, &seen, next))
+		 /* try again */ ;
 	pg_memory_barrier();
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 		pg_atomic_write_u32(&target->health->low_block[i], 0);

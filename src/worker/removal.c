@@ -29,6 +29,7 @@
 #include "target/breaker.h"
 #include "target/delivery.h"
 #include "target/pace.h"
+#include "target/trust.h"
 #include "worker/refusal.h"
 #include "worker/removal.h"
 #include "worker/requeue.h"
@@ -105,6 +106,9 @@ removal_start(InvalRemoval *removal, const InvalOutboxRow *row, const InvalEntry
 {
 	MemoryContext old = MemoryContextSwitchTo(removal->context);
 
+	/* See drain_send. */
+	if (!removal->own_transactions && inval_trust_is_limited(removal->target))
+		(void) GetTopFullTransactionId();
 	inval_prefix_init(&removal->search, entry->key, entry->key_length, entry->fence);
 	MemoryContextSwitchTo(old);
 	removal->xid = row->xid;

@@ -255,6 +255,8 @@ worker_deliver(void)
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && pass.found == 0)
 		inval_target_succeeded(target, 0, 0);
+	if (result != INVAL_DRAIN_FAILED)
+		inval_library_keep(target);
 	return in_pass || pass.confirmed > confirmed;
 }
 
@@ -360,8 +362,7 @@ worker_reach_target(bool *probing)
 		return false;
 	/* It may be down because it is slow: see inval_target_measured. */
 	deadline = Max(deadline, inval_clock_us() + (uint64) inval_commit_timeout * 1000 * 2);
-	return (!*probing || inval_delivery_ping(target, deadline)) &&
-		inval_library_keep(target) && inval_renewal_look(target);
+	return (!*probing || inval_delivery_ping(target, deadline)) && inval_renewal_look(target);
 }
 
 /*

@@ -58,6 +58,17 @@ $redis->start;
 is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'still a standby');
 is(scalar($redis->existing(map { "team:$_" } 11 .. 20)), 10, 'a standby sends nothing');
 
+# There is no worker to find out where a name leads to, or that it is another.
+my $other = Inval::Redis->new;
+foreach my $port (map { $_->port } $redis, $other)
+{
+	$_->cmd('SET', 'where', $_->port) foreach $redis, $other;
+	is($standby->safe_psql('postgres', qq{
+			SET inval.redis_url = 'redis://localhost:$port/0';
+			SELECT convert_from(value, 'UTF8') FROM inval_peek('where')}),
+		$port, 'a session on a standby peeks where it is told to');
+}
+
 $standby->promote;
 ok(wait_keys_gone($redis, map { "team:$_" } 11 .. 20), 'promoted: it delivers what was queued');
 ok(wait_queue_empty($standby, 'postgres'), 'promoted: the queue is empty');

@@ -197,6 +197,18 @@ $destination->cmd('CLUSTER', 'SETSLOT', $slot, 'IMPORTING', $cluster->id($source
 $source->cmd('CLUSTER', 'SETSLOT', $slot, 'MIGRATING', $cluster->id($destination));
 $source->cmd('MIGRATE', '127.0.0.1', $destination->port, 'c:1', 0, 5000);
 is(($there->query($count))[1], "30|20\n", 'where a slot is moving');
+
+# What nobody wants to know is kept as well.
+my $gate = Inval::Peer->new($destination);
+my $chatter = 'x' x (1024 * 1024);
+$gate->mode("only asking answer +$chatter" . '\r\n');
+$cluster->announce($destination, $gate->{port});
+my $told = Inval::Session->new($node, 'postgres', 'told much');
+$told->query("SET inval.redis_url = '" . $cluster->url . "'");
+($state, $text) = $told->query(q{SELECT count(*) FROM inval_peek(VARIADIC
+	(SELECT array_agg('{c:1}' || n) FROM generate_series(1, 40) n))});
+is($state, '54000', 'too much of what was not asked for') or diag(substr $text, 0, 500);
+$gate->mode('pass');
 foreach my $member ($destination, $source, $cluster->nodes)
 {
 	$member->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $cluster->id($destination));

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use Inval::Cluster;
+use Inval::Peer;
 use Inval::Test;
 use Test::More;
 
@@ -99,6 +100,31 @@ ok(poll_until(
 		sub { times_logged($node, qr/"old" does not have the functions .*: the server has no functions/) },
 		'the log'), 'a server without functions is told of');
 ok(wait_target_state($node, 'postgres', 'up', 'old'), 'and is up');
+
+# What stands between us and Redis may know of no functions, and hang up on who asks, or
+# say nothing: that is no outage.
+my $peer = Inval::Peer->new($redis);
+foreach my $case ([ 'reset', 'hangs up' ], [ 'flood x', 'floods' ],
+	[ 'answer *1\r\n:1\r\n', 'answers a list' ], [ 'silent', 'is silent' ])
+{
+	my ($mode, $what) = @$case;
+	my $name = $mode =~ s/ .*//r;
+
+	$peer->mode("only fcall $mode");
+	add_target($name, $peer->url);
+	ok(poll_until(
+			sub { times_logged($node, qr/"$name" does not have the functions for readers: ./) },
+			'the log'), "who $what when asked for functions is told of");
+	foreach my $i (1 .. 3)
+	{
+		$redis->cmd('SET', "$name:$i", 'v');
+		$node->safe_psql('postgres',
+			"SELECT inval_touch('$name:$i', delivery => 'background', target => '$name')");
+		ok(wait_keys_gone($redis, "$name:$i"), 'and delivered to');
+	}
+	is(times_logged($node, qr/"$name" is down/), 0, 'and not called down');
+	$node->safe_psql('postgres', "SELECT inval_drop_target('$name')");
+}
 
 # Somebody else's task.
 $node->append_conf('postgresql.conf', "inval.load_library = off\n");

@@ -30,6 +30,7 @@ Modes:
   reset           the connection is reset
   half            the connection is closed in our direction
   hello           TLS: HelloRequest without end
+  only NAME MODE  MODE for the command of that name; all others pass
 
 =cut
 
@@ -93,7 +94,8 @@ sub _serve_client
 		while (my ($raw, $name) = Inval::Proxy::_take_command(\$input))
 		{
 			my $mode = $self->_mode;
-			my $passes = $mode eq 'pass' ||
+			my ($only, $its_mode) = $mode =~ /^only (\w+) (.+)/;
+			my $passes = $mode eq 'pass' || ($only && $only ne $name) ||
 			  ($mode eq 'black hole' && $first_mode eq $mode) ||
 			  ($is_about_connection{$name} && $mode !~ /^(deaf|black hole)$/);
 
@@ -103,7 +105,7 @@ sub _serve_client
 			}
 			else
 			{
-				$self->_misbehave($mode, $client, $server, $raw) or return;
+				$self->_misbehave($its_mode || $mode, $client, $server, $raw) or return;
 			}
 		}
 	}
