@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "common.h"
 #include "load.h"
@@ -22,6 +24,9 @@
 
 /* Reads of one key in a row, so that threads meet at it, at most. */
 #define STREAK		8
+
+/* Readers never rest; servers and writers come first. */
+#define NICE		10
 
 static bool
 prepare_queries(PGconn *connection)
@@ -221,6 +226,8 @@ reader_run(void *argument)
 {
 	Worker	   *worker = argument;
 
+	/* On Linux a thread has a priority of its own. */
+	(void) setpriority(PRIO_PROCESS, (id_t) gettid(), NICE);
 	while (gate_pass())
 	{
 		int			key = random_below(worker, KEYS);

@@ -109,7 +109,9 @@ sub is_possible
 
 	$self->_node;
 	$self->_make_tables;
-	return eval { $self->_track; 1 };
+	return 1 if eval { $self->_track; 1 };
+	croak $@ unless $@ =~ /is not supported by this version of inval/;
+	return 0;
 }
 
 =pod

@@ -104,7 +104,7 @@ my @modes = (
 # The same with faults.  While Redis does not answer, commits do not wait.
 push @modes, map {
 	my $mode = $_;
-	{
+	+{
 		%$mode,
 		name => "$mode->{name}-faults",
 		about => "$mode->{about}; faults",
