@@ -25,6 +25,9 @@
 /* Reads of one key in a row, so that threads meet at it, at most. */
 #define STREAK		8
 
+/* Of a hundred reads that many come right after a look into the database. */
+#define LOOKED_FIRST	4
+
 /* Readers never rest; servers and writers come first. */
 #define NICE		10
 
@@ -193,6 +196,13 @@ read_key(Worker *worker, int number)
 	Time		patience = time_now() + lease_ms * INT64_C(1000000);
 	Got			got;
 
+	/* What was seen there must not be newer than what the cache then has. */
+	if (random_below(worker, 100) < LOOKED_FIRST)
+	{
+		char		value[VALUE_SIZE];
+
+		(void) read_database(worker, number, value);
+	}
 	if (settings.snapshot_first && random_below(worker, 200) == 0)
 		fill_from_before(worker, number, lease_ms);
 	for (;;)

@@ -9,6 +9,8 @@
 # INVAL_CONSISTENCY_READS     and until that many values were checked
 # INVAL_CONSISTENCY_REPORT    the file to write the report to
 # INVAL_CONSISTENCY_BROKEN    a step was taken out: the checker must notice
+# INVAL_CONSISTENCY_LOAD      settings of the load, as test/consist/main.c has them
+# INVAL_CONSISTENCY_LINES     the file to write what was noticed to
 # INVAL_SEED                  the same clients again (not the same moments)
 
 use strict;
@@ -39,7 +41,9 @@ foreach my $name (@modes)
 		seconds => $ENV{INVAL_CONSISTENCY_SECONDS} || 2,
 		rounds => $ENV{INVAL_CONSISTENCY_ROUNDS} || 2,
 		reads => $ENV{INVAL_CONSISTENCY_READS} || 0,
-		seed => $seed);
+		seed => $seed,
+		load => { map { split /=/ } split ' ', $ENV{INVAL_CONSISTENCY_LOAD} || '' },
+		broken => $broken);
 
 	if (!$run->is_possible)
 	{
@@ -57,6 +61,9 @@ foreach my $name (@modes)
 	if ($broken)
 	{
 		isnt($violations, '', "$name, broken: the checker notices");
+		append_to_file($ENV{INVAL_CONSISTENCY_LINES},
+			"after $result->{seconds} s, " . consistency_line($result) . "\n")
+		  if $ENV{INVAL_CONSISTENCY_LINES};
 		next;
 	}
 	is($violations, '', "$name: what is promised was kept");

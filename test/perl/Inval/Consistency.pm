@@ -74,7 +74,8 @@ sub build_consistency
 =head2 new($mode, %options)
 
 The name of a mode.  Options: C<seconds> of a round, C<rounds>; C<reads>: as many more
-rounds as it takes to have so many values checked; C<seed>.
+rounds as it takes to have so many values checked; C<seed>; C<load>, settings of the
+load; C<broken>: as many rounds as it takes to notice, up to a limit.
 
 =cut
 
@@ -88,6 +89,8 @@ sub new
 		rounds => 2,
 		reads => 0,
 		seed => 1,
+		load => {},
+		broken => 0,
 		%options,
 		happened => {},
 		left => 0,
@@ -138,8 +141,8 @@ sub run
 	$self->_start_load;
 	do { $self->_round } until $self->_is_enough;
 	close $self->{input};
-	$self->{load}->finish;
-	croak 'the load failed: ' . $self->_said if $self->{load}->result(0);
+	$self->{process}->finish;
+	croak 'the load failed: ' . $self->_said if $self->{process}->result(0);
 	return {
 		%{ $self->{numbers} },
 		mode => $mode,
@@ -151,10 +154,16 @@ sub run
 	};
 }
 
+# After that many rounds nothing will be noticed any more.
+my $most_rounds = 40;
+
 sub _is_enough
 {
 	my ($self) = @_;
 
+	return $self->{rounds_done} == $most_rounds
+	  || violations({ %$self, %{ $self->{numbers} } })
+	  if $self->{broken};
 	return $self->{rounds_done} >= $self->{rounds}
 	  && $self->{numbers}->{checked} >= $self->{reads};
 }
@@ -288,6 +297,7 @@ sub _start_load
 	my %settings = (
 		%load,
 		%{ $self->{mode}->{load} },
+		%{ $self->{load} },
 		seed => $self->{seed},
 		redis => $self->{single} ? $self->{single}->sock
 		: 'sentinels:' . join(',', map { '127.0.0.1:' . $_->port } $self->{sentinels}->sentinels));
@@ -301,7 +311,7 @@ sub _start_load
 		PGDATABASE => 'postgres',
 		PGOPTIONS => '-c client_min_messages=error',
 		PGCONNECT_TIMEOUT => 10);
-	$self->{load} = IPC::Run::start(
+	$self->{process} = IPC::Run::start(
 		[ $program, map { "$_=$settings{$_}" } sort keys %settings ],
 		'<pipe', \*INPUT, '>', $self->{out}, '2>', "$self->{out}.errors");
 	$self->{input} = \*INPUT;
@@ -336,7 +346,7 @@ sub _round
 		sub {
 			my @lines = slurp_file($self->{out}) =~ /^paused (.*)$/mg;
 
-			croak 'the load ended: ' . $self->_said unless $self->{load}->pumpable;
+			croak 'the load ended: ' . $self->_said unless $self->{process}->pumpable;
 			return 0 unless @lines == $self->{rounds_done};
 			$self->{numbers} = { map { split /=/ } split ' ', $lines[-1] };
 		},
