@@ -31,9 +31,21 @@ my @results;
 note("INVAL_SEED=$seed");
 
 # What the checker calls too old, on histories by hand.
-my ($out, $err) = run_command([ build_consistency() . '/check_test' ]);
+my $directory = build_consistency();
+my ($out, $err) = run_command(["$directory/check_test"]);
 is(join("\n", $out =~ /^not ok.*$/mg), '', 'the checker is right about small histories');
 like($out, qr/^1\.\.[1-9]/m, 'all of them');
+
+# The reader that shows the rules.
+if (!$ENV{INVAL_CONSISTENCY})
+{
+	my $run = Inval::Consistency->new('fence')->prepare;
+
+	($out, $err) = run_command([ "$directory/../django/python", "$directory/reader_check.py",
+			$run->redis->sock, $run->node->connstr('postgres') ]);
+	is(join("\n", $out =~ /^(?:not ok|#).*$/mg) . $err, '', 'the reader in Python follows the rules');
+	like($out, qr/^1\.\.[1-9]/m, 'all of them');
+}
 
 foreach my $name (@modes)
 {

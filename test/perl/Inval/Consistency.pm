@@ -110,7 +110,7 @@ sub is_possible
 {
 	my ($self) = @_;
 
-	$self->_node;
+	_node();
 	$self->_make_tables;
 	return 1 if eval { $self->_track; 1 };
 	croak $@ unless $@ =~ /is not supported by this version of inval/;
@@ -119,13 +119,28 @@ sub is_possible
 
 =pod
 
+=head2 prepare
+
+Tables, rules and Redis, without any load.
+
 =head2 run
 
-Returns the result: the numbers that F<test/consist/main.c> prints, and C<mode>,
+All of it.  Returns the result: the numbers that F<test/consist/main.c> prints, and C<mode>,
 C<left> (values of all rounds that were none of the database's), C<rounds>,
 C<seconds>, C<faults> (how often what happened), C<complaints> (what the load said).
 
 =cut
+
+sub prepare
+{
+	my ($self) = @_;
+
+	$self->_start_redis;
+	$self->_configure;
+	$self->_make_tables;
+	$self->_track;
+	return $self;
+}
 
 sub run
 {
@@ -134,10 +149,7 @@ sub run
 	my $began = time;
 
 	srand $self->{seed};
-	$self->_start_redis;
-	$self->_configure;
-	$self->_make_tables;
-	$self->_track;
+	$self->prepare;
 	$self->_start_load;
 	do { $self->_round } until $self->_is_enough;
 	close $self->{input};
@@ -214,7 +226,7 @@ sub _configure
 		  . ($self->{sentinels} ? $self->{sentinels}->url : $self->{single}->unix_url) . "'",
 		%{ $mode->{conf} || {} });
 
-	$self->_node->adjust_conf('postgresql.conf', $_, $conf{$_}) foreach sort keys %conf;
+	_node()->adjust_conf('postgresql.conf', $_, $conf{$_}) foreach sort keys %conf;
 	reload($node);
 	$self->_wait_ready or croak 'the target is not ready';
 	return;
