@@ -50,8 +50,8 @@ if (!$ENV{INVAL_CONSISTENCY})
 foreach my $name (@modes)
 {
 	my $run = Inval::Consistency->new($name,
-		seconds => $ENV{INVAL_CONSISTENCY_SECONDS} || 2,
-		rounds => $ENV{INVAL_CONSISTENCY_ROUNDS} || 2,
+		seconds => $ENV{INVAL_CONSISTENCY_SECONDS} || 3,
+		rounds => $ENV{INVAL_CONSISTENCY_ROUNDS} || 1,
 		reads => $ENV{INVAL_CONSISTENCY_READS} || 0,
 		seed => $seed,
 		load => { map { split /=/ } split ' ', $ENV{INVAL_CONSISTENCY_LOAD} || '' },
