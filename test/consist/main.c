@@ -122,12 +122,12 @@ main(int argc, char **argv)
 
 	for (int i = 1; i < argc; i++)
 	{
-		char	   *equal = strchr(argv[i], '=');
+		char	   *rest = argv[i];
+		const char *name = strsep(&rest, "=");
 
-		if (equal == NULL)
+		if (rest == NULL)
 			die("usage: load NAME=VALUE...");
-		*equal = '\0';
-		set_setting(argv[i], equal + 1);
+		set_setting(name, rest);
 	}
 	if (settings.redis == NULL)
 		die("where is Redis?");

@@ -36,7 +36,8 @@ my @everywhere = (
 	[ 3, 'a backend is terminated' => sub { _signal($_[0], 'client backend', 'TERM') } ],
 	[ 1, 'kill -9 of a backend' => sub { _signal($_[0], 'client backend', 'KILL') } ],
 	[ 1, 'the worker is terminated' => sub { _signal($_[0], 'inval worker', 'TERM') } ],
-	[ 1, 'kill -9 of the worker' => sub { _signal($_[0], 'inval worker', 'KILL') } ]);
+	[ 1, 'kill -9 of the worker' => sub { _signal($_[0], 'inval worker', 'KILL') } ],
+	[ 2, 'the worker stops for a while' => \&_stop_worker ]);
 
 =pod
 
@@ -105,7 +106,23 @@ sub _signal
 			WHERE backend_type = '$type' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
 	};
 
-	return $pid && kill $signal, $pid;
+	return $pid && kill($signal, $pid) && $pid;
+}
+
+# What a commit leaves to it waits, so that fences that stand for it run out, and its
+# clients are cut off meanwhile, so that there is something to leave.
+sub _stop_worker
+{
+	my ($run) = @_;
+	my $pid = _signal($run, 'inval worker', 'STOP') or return 0;
+
+	foreach (1 .. 6)
+	{
+		select undef, undef, undef, 0.2 + rand 0.3;
+		_kill_clients($run);
+	}
+	kill 'CONT', $pid;
+	return 1;
 }
 
 # Sentinels replace a master only when they know a replica that follows it.
