@@ -6,6 +6,7 @@
 #define CONSIST_LOAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include <libpq-fe.h>
@@ -51,6 +52,9 @@ typedef struct Worker
 extern void *writer_run(void *worker);
 extern void *reader_run(void *worker);
 extern void *monitor_run(void *worker);
+
+/* A row whose change is about to be committed, or was just now. */
+extern atomic_int last_changed;
 
 /* A number below that. */
 extern int	random_below(Worker *worker, int limit);

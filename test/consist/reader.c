@@ -25,8 +25,11 @@
 /* Reads of one key in a row, so that threads meet at it, at most. */
 #define STREAK		8
 
-/* Of a hundred reads that many come right after a look into the database. */
-#define LOOKED_FIRST	4
+/*
+ * Of a hundred turns that many are for a key that is being changed, after a look into
+ * the database: what was seen there must not be newer than what the cache then has.
+ */
+#define LOOKED_FIRST	15
 
 /* Readers never rest; servers and writers come first. */
 #define NICE		10
@@ -196,13 +199,6 @@ read_key(Worker *worker, int number)
 	Time		patience = time_now() + lease_ms * INT64_C(1000000);
 	Got			got;
 
-	/* What was seen there must not be newer than what the cache then has. */
-	if (random_below(worker, 100) < LOOKED_FIRST)
-	{
-		char		value[VALUE_SIZE];
-
-		(void) read_database(worker, number, value);
-	}
 	if (settings.snapshot_first && random_below(worker, 200) == 0)
 		fill_from_before(worker, number, lease_ms);
 	for (;;)
@@ -240,8 +236,17 @@ reader_run(void *argument)
 	(void) setpriority(PRIO_PROCESS, (id_t) gettid(), NICE);
 	while (gate_pass())
 	{
-		int			key = random_below(worker, KEYS);
+		char		value[VALUE_SIZE];
+		int			key;
 
+		if (random_below(worker, 100) < LOOKED_FIRST)
+		{
+			key = world_key_of(atomic_load(&last_changed));
+			(void) read_database(worker, key, value);
+			read_key(worker, key);
+			continue;
+		}
+		key = random_below(worker, KEYS);
 		for (int i = random_below(worker, STREAK); i >= 0 && !gate_is_closed(); i--)
 			read_key(worker, key);
 	}

@@ -91,6 +91,16 @@ world_row_id(int row)
 }
 
 int
+world_key_of(int row)
+{
+	int			key = 0;
+
+	while (world_keys[key].rows[0] != row && world_keys[key].rows[world_keys[key].parts - 1] != row)
+		key++;
+	return key;
+}
+
+int
 world_find_key(const char *name)
 {
 	for (int i = 0; i < KEYS; i++)

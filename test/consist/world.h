@@ -54,6 +54,9 @@ extern const char *world_update(Kind kind);
 /* The query that gives the versions of what a key is made of; $1 is its id. */
 extern const char *world_query(Kind kind);
 
+/* One of the keys that a row feeds. */
+extern int	world_key_of(int row);
+
 extern Kind world_row_kind(int row);
 extern int	world_row_id(int row);
 

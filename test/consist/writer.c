@@ -19,6 +19,8 @@
 #define SEVERAL		30
 #define ROLLED_BACK	10
 
+atomic_int	last_changed;
+
 static bool
 prepare_updates(PGconn *connection)
 {
@@ -93,6 +95,7 @@ write_rows(Worker *worker, PGconn *connection)
 	bool		good = !block || execute_word(connection, "BEGIN");
 	Time		end;
 
+	atomic_store(&last_changed, rows[count - 1]);
 	for (int i = 0; i < count && good; i++)
 	{
 		versions[i] = change(connection, rows[i]);
