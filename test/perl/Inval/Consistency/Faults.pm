@@ -116,7 +116,7 @@ sub _stop_worker
 	my ($run) = @_;
 	my $pid = _signal($run, 'inval worker', 'STOP') or return 0;
 
-	foreach (1 .. 6)
+	foreach (1 .. 10)
 	{
 		select undef, undef, undef, 0.2 + rand 0.3;
 		_kill_clients($run);

@@ -26,6 +26,8 @@ my @fence = ('delivered', 'left');
 
 # Times are such that much of it happens: values expire while they are used.
 my %early = (ttl_ms => 300, stale_ms => 200, early_ms => 150);
+# Nobody waits half a minute for a fence whose transaction died.
+my %short = ('inval.fence_life' => "'2s'");
 # Leases run out before slow fills end.
 my %lease = (short_lease_ms => 60);
 
@@ -70,6 +72,7 @@ my @modes = (
 		name => 'strict',
 		about => 'leases, strict rules',
 		rule => q{, delivery => 'strict'},
+		conf => {%short},
 		load => {%lease},
 		never => [ @fence, 'returned', 'visible' ],
 	},
@@ -77,6 +80,7 @@ my @modes = (
 		name => 'strict-early',
 		about => 'the same with values that expire: stale values, refreshing early',
 		rule => q{, delivery => 'strict'},
+		conf => {%short},
 		load => { %lease, %early },
 		never => [ @fence, 'returned', 'visible' ],
 	},
@@ -94,6 +98,7 @@ my @modes = (
 		name => 'strict-failover',
 		about => 'leases, strict rules; masters are replaced',
 		rule => q{, delivery => 'strict'},
+		conf => {%short},
 		load => {%lease},
 		sentinels => 1,
 		faults => 1,
