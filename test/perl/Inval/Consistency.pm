@@ -199,8 +199,9 @@ sub _start_redis
 		return;
 	}
 	# It writes down what it does before it answers, so that it forgets nothing when
-	# it is killed; not when the machine is.
+	# it is killed; not when the machine is.  inval is a user of its own.
 	$self->{single} = Inval::Redis->new(
+		acl => ['inval on >secret ~* &* +@all'],
 		config => $self->{mode}->{faults} ? { appendonly => 'yes', appendfsync => 'no' } : {});
 	return;
 }
@@ -223,7 +224,7 @@ sub _configure
 	my %conf = (
 		'inval.commit_timeout' => $mode->{faults} ? "'200ms'" : "'10s'",
 		'inval.redis_url' => "'"
-		  . ($self->{sentinels} ? $self->{sentinels}->url : $self->{single}->unix_url) . "'",
+		  . ($self->{sentinels} ? $self->{sentinels}->url : $self->{single}->tcp_url(0, 'inval:secret')) . "'",
 		%{ $mode->{conf} || {} });
 
 	_node()->adjust_conf('postgresql.conf', $_, $conf{$_}) foreach sort keys %conf;

@@ -27,7 +27,8 @@ my ($least, $most) = (0.2, 1.2);
 my @single = (
 	[ 2, 'Redis restarts empty' => sub { _restart($_[0], 0) } ],
 	[ 2, 'Redis restarts with its data' => sub { _restart($_[0], 1) } ],
-	[ 2, 'Redis freezes' => \&_freeze ]);
+	[ 2, 'Redis freezes' => \&_freeze ],
+	[ 2, 'Redis refuses removals for a while' => \&_refuse ]);
 my @sentinels = (
 	[ 2, 'failover' => \&_failover ],
 	[ 1, 'kill -9 of the master' => \&_kill_master ]);
@@ -90,6 +91,17 @@ sub _freeze
 	return 1;
 }
 
+# To inval, not to readers; for longer than fences stand by themselves.
+sub _refuse
+{
+	my ($run) = @_;
+
+	$run->redis->cmd('ACL', 'SETUSER', 'inval', '-unlink', '-zrem');
+	select undef, undef, undef, 2.5 + rand 1.5;
+	$run->redis->cmd('ACL', 'SETUSER', 'inval', '+unlink', '+zrem');
+	return 1;
+}
+
 sub _kill_clients
 {
 	my ($run) = @_;
@@ -109,16 +121,15 @@ sub _signal
 	return $pid && kill($signal, $pid) && $pid;
 }
 
-# What a commit leaves to it waits, so that fences that stand for it run out, and its
-# clients are cut off meanwhile, so that there is something to leave.
+# What a commit leaves to it waits; and something is left when clients are cut off.
 sub _stop_worker
 {
 	my ($run) = @_;
 	my $pid = _signal($run, 'inval worker', 'STOP') or return 0;
 
-	foreach (1 .. 10)
+	foreach (1 .. 5)
 	{
-		select undef, undef, undef, 0.2 + rand 0.3;
+		select undef, undef, undef, 0.1 + rand 0.3;
 		_kill_clients($run);
 	}
 	kill 'CONT', $pid;
