@@ -676,7 +676,7 @@ CREATE FUNCTION inval_target_status_rows(
 	OUT worker_pid integer, OUT attempts integer, OUT next_attempt timestamptz,
 	OUT last_error text, OUT region text, OUT namespace text,
 	OUT max_rate integer, OUT progress text, OUT collapsed_at timestamptz,
-	OUT collapsed_keys bigint)
+	OUT collapsed_keys bigint, OUT fences_lost bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_target_status_rows() FROM PUBLIC;
@@ -705,6 +705,7 @@ COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may b
 COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs; the share is an estimate';
 COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
 COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
+COMMENT ON COLUMN inval_target_status.fences_lost IS 'Fences of strict rules that were gone before they were ended, since the server started: readers may have been given old values';
 
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without

@@ -244,7 +244,8 @@ SELECT outcome(
 	$$inval_track('doc', 'team_id', action => 'none')$$,
 	$$inval_track('doc', 'team_id', delivery => NULL)$$,
 	$$inval_track('doc', 'team_id', delivery => 'later')$$,
-	$$inval_track('doc', 'team_id', delivery => 'strict')$$,
+	$$inval_track('doc', key => 'doc:{team_id}', field => 'f', delivery => 'strict')$$,
+	$$inval_track('doc', 'team_id', action => 'version', delivery => 'strict')$$,
 	$$inval_track('doc', 'team_id', state => NULL)$$,
 	$$inval_track('doc', 'team_id', state => 'maybe')$$);
 
@@ -397,7 +398,6 @@ SELECT refused(
 	$$UPDATE inval_rule SET action = 'remove'$$,
 	$$UPDATE inval_rule SET action = 'refill'$$,
 	$$UPDATE inval_rule SET delivery = 'later'$$,
-	$$UPDATE inval_rule SET delivery = 'strict'$$,
 	$$UPDATE inval_rule SET state = 'maybe'$$,
 	$$UPDATE inval_rule SET changes = '{}'$$,
 	$$UPDATE inval_rule SET changes = '{nope}'$$,
@@ -456,7 +456,7 @@ SELECT * FROM queued();
 -- A wrong call leaves a rule that is there as it is.
 SELECT inval_track('doc', 'team_id', changes => '{body}') IS NOT NULL AS tracked;
 SELECT inval_track('doc', 'team_id', changes => '{nope}');
-SELECT inval_track('doc', 'team_id', delivery => 'strict');
+SELECT inval_track('doc', 'team_id', delivery => 'later');
 SELECT * FROM rules;
 SELECT inval_untrack('doc');
 

@@ -10,6 +10,7 @@
 #include "fmgr.h"
 
 #include "base/database.h"
+#include "base/fencers.h"
 #include "base/settings.h"
 #include "base/shared.h"
 #include "base/skips.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 	inval_kept_init();
 	inval_stats_init();
 	inval_refusal_init();
+	inval_fencers_init();
 	inval_shared_init();
 	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/memutils.h"
 
 #include "capture/owed.h"
@@ -13,6 +14,7 @@
 #include "stats/stats.h"
 #include "target/targets.h"
 
+static bool owed_queue_for(const InvalRule *rule, int32 target, const InvalEntry *entry);
 static void owed_repeat(const InvalRule *rule, int32 target, const InvalEntry *entry);
 static void owed_outside(InvalRule *rule, InvalTarget *target);
 static bool owed_is_told(const InvalRule *rule);
@@ -37,9 +39,25 @@ inval_owed_queue(InvalRule *rule, const InvalEntry *entry)
 		}
 		if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
 			owed_repeat(rule, target->number, entry);
-		if (!inval_commit_queue(rule->lane, target->number, entry))
+		if (!owed_queue_for(rule, target->number, entry))
 			inval_stats_tally(rule->id, target->number)->counts.coalesced++;
 	}
+}
+
+/*
+ * What a worker finds at its second look was visible before it could be fenced, and
+ * must not keep it from its work should the target be down.
+ */
+static bool
+owed_queue_for(const InvalRule *rule, int32 target, const InvalEntry *entry)
+{
+	InvalEntry	late = *entry;
+
+	if (likely(rule->lane != INVAL_LANE_STRICT ||
+			   inval_target_default()->health->worker_pid != MyProcPid))
+		return inval_commit_queue(rule->lane, target, entry);
+	late.strict = false;
+	return inval_commit_queue(INVAL_LANE_COMMIT, target, &late);
 }
 
 /*

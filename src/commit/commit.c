@@ -20,6 +20,7 @@
 #include "utils/resowner.h"
 
 #include "commit/commit.h"
+#include "commit/fence.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
 #include "stats/stats.h"
@@ -127,6 +128,7 @@ commit_xact_callback(XactEvent event, void *arg)
 			commit_end();
 			break;
 		case XACT_EVENT_ABORT:
+			inval_fence_abort();
 			commit_end();
 			break;
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:

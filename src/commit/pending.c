@@ -131,6 +131,12 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 		 */
 		char	   *bytes = palloc(size);
 
+		if (lane == INVAL_LANE_STRICT)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("inval rule %u is strict, and it is too late to fence its keys",
+							entry->rule),
+					 errdetail("The row was changed by what another extension does at commit.")));
 		if (lane != INVAL_LANE_SHADOW)
 		{
 			inval_entry_write(bytes, entry);
@@ -460,7 +466,7 @@ pending_is_worth_it(const PendingSet *set)
 {
 	uint32		entries = set->positions->members;
 
-	return entries < KEEP_LOOKING ||
+	return entries < KEEP_LOOKING || set->lane == INVAL_LANE_STRICT ||
 		(set->lane == INVAL_LANE_COMMIT && entries <= (uint32) inval_commit_max_keys) ||
 		set->duplicates > (entries + set->duplicates) * WORTH_LOOKING;
 }
@@ -497,6 +503,12 @@ pending_spill(PendingSet *set)
 	}
 	if (set->length - start < SPILL_MINIMUM)
 		return;
+	if (set->lane == INVAL_LANE_STRICT)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many keys of strict rules in one transaction"),
+				 errdetail("All of them must be fenced before the commit, and there is no more memory to note them."),
+				 errhint("Raise inval.pending_memory, or change fewer rows in one transaction.")));
 
 	if (set->lane != INVAL_LANE_REPEAT && set->lane != INVAL_LANE_LOOK)
 		inval_stats_count_queued(set->target, set->log + start, set->length - start, false);

@@ -13,6 +13,7 @@
 
 #include "base/catalog.h"
 #include "base/settings.h"
+#include "commit/fence.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
 #include "outbox/ledger.h"
@@ -61,12 +62,13 @@ typedef struct Plan
 
 static Plan plan;
 
-static void plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
+static void plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
 static PlanLeg *plan_leg(InvalTarget *target);
 static bool plan_split_sets(Size *at_commit);
 static bool plan_may_send(int32 number);
-static void plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
-								  uint64 deadline);
+static void plan_prepare_leg(PlanLeg *leg, const Size *at_commit);
+static bool plan_connect(InvalTarget *target, uint64 deadline);
+static void plan_fill_shipment(PlanLeg *leg, const Size *at_commit, uint64 deadline);
 static bool plan_extension_is_gone(void);
 static Size plan_split(const char *entries, Size length);
 static void plan_log_shadow(const char *entries, Size length);
@@ -117,8 +119,12 @@ inval_plan_prepare(void)
 		InvalOwed	owed = inval_pending_set(i);
 
 		if (owed.length > 0)
-			plan_prepare_set(&owed, at_commit[i], use);
+			plan_write_set(&owed, at_commit[i], use);
 	}
+	inval_fence_take();
+	for (i = 0; i < plan.nlegs; i++)
+		if (plan.legs[i].at_commit)
+			plan_prepare_leg(&plan.legs[i], at_commit);
 	inval_stats_prepare();
 	inval_pending_flushed(true);
 }
@@ -137,8 +143,8 @@ plan_split_sets(Size *at_commit)
 	{
 		InvalOwed	owed = inval_pending_set(i);
 
-		if (owed.lane == INVAL_LANE_COMMIT && inval_commit_timeout > 0 &&
-			plan_may_send(owed.target))
+		if ((owed.lane == INVAL_LANE_COMMIT || owed.lane == INVAL_LANE_STRICT) &&
+			inval_commit_timeout > 0 && plan_may_send(owed.target))
 			at_commit[i] = plan_split(owed.entries, owed.length);
 		if (owed.lane != INVAL_LANE_SHADOW)
 			pieces += (at_commit[i] > 0) + (at_commit[i] < owed.length);
@@ -160,16 +166,14 @@ plan_may_send(int32 number)
 }
 
 /*
- * Writes what one target is owed by one lane to the outbox, and prepares what is
- * sent at commit: so many bytes of it.
+ * Writes what one target is owed by one lane to the outbox; so many bytes of it are
+ * sent at commit.
  */
 static void
-plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
+plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 {
 	InvalTarget *target = inval_target_by_number(owed->target);
 	PlanLeg    *leg;
-	uint64		start;
-	uint64		spent;
 
 	if (owed->lane == INVAL_LANE_SHADOW)
 	{
@@ -199,18 +203,8 @@ plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 	leg = plan_leg(target);
 	leg->to_worker |= now < owed->length;
 	leg->again = inval_replay_is_wanted();
-	if (now > 0)
-	{
-		plan.has_commit_lane = true;
-		leg->at_commit = true;
-		inval_target_prepare(target);
-		start = inval_clock_us();
-		plan_prepare_shipment(leg, owed->entries, now, start + plan.connect_us);
-		/* What connecting took is no longer there to wait for replies. */
-		spent = inval_clock_us() - start;
-		plan.budget_us -= Min(spent, plan.budget_us);
-		plan.connect_us -= Min(spent, plan.connect_us);
-	}
+	leg->at_commit |= now > 0;
+	plan.has_commit_lane |= now > 0;
 }
 
 /*
@@ -278,36 +272,64 @@ plan_split(const char *entries, Size length)
 }
 
 /*
- * Connects, until the deadline, and formats the commands.  Failing to connect is
- * no error: the keys are left to the worker.  Nor is it tried in what another
- * target has left of the time, which would say nothing about this one.
+ * Prepares what is sent to a target at commit: of each set so many bytes.  What
+ * connecting takes is no longer there to wait for replies.
  */
 static void
-plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
-						uint64 deadline)
+plan_prepare_leg(PlanLeg *leg, const Size *at_commit)
 {
-	InvalTarget *target = leg->target;
-	const char *end = entries + length;
-	TimestampTz now = GetCurrentTimestamp();
+	uint64		start = inval_clock_us();
+	uint64		spent;
 
+	inval_target_prepare(leg->target);
+	if (plan_connect(leg->target, start + plan.connect_us))
+		plan_fill_shipment(leg, at_commit, start + plan.connect_us);
+	spent = inval_clock_us() - start;
+	plan.budget_us -= Min(spent, plan.budget_us);
+	plan.connect_us -= Min(spent, plan.connect_us);
+}
+
+/*
+ * Connects, until the deadline.  Failing to is no error: the keys are left to the
+ * worker.  Nor is it tried in what another target has left of the time, which would
+ * say nothing about this one.
+ */
+static bool
+plan_connect(InvalTarget *target, uint64 deadline)
+{
 	if (!inval_target_is_open(target) &&
 		!(!inval_target_has_worker() && inval_target_claim_probe(target)))
-		return;
+		return false;
 	if (plan.connect_us < (uint64) inval_commit_timeout * 1000 / 4 &&
 		target->connection == NULL)
-		return;
-	if (!inval_target_connect(target, deadline, false))
-		return;
+		return false;
+	return inval_target_connect(target, deadline, false);
+}
 
-	inval_shipment_init(&leg->shipment, target, false);
-	while (entries < end)
+/*
+ * Formats the commands.
+ */
+static void
+plan_fill_shipment(PlanLeg *leg, const Size *at_commit, uint64 deadline)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	int			i;
+
+	inval_shipment_init(&leg->shipment, leg->target, false);
+	for (i = 0; i < inval_pending_sets(); i++)
 	{
-		InvalEntry	entry;
+		InvalOwed	owed = inval_pending_set(i);
+		const char *place = owed.entries;
 
-		entries = inval_entry_read(entries, end, &entry);
-		entry.xid = plan.xid;
-		entry.queued_at = now;
-		inval_shipment_add(&leg->shipment, &entry);
+		while (owed.target == leg->target->number && place < owed.entries + at_commit[i])
+		{
+			InvalEntry	entry;
+
+			place = inval_entry_read(place, owed.entries + at_commit[i], &entry);
+			entry.xid = plan.xid;
+			entry.queued_at = now;
+			inval_shipment_add(&leg->shipment, &entry);
+		}
 	}
 	inval_shipment_seal(&leg->shipment);
 	leg->ready = inval_shipment_reach(&leg->shipment, deadline);
@@ -323,6 +345,7 @@ inval_plan_prepare_two_phase(void)
 
 	if (plan_extension_is_gone())
 		return;
+	inval_fence_refuse_two_phase();
 	for (i = 0; i < inval_pending_sets(); i++)
 	{
 		InvalOwed	owed = inval_pending_set(i);
@@ -375,6 +398,7 @@ inval_plan_send(void)
 	bool		on_its_way = false;
 	int			i;
 
+	inval_fence_commit();
 	if (!plan.made)
 		return false;
 	plan.committed_at = inval_clock_us();
@@ -434,6 +458,8 @@ inval_plan_finish(void)
 				inval_target_shares_health(leg->target) &&
 				!inval_address_has_changed(leg->target) &&
 				inval_trust_is_prompt(leg->target, now - plan.made_at);
+			pg_atomic_fetch_add_u32(&leg->target->health->fences_lost,
+									(int32) leg->shipment.fences_lost);
 			inval_stats_commit_target(leg->target->number, leg->delivered,
 									  now - plan.committed_at);
 		}

@@ -209,12 +209,18 @@ inval_touch(PG_FUNCTION_ARGS)
 	touch_check_action(words[1], &entry);
 	if (strcmp(words[2], "background") == 0)
 		lane = INVAL_LANE_WORKER;
+	else if (strcmp(words[2], "strict") == 0 && entry.action == INVAL_ACTION_DELETE &&
+			 words[3] == NULL)
+	{
+		lane = INVAL_LANE_STRICT;
+		entry.strict = entry.fence = true;
+	}
 	else if (strcmp(words[2], "commit") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("delivery \"%s\" does not exist or is not for what is to be done",
 						words[2]),
-				 errhint("It is one of \"commit\", \"background\".")));
+				 errhint("It is one of \"commit\", \"background\", and for whole keys that are deleted \"strict\".")));
 	if (words[3] != NULL && entry.action != INVAL_ACTION_DELETE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -251,7 +251,8 @@ view_check_options(const InvalDefinition *definition)
 	for (i = 0; i < (int) lengthof(unsupported); i++)
 		if (definition->options[unsupported[i]] != NULL)
 			wrong = inval_definition_name(unsupported[i]);
-	if (strcmp(delivery, "commit") != 0 && strcmp(delivery, "background") != 0)
+	if (strcmp(delivery, "commit") != 0 && strcmp(delivery, "background") != 0 &&
+		strcmp(delivery, "strict") != 0)
 		wrong = inval_definition_name(RULE_DELIVERY);
 	if (strcmp(state, "on") != 0 && strcmp(state, "shadow") != 0 && strcmp(state, "off") != 0)
 		wrong = inval_definition_name(RULE_STATE);

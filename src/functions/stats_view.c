@@ -20,7 +20,7 @@
 #include "target/targets.h"
 
 #define STATS_COLUMNS	14
-#define STATUS_COLUMNS	17
+#define STATUS_COLUMNS	18
 
 typedef struct QueueDepth
 {
@@ -213,6 +213,7 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 	values[15] = TimestampTzGetDatum(health.collapsed_at);
 	values[16] = Int64GetDatum(health.collapsed_keys);
 	nulls[15] = nulls[16] = health.collapsed_at == 0;
+	values[17] = Int64GetDatum((int64) pg_atomic_read_u32(&health.fences_lost));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

@@ -133,7 +133,7 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	options_set(definition, RULE_ACTION,
 				options_choice(fcinfo, TRACK_ACTION, "action", actions, 5));
 	options_set(definition, RULE_DELIVERY,
-				options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 2));
+				options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 3));
 	options_set(definition, RULE_STATE,
 				options_choice(fcinfo, TRACK_STATE, "state", states, 3));
 	options_set(definition, RULE_VIA, options_text(fcinfo, TRACK_VIA));

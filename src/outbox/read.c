@@ -104,6 +104,21 @@ inval_outbox_scan(int table, BlockNumber start, InvalOutboxVisitor visit, void *
 }
 
 /*
+ * The same for all rows that are there, committed or not.
+ */
+bool
+inval_outbox_scan_any(int table, BlockNumber start, InvalOutboxVisitor visit, void *arg)
+{
+	Relation	relation = inval_outbox_open(table, AccessShareLock);
+
+	if (relation == NULL)
+		return false;
+	inval_outbox_scan_relation(relation, SnapshotAny, table, start, visit, arg);
+	relation_close(relation, AccessShareLock);
+	return true;
+}
+
+/*
  * Visits the committed rows of the first so many tables, each once, although the
  * worker moves rows from one table to another: it needs a table for itself to
  * empty it, and what it moves is in one place or the other for a snapshot.

@@ -19,6 +19,8 @@
 typedef bool (*InvalOutboxVisitor) (InvalOutboxRow *row, void *arg);
 
 extern void inval_outbox_scan_all(int tables, InvalOutboxVisitor visit, void *arg);
+extern bool inval_outbox_scan_any(int table, BlockNumber start,
+								  InvalOutboxVisitor visit, void *arg);
 extern void inval_outbox_scan_own(InvalOutboxVisitor visit, void *arg);
 extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);

@@ -319,7 +319,8 @@ inval_action_add_end(InvalCommands *commands, const InvalEntry *entry)
 	command->answer = INVAL_ANSWER_COUNT;
 	command->keys = 1;
 	command->entries = 1;
-	command->ends_fence = true;
+	command->has_fence = true;
+	command->fence_answer = 0;
 }
 
 /*
@@ -349,6 +350,8 @@ inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry, int lif
 	command->answer = INVAL_ANSWER_COUNT;
 	command->keys = 1;
 	command->entries = 1;
+	command->has_fence = true;
+	command->fence_answer = 1;
 }
 
 /*

@@ -37,7 +37,8 @@ typedef struct InvalCommand
 	uint8		answer;			/* an InvalCommandAnswer */
 	bool		leads;			/* the next one is of the same entry, and behind it */
 	bool		held;			/* it was not sent, as one before it has another way */
-	bool		ends_fence;		/* an answer of 0 says that the fence was lost */
+	bool		has_fence;		/* it is about one that should be there, */
+	uint8		fence_answer;	/* which an answer of this says it is not */
 	uint16		slot;			/* of a cluster's key */
 	uint8		ask_node;		/* if it is to be asked */
 	uint8		state;			/* an InvalCommandState */

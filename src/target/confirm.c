@@ -47,7 +47,7 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 	}
 	if (!confirm_is_answer(command, reply))
 		return false;
-	if (command->ends_fence && reply->integer == 0)
+	if (command->has_fence && reply->integer == command->fence_answer)
 		part->shipment->fences_lost++;
 	command->state = INVAL_COMMAND_CONFIRMED;
 	return true;

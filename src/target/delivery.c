@@ -46,7 +46,6 @@ StaticAssertDecl(INVAL_MAP_NODES <= INVAL_AWAIT_MAX, "all nodes are waited for a
 /* A commit with so few entries takes a round trip and no more. */
 #define FEW_ENTRIES			100
 
-static bool delivery_send(InvalShipment *shipment, uint64 deadline);
 static bool delivery_reach_single(InvalShipment *shipment);
 static InvalPart *delivery_add_part(InvalShipment *shipment, int node);
 static void delivery_part_add(InvalPart *part, const char *bytes, Size length, int command);
@@ -76,7 +75,7 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 	int			i;
 	int			k;
 
-	if (delivery_send(shipment, inval_clock_us() + timeout_us))
+	if (inval_shipment_send(shipment, inval_clock_us() + timeout_us))
 		return true;
 	if (shipment->lost)
 		return false;
@@ -98,7 +97,7 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 	inval_shipment_seal(&alone);
 	if (alone.entries == 0)
 		return true;
-	(void) delivery_send(&alone, inval_clock_us() + timeout_us);
+	(void) inval_shipment_send(&alone, inval_clock_us() + timeout_us);
 	for (i = 0; i < alone.entries; i++)
 	{
 		shipment->outcomes[numbers[i]] = alone.outcomes[i];
@@ -112,8 +111,8 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
  * true if every entry was confirmed.  Keeps the target's health up to date.
  * Interruptible.
  */
-static bool
-delivery_send(InvalShipment *shipment, uint64 deadline)
+bool
+inval_shipment_send(InvalShipment *shipment, uint64 deadline)
 {
 	bool		done = false;
 	int			round;
@@ -290,6 +289,26 @@ delivery_owner_of(InvalShipment *shipment, InvalCommand *command)
 	command->state = INVAL_COMMAND_LATER;
 	inval_shipment_note_error(shipment, "no node of the cluster serves the key's slot");
 	return -1;
+}
+
+/*
+ * What was gathered when other things were still to be sent over the same
+ * connections: those that have failed meanwhile are of no use.
+ */
+void
+inval_shipment_rejoin(InvalShipment *shipment)
+{
+	int			i;
+
+	for (i = 0; i < shipment->nparts; i++)
+	{
+		InvalConnection *connection = *inval_reach_place(shipment->target,
+														 shipment->parts[i].node);
+
+		if (connection != NULL && connection->state != INVAL_CONNECTION_READY)
+			connection = NULL;
+		shipment->parts[i].connection = connection;
+	}
 }
 
 /*

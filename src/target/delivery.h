@@ -9,9 +9,11 @@
 
 extern bool inval_shipment_send_singly(InvalShipment *shipment,
 									   const InvalEntry *entries, InvalTarget *target);
+extern bool inval_shipment_send(InvalShipment *shipment, uint64 deadline);
 extern bool inval_shipment_reach(InvalShipment *shipment, uint64 deadline);
 
 /* Cannot fail: may be called after the commit record */
+extern void inval_shipment_rejoin(InvalShipment *shipment);
 extern void inval_shipment_start(InvalShipment *shipment);
 extern bool inval_shipment_finish(InvalShipment *shipment, uint64 deadline,
 								  InvalWait wait);

@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 4,
+	.layout = 5,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -52,6 +52,7 @@ health_initialize(void *element)
 	pg_atomic_init_u32(&health->lost_news, 0);
 	pg_atomic_init_u32(&health->resolved_mark, 0);
 	pg_atomic_init_u32(&health->recoveries, 0);
+	pg_atomic_init_u32(&health->fences_lost, 0);
 	pg_atomic_init_u32(&health->no_unlink, 0);
 	pg_atomic_init_u64(&health->trusted_xid, 0);
 	pg_atomic_init_u64(&health->seen_at, 0);

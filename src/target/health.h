@@ -66,6 +66,8 @@ typedef struct InvalTargetHealth
 	pg_atomic_uint32 resolved_mark; /* a hash of the last known such place; 0:
 									 * none yet */
 	pg_atomic_uint32 recoveries;	/* how often it has come up again */
+	pg_atomic_uint32 fences_lost;	/* fences of strict rules that were gone before
+									 * they were ended */
 	pg_atomic_uint32 no_unlink; /* 1: the server does not know the command */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */

@@ -16,6 +16,7 @@
 
 #include "utils/memutils.h"
 
+#include "base/fencers.h"
 #include "base/settings.h"
 #include "redis/await.h"
 #include "redis/inval_lua.h"
@@ -30,6 +31,9 @@
  * it, or another inval, which had asked before us, put an older one in its place.
  */
 #define ASK_AGAIN_US	60000000
+
+/* What is not loaded yet for the sake of fences is looked at again after that, in us. */
+#define WAIT_US			100000
 
 /* Loading can meet another who loads, and so has to look once more, or twice. */
 #define TRIES			3
@@ -60,6 +64,7 @@ static void library_gather(LibraryVisit *visit);
 static bool library_is_due(const InvalTarget *target, int node);
 static void library_ask(LibraryVisit *visit);
 static void library_settle(LibraryVisit *visit, int i);
+static bool library_must_wait(InvalTarget *target);
 static bool library_load(LibraryVisit *visit, int i, bool replace);
 static bool library_question(LibraryVisit *visit, int i, int argc, const char **words);
 static void library_start(LibraryVisit *visit, int i, int argc, const char **words);
@@ -201,6 +206,8 @@ library_settle(LibraryVisit *visit, int i)
 
 		if (!older && strstr(answer->error, "unction not found") == NULL)
 			break;
+		if (!older && library_must_wait(visit->target))
+			break;
 		alive = library_load(visit, i, older || replace);
 		if (!alive)
 			break;
@@ -215,8 +222,28 @@ library_settle(LibraryVisit *visit, int i)
 		library_lost(visit, visit->nodes[i]);
 		return;
 	}
-	connection->library_seen = inval_clock_us();
+	connection->library_seen = visit->target->library_missed_at == 0 ? inval_clock_us() : 0;
 	library_explain(visit, answer);
+}
+
+/*
+ * A server that has lost the library may have lost fences with it, and without the
+ * library nobody serves values there.  So that goes on until all transactions are
+ * over that may have had fences there before: those that come later find the library
+ * missing, and fail.
+ */
+static bool
+library_must_wait(InvalTarget *target)
+{
+	if (target->library_missed_at == 0)
+		target->library_missed_at = GetCurrentTimestamp();
+	if (inval_fencers_were_before(target->library_missed_at))
+	{
+		target->next_library_look = inval_clock_us() + WAIT_US;
+		return true;
+	}
+	target->library_missed_at = 0;
+	return false;
 }
 
 /*

@@ -38,6 +38,26 @@ inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry)
 }
 
 /*
+ * The same for the fence that an entry's transaction takes on its key, for so long.
+ */
+void
+inval_shipment_add_fence(InvalShipment *shipment, const InvalEntry *entry, int life_ms)
+{
+	inval_action_add_fence(&shipment->commands, entry, life_ms);
+	shipment->entries++;
+}
+
+/*
+ * The same for the end of that.
+ */
+void
+inval_shipment_add_end(InvalShipment *shipment, const InvalEntry *entry)
+{
+	inval_action_add_end(&shipment->commands, entry);
+	shipment->entries++;
+}
+
+/*
  * Makes a shipment ready to be sent.
  */
 void

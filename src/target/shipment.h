@@ -47,7 +47,8 @@ typedef struct InvalShipment
 	InvalPart  *parts;			/* what is sent to each node in this round */
 	int			nparts;
 	int			confirmed;		/* how many entries are */
-	int			fences_lost;	/* that were to be ended, and were not there */
+	int			fences_lost;	/* that were to be ended, or taken once more, and
+								 * were not there */
 	uint64		started;		/* when sending began, as inval_clock_us */
 	bool		served;			/* a node took what it was sent */
 	bool		failed;			/* a node could not be reached, or failed */
@@ -58,6 +59,9 @@ typedef struct InvalShipment
 extern void inval_shipment_init(InvalShipment *shipment, InvalTarget *target,
 								bool detailed);
 extern void inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry);
+extern void inval_shipment_add_fence(InvalShipment *shipment, const InvalEntry *entry,
+									 int life_ms);
+extern void inval_shipment_add_end(InvalShipment *shipment, const InvalEntry *entry);
 extern void inval_shipment_seal(InvalShipment *shipment);
 
 /* Cannot fail: may be called after the commit record */

@@ -59,6 +59,8 @@ typedef struct InvalTarget
 	uint64		prepared_at;	/* when its files were looked at */
 	uint64		next_question;	/* when the sentinels are due to be asked */
 	uint64		next_library_look;	/* see target/library.c */
+	TimestampTz library_missed_at;	/* since when fences keep it from being
+									 * loaded; 0: they do not */
 	InvalCluster *cluster;		/* if the URL is a cluster's; else perhaps NULL */
 	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;

@@ -36,6 +36,7 @@
 #include "worker/drain.h"
 #include "worker/relook.h"
 #include "worker/removal.h"
+#include "worker/renewal.h"
 #include "worker/station.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
@@ -360,7 +361,7 @@ worker_reach_target(bool *probing)
 	/* It may be down because it is slow: see inval_target_measured. */
 	deadline = Max(deadline, inval_clock_us() + (uint64) inval_commit_timeout * 1000 * 2);
 	return (!*probing || inval_delivery_ping(target, deadline)) &&
-		inval_library_keep(target);
+		inval_library_keep(target) && inval_renewal_look(target);
 }
 
 /*
@@ -405,7 +406,7 @@ worker_timeout(void)
 	TimestampTz next_try;
 	uint64		question = inval_address_next_question(target);
 	uint64		now = inval_clock_us();
-	long		timeout = inval_sweep_interval;
+	long		timeout = Min(inval_sweep_interval, inval_renewal_wait_ms());
 
 	/* Of a target that is down they are asked with the next try. */
 	if (question != 0 && inval_target_is_open(target))

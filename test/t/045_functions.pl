@@ -231,7 +231,7 @@ is(call('get', 'k'), 'hit|v', 'a full server has hits');
 is(redis('FCALL', 'inval_fence', 1, $fence, 'a', 60000), 1, 'and takes fences');
 like(call('set', 'k', 't', 'v', 60000), qr/OOM/, 'but no fill');
 is(call('release', 'k', 't'), 0, 'which can be given up');
-is(redis('FCALL', 'inval_version', 0), 1, 'and it tells the version');
+like(redis('FCALL', 'inval_version', 0), qr/^[1-9]\d*$/, 'and it tells the version');
 redis('CONFIG', 'SET', 'maxmemory', 0);
 
 # Every key's markers are in its slot, begin with it and are nobody else's.
