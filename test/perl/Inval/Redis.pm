@@ -422,6 +422,42 @@ sub calls
 	  /^cmdstat_\Q$command\E:calls=(\d+)/m ? $1 : 0;
 }
 
+=pod
+
+=head2 another
+
+Another connection to the same server, which runs as long as this object says.
+
+=head2 send_command($command, @arguments), receive_reply
+
+The two halves of C<cmd>, so that several connections can have something under way.
+
+=cut
+
+sub another
+{
+	my ($self) = @_;
+
+	return bless { %$self, pid => undef, client => undef }, ref $self;
+}
+
+sub send_command
+{
+	my ($self, @command) = @_;
+
+	_send($self->_client, \@command);
+	return;
+}
+
+sub receive_reply
+{
+	my ($self) = @_;
+	my $reply = _receive($self->{client});
+
+	croak $$reply if ref $reply eq 'SCALAR';
+	return $reply;
+}
+
 sub _client
 {
 	my ($self) = @_;
