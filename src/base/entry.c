@@ -204,6 +204,8 @@ inval_action_name(InvalAction action)
 			return "delete";
 		case INVAL_ACTION_PREFIX:
 			return "prefix";
+		case INVAL_ACTION_REFILL:
+			return "refill";
 		case INVAL_ACTION_LOOK:
 			return "look";
 	}

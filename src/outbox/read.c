@@ -223,7 +223,7 @@ static void
 read_letter(char letter, InvalOutboxRow *row)
 {
 	row->lane = INVAL_LANE_WORKER;
-	row->sole = row->again = false;
+	row->sole = row->again = row->at_commit = false;
 	switch (letter)
 	{
 		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
@@ -249,6 +249,12 @@ read_letter(char letter, InvalOutboxRow *row)
 			break;
 		case OUTBOX_LETTER_LOOK:
 			row->lane = INVAL_LANE_LOOK;
+			break;
+		case OUTBOX_LETTER_REFILL_COMMITTED:
+			row->at_commit = true;
+			/* FALLTHROUGH */
+		case OUTBOX_LETTER_REFILL:
+			row->lane = INVAL_LANE_REFILL;
 			break;
 	}
 	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
@@ -342,6 +348,18 @@ inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
 		return true;
 	return TimestampDifferenceExceeds(row->queued_at, now,
 									  inval_commit_timeout + RIPENING_MS);
+}
+
+/*
+ * What a row of the lane "refill" comes after, as a row of the commit lane, for the
+ * functions above; false if that was not the commit's to deliver.
+ */
+bool
+inval_outbox_refill_after(const InvalOutboxRow *row, InvalOutboxRow *before)
+{
+	*before = *row;
+	before->lane = INVAL_LANE_COMMIT;
+	return row->at_commit;
 }
 
 /*

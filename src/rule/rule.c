@@ -24,6 +24,7 @@
 #include "base/attempt.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
+#include "rule/fill.h"
 #include "rule/inputs.h"
 #include "rule/rule.h"
 #include "rule/ties.h"
@@ -270,11 +271,18 @@ rules_compile_in(void *arg)
 
 	InvalRule  *rule = &entry->rules[entry->nrules];
 	Oid			owner = compilation->tracked->rd_rel->relowner;
+	ListCell   *lc;
 	int			i;
 
 	inval_rule_compile(rule, compilation->definition, compilation->relation,
 					   compilation->tracked, entry->context);
 	inval_rule_check_rights(rule, compilation->tracked, owner);
+	inval_fill_bind_attempt(rule, compilation->definition, compilation->relation,
+							compilation->tracked, entry->context);
+	foreach(lc, rule->refill ? rule->refill->lookup->relations : NIL)
+	{
+		rules_depend_on(lfirst_oid(lc));
+	}
 	for (i = 0; i < rule->ntargets; i++)
 		inval_target_check_usage(owner, rule->targets[i]->name);
 }
@@ -324,7 +332,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	if (via != NULL)
 	{
 		rule->via = inval_via_bind(via, tracked, relation, context);
-		inval_ties_check(definition, rule->via->objects);
+		inval_ties_check(definition, rule->via->objects, "via");
 		source.via = rule->via;
 	}
 	rule->key = inval_render_bind(inval_template_parse(inval_definition_get(definition, RULE_KEY), "key"),

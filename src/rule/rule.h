@@ -8,6 +8,7 @@
 #include "datatype/timestamp.h"
 
 #include "base/entry.h"
+#include "key/refill.h"
 #include "key/render.h"
 #include "key/via.h"
 #include "rule/definition.h"
@@ -21,6 +22,9 @@ typedef struct InvalRule
 	InvalLane	lane;
 	bool		fence;			/* void the leases of readers, too */
 	InvalVia   *via;			/* NULL: the row itself names the keys */
+	InvalRefill *refill;		/* what is put back at them; NULL: nothing, */
+	char	   *refill_problem; /* maybe for this reason */
+	int			ttl_ms;			/* how long it lives */
 	InvalBoundTemplate *key;
 	InvalBoundTemplate *field;	/* NULL: none */
 	int			ntargets;

@@ -208,7 +208,7 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 		*fence |= entry.fence;
 		if (entry.action == INVAL_ACTION_PREFIX)
 			*is_removal = true;
-		else if (entry.action != INVAL_ACTION_DELETE)
+		else if (entry.action != INVAL_ACTION_DELETE && entry.action != INVAL_ACTION_REFILL)
 			return false;
 	}
 	return true;
