@@ -13,6 +13,7 @@ extern int	inval_reply_timeout;	/* ms */
 extern int	inval_pending_memory;	/* kB */
 extern int	inval_retry_max;		/* ms */
 extern int	inval_sweep_interval;	/* ms */
+extern int	inval_refill_timeout;
 extern int	inval_batch_keys;
 extern int	inval_workers;
 extern int	inval_max_targets;
@@ -22,6 +23,9 @@ extern bool inval_look_again;
 extern bool inval_repeat_after_replay;
 extern int	inval_replay_timeout;	/* ms */
 extern bool inval_load_library;
+extern int	inval_strict_timeout;	/* ms */
+extern int	inval_fence_life;	/* ms */
+extern int	inval_stream_max_entries;
 
 extern void inval_settings_init(void);
 

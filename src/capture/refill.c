@@ -10,11 +10,8 @@
  *					is, and which transaction has written it there
  *		inputs		as look.c has them
  *
- * When the worker comes the row may feed other keys, and what a path or a query of
- * via reads may lead elsewhere.  So keys are looked up once more, in the snapshot in
- * which the value is found, and what does not feed the key any more is left out.
- *
  * Of the old row's keys those are left out for which the row would have to be there.
+ * refilling.c finds the value.
  */
 #include "postgres.h"
 
@@ -27,9 +24,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/shared.h"
-#include "capture/derive.h"
 #include "capture/look.h"
-#include "capture/looking.h"
 #include "capture/owed.h"
 #include "capture/refill.h"
 #include "commit/commit.h"
@@ -40,25 +35,10 @@
 #define REFILL_IN_PLACE		1
 #define PLACE_SIZE			(sizeof(ItemPointerData) + sizeof(TransactionId))
 
-/* A key being looked for among those that a row feeds */
-typedef struct RefillMatch
-{
-	const InvalEntry *refill;
-	bool		found;
-} RefillMatch;
-
 static StringInfoData buffer;
 
 static bool refill_write(InvalRule *rule, Oid relid, TupleTableSlot *row);
 static bool refill_write_place(TupleTableSlot *row);
-static bool refill_look_of(const InvalEntry *refill, InvalEntry *look);
-static void refill_find_in(InvalLooking *looking, const InvalEntry *refill,
-						   InvalRefillFound *found, MemoryContext context);
-static bool refill_is_fed(InvalLooking *looking, const InvalEntry *refill,
-						  TupleTableSlot **given);
-static void refill_match_entry(const InvalEntry *entry, void *arg);
-static void refill_match_key(StringInfo key, void *arg);
-static bool refill_is_in_place(Relation relation, const InvalEntry *refill);
 
 /*
  * Queues that a value is put back at the key of an invalidation, if the rule has a
@@ -69,7 +49,12 @@ void
 inval_refill_owe(InvalRule *rule, const InvalEntry *entry, Oid relid,
 				 TupleTableSlot *row, bool old)
 {
-	InvalEntry	refill = *entry;
+	InvalEntry	refill = {
+		.action = INVAL_ACTION_REFILL,
+		.rule = rule->id,
+		.key = entry->key,
+		.key_length = entry->key_length
+	};
 	int			i;
 
 	if (likely(rule->refill == NULL && rule->refill_problem == NULL) ||
@@ -89,7 +74,6 @@ inval_refill_owe(InvalRule *rule, const InvalEntry *entry, Oid relid,
 		inval_owed_not_refilled(rule, "what its query is asked by is too long");
 		return;
 	}
-	refill.action = INVAL_ACTION_REFILL;
 	refill.field = buffer.data;
 	refill.field_length = (uint32) buffer.len;
 	for (i = 0; i < rule->ntargets; i++)
@@ -133,38 +117,10 @@ refill_write_place(TupleTableSlot *row)
 }
 
 /*
- * Finds what is to be put back at the key of an entry, as it is now: takes a snapshot
- * that is newer than the call.  No value (NULL) and no problem: none is there, or none
- * is the key's any more.  May raise any error.
+ * What an entry has as look.c reads it; false if these bytes are nothing of ours.
  */
-InvalRefillFound
-inval_refill_find(const InvalEntry *refill)
-{
-	MemoryContext context = CurrentMemoryContext;
-	InvalLooking looking = {.only_now = true};
-	InvalRefillFound found = {{NULL, 0}, 0, NULL};
-	InvalEntry	look;
-
-	if (!refill_look_of(refill, &look))
-		return found;
-	inval_commit_begin();
-	inval_looking_begin(&looking);
-	if (inval_looking_open(&looking, &look))
-	{
-		MemoryContextSwitchTo(looking.context);
-		refill_find_in(&looking, refill, &found, context);
-		MemoryContextSwitchTo(context);
-	}
-	inval_looking_close(&looking);
-	inval_looking_end(&looking);
-	return found;
-}
-
-/*
- * What an entry has as look.c reads it.
- */
-static bool
-refill_look_of(const InvalEntry *refill, InvalEntry *look)
+bool
+inval_refill_look(const InvalEntry *refill, InvalEntry *look)
 {
 	uint32		skip = 1;
 
@@ -183,83 +139,12 @@ refill_look_of(const InvalEntry *refill, InvalEntry *look)
 	return true;
 }
 
-static void
-refill_find_in(InvalLooking *looking, const InvalEntry *refill, InvalRefillFound *found,
-			   MemoryContext context)
-{
-	InvalRule  *rule = looking->rule;
-	TupleTableSlot *given = NULL;
-	InvalRefillValue value;
-
-	if (rule->refill == NULL)
-	{
-		if (rule->refill_problem != NULL)
-			found->problem = MemoryContextStrdup(context, rule->refill_problem);
-		return;
-	}
-	if (rule->looks && !refill_is_fed(looking, refill, &given))
-		return;
-	value = inval_refill_value(rule->refill, looking->row, given);
-
-	/* After that, so that it holds for the query's snapshot, too. */
-	if (value.bytes == NULL || !refill_is_in_place(looking->relation, refill))
-		return;
-	found->ttl_ms = rule->ttl_ms;
-	found->value.length = value.length;
-	found->value.bytes = MemoryContextAlloc(context, value.length + 1);
-	memcpy(unconstify(char *, found->value.bytes), value.bytes, value.length);
-}
-
 /*
- * Whether what was noted of the row still leads to the key; and to which row of the
- * rule's query of via.
+ * Whether the row is still the one that was noted, where that matters: it holds for
+ * every snapshot that was taken before the call, since the note.
  */
-static bool
-refill_is_fed(InvalLooking *looking, const InvalEntry *refill, TupleTableSlot **given)
-{
-	RefillMatch match = {refill, false};
-	InvalRule  *rule = looking->rule;
-	InvalViaRows *rows;
-	StringInfoData key;
-
-	if (rule->via == NULL)
-	{
-		(void) inval_derive_each(rule, looking->row, INVAL_STATE_NOW, refill_match_entry,
-								 &match);
-		return match.found;
-	}
-	rows = inval_via_rows(rule->via, looking->row, INVAL_STATE_NOW);
-	while (!match.found && (*given = inval_via_next(rows)) != NULL)
-	{
-		initStringInfo(&key);
-		(void) inval_render_each(&key, rule->key, *given, INVAL_STATE_NOW, refill_match_key,
-								 &match);
-	}
-	return match.found;
-}
-
-static void
-refill_match_entry(const InvalEntry *entry, void *arg)
-{
-	RefillMatch *match = arg;
-
-	match->found |= entry->key_length == match->refill->key_length &&
-		memcmp(entry->key, match->refill->key, entry->key_length) == 0;
-}
-
-static void
-refill_match_key(StringInfo key, void *arg)
-{
-	InvalEntry	entry = {.key = key->data,.key_length = (uint32) key->len};
-
-	refill_match_entry(&entry, arg);
-}
-
-/*
- * Whether the row is still the one that was noted, where that matters.
- */
-static bool
-refill_is_in_place(Relation relation, const InvalEntry *refill)
+bool
+inval_refill_is_in_place(Relation relation, const InvalEntry *refill)
 {
 	ItemPointerData tid;
 	TransactionId xmin;

@@ -61,7 +61,9 @@ typedef struct Plan
 
 static Plan plan;
 
-static void plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
+static void plan_prepare_set(const InvalOwed *owed, Size now, const Size *at_commit,
+							 InvalOutboxUse use);
+static bool plan_is_at_commit(int32 target, const Size *at_commit);
 static PlanLeg *plan_leg(InvalTarget *target);
 static bool plan_split_sets(Size *at_commit);
 static bool plan_may_send(int32 number);
@@ -117,7 +119,7 @@ inval_plan_prepare(void)
 		InvalOwed	owed = inval_pending_set(i);
 
 		if (owed.length > 0)
-			plan_prepare_set(&owed, at_commit[i], use);
+			plan_prepare_set(&owed, at_commit[i], at_commit, use);
 	}
 	inval_stats_prepare();
 	inval_pending_flushed(true);
@@ -161,10 +163,10 @@ plan_may_send(int32 number)
 
 /*
  * Writes what one target is owed by one lane to the outbox, and prepares what is
- * sent at commit: so many bytes of it.
+ * sent at commit: so many bytes of it, and of each set so many as "at_commit" has.
  */
 static void
-plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
+plan_prepare_set(const InvalOwed *owed, Size now, const Size *at_commit, InvalOutboxUse use)
 {
 	InvalTarget *target = inval_target_by_number(owed->target);
 	PlanLeg    *leg;
@@ -190,6 +192,14 @@ plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 		plan_leg(target)->to_worker = true;
 		return;
 	}
+	if (owed->lane == INVAL_LANE_REFILL)
+	{
+		inval_outbox_write(owed->entries, owed->length, owed->lane, owed->target, 0,
+						   plan_is_at_commit(owed->target, at_commit) ?
+						   INVAL_OUTBOX_AT_COMMIT : INVAL_OUTBOX_MORE);
+		plan_leg(target)->to_worker = true;
+		return;
+	}
 	inval_outbox_write(owed->entries, now, INVAL_LANE_COMMIT, owed->target, 0, use);
 	inval_outbox_write(owed->entries + now, owed->length - now, INVAL_LANE_WORKER,
 					   owed->target, 0, use);
@@ -211,6 +221,26 @@ plan_prepare_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 		plan.budget_us -= Min(spent, plan.budget_us);
 		plan.connect_us -= Min(spent, plan.connect_us);
 	}
+}
+
+/*
+ * Whether all invalidations that a target is owed are sent at commit.
+ */
+static bool
+plan_is_at_commit(int32 target, const Size *at_commit)
+{
+	int			i;
+
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		if (owed.target == target && owed.lane != INVAL_LANE_REPEAT &&
+			owed.lane != INVAL_LANE_REFILL && owed.lane != INVAL_LANE_SHADOW &&
+			at_commit[i] < owed.length)
+			return false;
+	}
+	return !inval_pending_did_spill();
 }
 
 /*
@@ -288,6 +318,7 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 {
 	InvalTarget *target = leg->target;
 	const char *end = entries + length;
+	TimestampTz now = GetCurrentTimestamp();
 
 	if (!inval_target_is_open(target) &&
 		!(!inval_target_has_worker() && inval_target_claim_probe(target)))
@@ -304,6 +335,8 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 		InvalEntry	entry;
 
 		entries = inval_entry_read(entries, end, &entry);
+		entry.xid = plan.xid;
+		entry.queued_at = now;
 		inval_shipment_add(&leg->shipment, &entry);
 	}
 	inval_shipment_seal(&leg->shipment);
@@ -326,9 +359,10 @@ inval_plan_prepare_two_phase(void)
 
 		if (owed.lane != INVAL_LANE_SHADOW)
 			inval_outbox_write(owed.entries, owed.length,
-							   owed.lane == INVAL_LANE_REPEAT ? owed.lane : INVAL_LANE_WORKER,
+							   owed.lane == INVAL_LANE_REPEAT ||
+							   owed.lane == INVAL_LANE_REFILL ? owed.lane : INVAL_LANE_WORKER,
 							   owed.target, owed.after_ms, INVAL_OUTBOX_LASTING);
-		if (owed.lane != INVAL_LANE_REPEAT)
+		if (owed.lane != INVAL_LANE_REPEAT && owed.lane != INVAL_LANE_REFILL)
 			inval_stats_count_queued(owed.target, owed.entries, owed.length, false);
 	}
 	inval_stats_prepare();

@@ -339,7 +339,7 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	block = ItemPointerGetBlockNumber(&tuple->t_self);
 	heap_freetuple(tuple);
 	pfree(pack);
-	if (row->table >= INVAL_OUTBOX_KEPT)
+	if (row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, row->entries, row->queued_at);
 	return block;
 }

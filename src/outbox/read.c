@@ -395,7 +395,7 @@ inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
 		heap_delete(relation, &tid, GetCurrentCommandId(true),
 					InvalidSnapshot, false, &failure, false) == TM_Ok;
 	UnregisterSnapshot(snapshot);
-	if (deleted && row->table >= INVAL_OUTBOX_KEPT)
+	if (deleted && row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, -(int64) row->entries, 0);
 	return deleted;
 }

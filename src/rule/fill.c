@@ -23,70 +23,78 @@
 /* A refill being bound */
 typedef struct FillBinding
 {
-	InvalRule  *rule;
-	const InvalDefinition *definition;
+	const InvalFillRule *rule;
 	Relation	relation;
 	Relation	tracked;
 	MemoryContext context;
+	InvalRefill *refill;
 } FillBinding;
 
+static void fill_check_vague(const InvalFillRule *rule, AttrNumber attnum, Relation relation);
 static void fill_bind_in(void *arg);
-static AttrNumber fill_vague_column(const InvalRule *rule);
-static bool fill_is_told(const InvalRule *rule, AttrNumber attnum);
+static AttrNumber fill_vague_column(const InvalFillRule *rule, const InvalRefill *refill);
+static bool fill_is_told(const InvalFillRule *rule, AttrNumber attnum);
 
 /*
- * Binds the query of a compiled rule, if it has one.  One that cannot be used is an
+ * Binds the query of a rule; NULL if it has none.  One that cannot be used is an
  * error.
  */
-void
-inval_fill_bind(InvalRule *rule, const InvalDefinition *definition, Relation relation,
-				Relation tracked, MemoryContext context)
+InvalRefill *
+inval_fill_bind(const InvalFillRule *rule, Relation relation, Relation tracked,
+				MemoryContext context)
 {
-	const char *text = definition->options[RULE_REFILL];
-	AttrNumber	vague;
+	const char *text = rule->definition->options[RULE_REFILL];
 	InvalRefill *refill;
+	AttrNumber	vague;
 
 	if (text == NULL)
-		return;
+		return NULL;
 	refill = inval_refill_bind(text, rule->via, tracked, relation, context);
-	inval_ties_check(definition, refill->objects, "refill");
-	rule->refill = refill;
-	vague = fill_vague_column(rule);
+	inval_ties_check(rule->definition, refill->objects, "refill");
+	vague = fill_vague_column(rule, refill);
 	refill->vague = vague != InvalidAttrNumber;
-	if (refill->vague && (rule->looks || (relation->rd_rel->relkind != RELKIND_RELATION &&
-										  relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)))
-	{
-		rule->refill = NULL;
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("refill query cannot use column \"%s\"",
-						get_attname(RelationGetRelid(relation), vague, false)),
-				 errdetail("The key does not tell its value, which may have changed when the query runs."),
-				 rule->looks ? errhint("Use the columns that the key is looked up by, or those that the via query gives.") :
-				 errhint("Use the columns that the key is made of.")));
-	}
-	inval_inputs_add(&rule->inputs, refill->nparams, refill->attnums, refill->given, relation);
-	rule->ttl_ms = inval_definition_ms(definition, RULE_TTL);
+	if (refill->vague)
+		fill_check_vague(rule, vague, relation);
+	inval_inputs_add(rule->inputs, refill->nparams, refill->attnums, refill->given, relation);
+	return refill;
 }
 
 /*
- * The same, but what is wrong is noted as the rule's problem with it.
+ * A column that the key does not tell is an error where the row cannot be found again.
  */
-void
-inval_fill_bind_attempt(InvalRule *rule, const InvalDefinition *definition,
-						Relation relation, Relation tracked, MemoryContext context)
+static void
+fill_check_vague(const InvalFillRule *rule, AttrNumber attnum, Relation relation)
 {
-	FillBinding binding = {rule, definition, relation, tracked, context};
+	char		relkind = relation->rd_rel->relkind;
+
+	if (rule->looks || (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("refill query cannot use column \"%s\"",
+						get_attname(RelationGetRelid(relation), attnum, false)),
+				 errdetail("The key does not tell its value, which may have changed when the query runs."),
+				 rule->looks ? errhint("Use the columns that the key is looked up by, or those that the via query gives.") :
+				 errhint("Use the columns that the key is made of.")));
+}
+
+/*
+ * The same, but what is wrong is *problem, and NULL is returned.
+ */
+InvalRefill *
+inval_fill_bind_attempt(const InvalFillRule *rule, Relation relation, Relation tracked,
+						MemoryContext context, char **problem)
+{
+	FillBinding binding = {rule, relation, tracked, context, NULL};
 	ErrorData  *error;
 
-	if (definition->options[RULE_REFILL] == NULL)
-		return;
+	if (rule->definition->options[RULE_REFILL] == NULL)
+		return NULL;
 	error = inval_attempt(fill_bind_in, &binding);
 	if (error == NULL)
-		return;
-	rule->refill = NULL;
-	rule->refill_problem = MemoryContextStrdup(context, error->message);
+		return binding.refill;
+	*problem = MemoryContextStrdup(context, error->message);
 	FreeErrorData(error);
+	return NULL;
 }
 
 static void
@@ -94,8 +102,8 @@ fill_bind_in(void *arg)
 {
 	FillBinding *binding = arg;
 
-	inval_fill_bind(binding->rule, binding->definition, binding->relation,
-					binding->tracked, binding->context);
+	binding->refill = inval_fill_bind(binding->rule, binding->relation, binding->tracked,
+									  binding->context);
 }
 
 /*
@@ -103,13 +111,13 @@ fill_bind_in(void *arg)
  * is none.
  */
 static AttrNumber
-fill_vague_column(const InvalRule *rule)
+fill_vague_column(const InvalFillRule *rule, const InvalRefill *refill)
 {
 	int			i;
 
-	for (i = 0; i < rule->refill->nparams; i++)
-		if (!rule->refill->given[i] && !fill_is_told(rule, rule->refill->attnums[i]))
-			return rule->refill->attnums[i];
+	for (i = 0; i < refill->nparams; i++)
+		if (!refill->given[i] && !fill_is_told(rule, refill->attnums[i]))
+			return refill->attnums[i];
 	return InvalidAttrNumber;
 }
 
@@ -117,18 +125,14 @@ fill_vague_column(const InvalRule *rule)
  * Rows that differ in the column feed different keys; or the key is looked up by it.
  */
 static bool
-fill_is_told(const InvalRule *rule, AttrNumber attnum)
+fill_is_told(const InvalFillRule *rule, AttrNumber attnum)
 {
 	int			i;
 
-	if (rule->looks)
-	{
-		for (i = 0; i < rule->inputs.count; i++)
-			if (rule->inputs.items[i].attnum == attnum)
-				return true;
-		return false;
-	}
-	for (i = 0; i < rule->key->nsegments; i++)
+	for (i = 0; rule->looks && i < rule->inputs->count; i++)
+		if (rule->inputs->items[i].attnum == attnum)
+			return true;
+	for (i = 0; !rule->looks && i < rule->key->nsegments; i++)
 	{
 		const InvalBoundSegment *segment = &rule->key->segments[i];
 

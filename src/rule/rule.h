@@ -15,18 +15,27 @@
 #include "rule/inputs.h"
 #include "target/target.h"
 
+/* The templates of a rule; what is told where comes after what is done to what */
+typedef enum InvalRuleTemplate
+{
+	INVAL_RULE_KEY,
+	INVAL_RULE_FIELD,
+	INVAL_RULE_CHANNEL,
+	INVAL_RULE_STREAM,
+	INVAL_RULE_TEMPLATES
+} InvalRuleTemplate;
+
 typedef struct InvalRule
 {
 	uint32		id;
 	InvalAction action;
 	InvalLane	lane;
 	bool		fence;			/* void the leases of readers, too */
+	int			ttl_ms;			/* action "expire"; of what is put back */
 	InvalVia   *via;			/* NULL: the row itself names the keys */
 	InvalRefill *refill;		/* what is put back at them; NULL: nothing, */
 	char	   *refill_problem; /* maybe for this reason */
-	int			ttl_ms;			/* how long it lives */
-	InvalBoundTemplate *key;
-	InvalBoundTemplate *field;	/* NULL: none */
+	InvalBoundTemplate *templates[INVAL_RULE_TEMPLATES];	/* NULL: none */
 	int			ntargets;
 	InvalTarget **targets;
 	int			repeat_ms;		/* once more after that; 0: no */
@@ -52,6 +61,9 @@ typedef struct InvalRelationRules
 /* Whether a rule is wanted */
 typedef bool (*InvalRuleFilter) (const InvalDefinition *definition, void *arg);
 
+/* Those of options that are templates */
+extern const InvalRuleOption inval_rule_options[INVAL_RULE_TEMPLATES];
+
 extern InvalRelationRules *inval_rules_of(Relation relation);
 extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
 											InvalRuleFilter filter, void *arg,
@@ -59,6 +71,9 @@ extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
 extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 							   Relation relation, Relation tracked,
 							   MemoryContext context);
+extern void inval_rule_bind_refill(InvalRule *rule, const InvalDefinition *definition,
+								   Relation relation, Relation tracked,
+								   MemoryContext context);
 extern void inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role);
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);

@@ -17,7 +17,6 @@
 #include "base/attempt.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
-#include "rule/fill.h"
 #include "rule/queries.h"
 #include "rule/rule.h"
 #include "rule/tie.h"
@@ -66,9 +65,9 @@ inval_tie(const InvalDefinition *definition)
 	/* What it was tied to does not count. */
 	untied.carrier = InvalidOid;
 	inval_rule_compile(&rule, &untied, relation, relation, context);
-	inval_fill_bind(&rule, &untied, relation, relation, context);
-	needs = tie_template(needs, rule.key, &rule, definition->relation);
-	needs = tie_template(needs, rule.field, &rule, definition->relation);
+	inval_rule_bind_refill(&rule, &untied, relation, relation, context);
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		needs = tie_template(needs, rule.templates[i], &rule, definition->relation);
 	for (i = 0; i < rule.nchanges; i++)
 		needs = tie_column(needs, definition->relation, rule.changes[i]);
 	for (i = 0; rule.via != NULL && i < rule.via->nparams; i++)

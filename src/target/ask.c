@@ -32,7 +32,7 @@ typedef struct Asking
 } Asking;
 
 static InvalConnection *ask_connect(Asking *asking, char *error, Size size);
-static void ask_write(const Asking *asking, const InvalQuestion *questions, int count,
+static void ask_write(const Asking *asking, InvalQuestion *questions, int count,
 					  InvalPipeline *commands);
 static bool ask_reply(const InvalReply *reply, void *arg);
 static InvalReply *ask_copy(const InvalReply *reply);
@@ -57,7 +57,7 @@ inval_question_add(InvalQuestion *question, const char *word, Size length)
  */
 const InvalReply *
 inval_ask(InvalTarget *target, const char *key, Size key_length,
-		  const InvalQuestion *questions, int count, char *error, Size size)
+		  InvalQuestion *questions, int count, char *error, Size size)
 {
 	Asking		asking = {.target = target,.node = -1};
 	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
@@ -129,7 +129,7 @@ ask_connect(Asking *asking, char *error, Size size)
 }
 
 static void
-ask_write(const Asking *asking, const InvalQuestion *questions, int count,
+ask_write(const Asking *asking, InvalQuestion *questions, int count,
 		  InvalPipeline *commands)
 {
 	static const char *word = "ASKING";
@@ -140,8 +140,7 @@ ask_write(const Asking *asking, const InvalQuestion *questions, int count,
 	{
 		if (asking->importing)
 			inval_pipeline_words(commands, 1, &word);
-		inval_pipeline_append(commands, questions[i].argc,
-							  unconstify(const char **, questions[i].words),
+		inval_pipeline_append(commands, questions[i].argc, questions[i].words,
 							  questions[i].lengths);
 	}
 }

@@ -21,7 +21,7 @@ typedef struct InvalQuestion
 
 extern void inval_question_add(InvalQuestion *question, const char *word, Size length);
 extern const InvalReply *inval_ask(InvalTarget *target, const char *key, Size key_length,
-								   const InvalQuestion *questions, int count,
+								   InvalQuestion *questions, int count,
 								   char *error, Size size);
 
 #endif							/* INVAL_ASK_H */

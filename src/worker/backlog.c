@@ -208,7 +208,8 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 		*fence |= entry.fence;
 		if (entry.action == INVAL_ACTION_PREFIX)
 			*is_removal = true;
-		else if (entry.action != INVAL_ACTION_DELETE && entry.action != INVAL_ACTION_REFILL)
+		else if (entry.action != INVAL_ACTION_REFILL &&
+				 (entry.action != INVAL_ACTION_DELETE || inval_entry_is_told(&entry)))
 			return false;
 	}
 	return true;

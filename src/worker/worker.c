@@ -110,6 +110,7 @@ inval_worker_main(Datum database_oid)
 	/* Younger than we: see drain_settle. */
 	pass.note_from = U64FromFullTransactionId(ReadNextFullTransactionId());
 	pass.removal = removal;
+	pass.refills = inval_refills_create(target);
 	inval_backlog_begin(target);
 
 	for (;;)
@@ -206,6 +207,7 @@ worker_deliver(void)
 	uint64		confirmed = pass.confirmed;
 	static uint64 batches = 0;
 	bool		probing = false;
+	bool		refilled;
 	bool		standbys;
 
 	if (!worker_reach_target(&probing))
@@ -239,6 +241,7 @@ worker_deliver(void)
 			result = INVAL_DRAIN_FAILED;
 	}
 	in_pass = result == INVAL_DRAIN_MORE;
+	refilled = result == INVAL_DRAIN_PASSED && inval_refills_run(pass.refills);
 
 	if (result == INVAL_DRAIN_FAILED)
 	{
@@ -254,7 +257,7 @@ worker_deliver(void)
 	/* An answered PING is all there is to go by when nothing is owed. */
 	if (probing && result == INVAL_DRAIN_PASSED && pass.found == 0)
 		inval_target_succeeded(target, 0, 0);
-	return in_pass || pass.confirmed > confirmed;
+	return in_pass || refilled || pass.confirmed > confirmed;
 }
 
 /*
