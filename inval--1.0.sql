@@ -68,7 +68,7 @@ COMMENT ON COLUMN inval_rule.repeat_after IS 'When the invalidation is sent once
 COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the key';
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
 COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
-COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and log, send nothing) or off';
+COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and list in inval_shadow, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
@@ -622,6 +622,28 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10;
 REVOKE ALL ON FUNCTION inval_peek(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION inval_peek(text[]) IS
 	'What the target default holds at these keys now: the value of a string, NULL for none, and how long it will live, NULL for ever';
+
+CREATE FUNCTION inval_shadow_rows(
+	OUT rule integer, OUT target text, OUT action text, OUT key text, OUT field text,
+	OUT at timestamptz, OUT xid xid8)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_shadow_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_shadow_rows() TO pg_monitor;
+COMMENT ON FUNCTION inval_shadow_rows() IS 'Rows of inval_shadow';
+
+CREATE VIEW inval_shadow AS SELECT * FROM @extschema@.inval_shadow_rows();
+REVOKE ALL ON inval_shadow FROM PUBLIC;
+GRANT SELECT ON inval_shadow TO pg_monitor;
+COMMENT ON VIEW inval_shadow IS
+	'What rules in state shadow would have sent, the last inval.shadow_keys of them; the newest first';
+COMMENT ON COLUMN inval_shadow.rule IS 'The rule';
+COMMENT ON COLUMN inval_shadow.target IS 'Where it would have been sent';
+COMMENT ON COLUMN inval_shadow.action IS 'What would have been done to the key';
+COMMENT ON COLUMN inval_shadow.key IS 'The key; what is longer than 1000 bytes, with its field, is cut off';
+COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_shadow.at IS 'When it was committed';
+COMMENT ON COLUMN inval_shadow.xid IS 'The transaction';
 
 CREATE FUNCTION inval_stats_rows(
 	OUT rule integer, OUT target text,

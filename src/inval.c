@@ -23,6 +23,7 @@
 #include "outbox/ledger.h"
 #include "outbox/kept.h"
 #include "outbox/tables.h"
+#include "stats/shadow.h"
 #include "stats/stats.h"
 #include "target/health.h"
 #include "worker/launcher.h"
@@ -43,6 +44,7 @@ _PG_init(void)
 	inval_kept_init();
 	inval_stats_init();
 	inval_refusal_init();
+	inval_shadow_init();
 	inval_shared_init();
 	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();

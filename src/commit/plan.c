@@ -19,6 +19,7 @@
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
 #include "redis/await.h"
+#include "stats/shadow.h"
 #include "stats/stats.h"
 #include "target/address.h"
 #include "target/breaker.h"
@@ -51,6 +52,7 @@ typedef struct Plan
 	bool		has_commit_lane;	/* some leg has */
 	bool		tell_all;		/* every worker may have something to do */
 	FullTransactionId xid;
+	FullTransactionId shadow_xid;	/* of one that owes something in shadow */
 	uint64		budget_us;		/* what is left of the commit timeout */
 	uint64		connect_us;		/* what of that connecting may take */
 	uint64		made_at;		/* as inval_clock_us gives it, */
@@ -71,7 +73,7 @@ static void plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length
 								  uint64 deadline);
 static bool plan_extension_is_gone(void);
 static Size plan_split(const char *entries, Size length);
-static void plan_log_shadow(const char *entries, Size length);
+static void plan_list_shadow(void);
 static void plan_await(uint64 deadline);
 static void plan_tell_workers(void);
 
@@ -176,7 +178,8 @@ plan_prepare_set(const InvalOwed *owed, Size now, const Size *at_commit, InvalOu
 	if (owed->lane == INVAL_LANE_SHADOW)
 	{
 		inval_stats_count_queued(owed->target, owed->entries, owed->length, false);
-		plan_log_shadow(owed->entries, owed->length);
+		inval_shadow_attach();
+		plan.shadow_xid = GetTopFullTransactionIdIfAny();
 		return;
 	}
 	/* It was dropped, perhaps by this transaction: nobody is owed anything. */
@@ -370,30 +373,21 @@ inval_plan_prepare_two_phase(void)
 }
 
 /*
- * What rules in state "shadow" would have sent.  The keys themselves are data
- * and appear only in a log of debugging level.
+ * Lists what rules in state "shadow" would have sent.  Cannot fail.
  */
 static void
-plan_log_shadow(const char *entries, Size length)
+plan_list_shadow(void)
 {
-	const char *end = entries + length;
-	uint64		count = 0;
+	int			i;
 
-	if (length == 0)
-		return;
-	while (entries < end)
+	for (i = 0; i < inval_pending_sets(); i++)
 	{
-		InvalEntry	entry;
+		InvalOwed	owed = inval_pending_set(i);
+		InvalTarget *target = inval_target_by_number(owed.target);
 
-		entries = inval_entry_read(entries, end, &entry);
-		ereport(DEBUG1,
-				(errmsg_internal("inval rule %u in shadow: %.*s", entry.rule,
-								 (int) entry.key_length, entry.key)));
-		count++;
+		if (owed.lane == INVAL_LANE_SHADOW && owed.length > 0 && target != NULL)
+			inval_shadow_note(target->name, plan.shadow_xid, owed.entries, owed.length);
 	}
-	ereport(LOG,
-			(errmsg("inval rules in state \"shadow\" would have invalidated " UINT64_FORMAT " keys",
-					count)));
 }
 
 /*
@@ -409,6 +403,7 @@ inval_plan_send(void)
 	if (!plan.made)
 		return false;
 	plan.committed_at = inval_clock_us();
+	plan_list_shadow();
 	for (i = 0; i < plan.nlegs; i++)
 		if (plan.legs[i].ready)
 		{

@@ -45,7 +45,7 @@ sub counted
 sub wait_refills
 {
 	return poll_query($node, 'postgres',
-		join(' + ', map { "(SELECT count(*) FROM inval_outbox_$_ WHERE lane IN ('f', 'F'))" } 1 .. 9)
+		join(' + ', map { "(SELECT count(*) FROM inval_outbox_$_ WHERE lane IN ('f', 'F'))" } 0 .. 8)
 		  =~ s/^/SELECT /r, '0');
 }
 
@@ -101,7 +101,6 @@ ok(poll_until(sub { $redis->cmd('EXISTS', 'article:1:inval-lease{article:1}') },
 ok(poll_query($node, 'postgres', q{SELECT count(*) FROM pg_stat_activity
 	WHERE backend_type LIKE 'inval%' AND wait_event = 'PgSleep'}, '1'), 'and is reading');
 sql(q{UPDATE article SET body = 'new'});
-sql('TRUNCATE hold') if 0;
 my $before = counted('refilled');
 sql('DELETE FROM hold');
 has_value('article:1', 'new', 'of two values the newer one stays');
@@ -186,7 +185,7 @@ has_value('team:5', 'red2', 'along a path');
 sql('DELETE FROM task WHERE id = 2');
 has_value('team:5', 'red1', 'when a row goes, too');
 sql('UPDATE tag SET name = name');
-has_value('tagged:1', '1after the outage' eq '' ? '' : '1during it', 'each key that a query finds');
+has_value('tagged:1', '1during it', 'each key that a query finds');
 has_value('tagged:2', '2of two', 'has its own value');
 
 # A row that leads elsewhere when the worker comes
@@ -292,16 +291,16 @@ sql(q{
 	ALTER TABLE kept OWNER TO keeper;
 	GRANT SELECT ON secret TO keeper;
 	SELECT inval_track('kept', 'id', refill => 'SELECT body FROM secret WHERE id = {id}', ttl => '1 hour');
-	INSERT INTO kept VALUES (1)}) if sql(q{SELECT count(*) FROM pg_foreign_server WHERE srvname = 'inval_target_default'});
-SKIP:
-{
-	skip 'no target server', 1 if sql(q{SELECT count(*) FROM pg_class WHERE relname = 'kept'}) == 0;
-	has_value('kept:1', 'secret', 'what the owner may read');
-	sql('REVOKE SELECT ON secret FROM keeper');
-	sql('UPDATE kept SET id = id');
-	ok(wait_refills(), 'done');
-	is($redis->cmd('EXISTS', 'kept:1'), 0, 'what he may not read any more is not put back');
-}
+	INSERT INTO kept VALUES (1)});
+has_value('kept:1', 'secret', 'what the owner may read');
+sql('REVOKE SELECT ON secret FROM keeper');
+$failed = counted('refill_failed');
+my (undef, undef, $told) = $node->psql('postgres', 'UPDATE kept SET id = id');
+like($told, qr/puts no values back at its keys: permission denied for table secret/, 'who writes is told');
+ok(wait_queue_empty($node, 'postgres'), 'the key is removed');
+ok(wait_refills(), 'and nothing owed');
+is($redis->cmd('EXISTS', 'kept:1'), 0, 'what he may not read any more is not put back');
+is(counted('refill_failed'), $failed + 1, 'which is counted');
 
 # Rules and tables that go meanwhile
 sql(q{SELECT inval_track('late', 'id', refill => 'SELECT body FROM late WHERE id = {id}', ttl => '1 hour')});
@@ -328,11 +327,6 @@ sql(q{
 	INSERT INTO spread SELECT i, 'v' || i FROM generate_series(1, 50) i});
 ok(wait_refills(), 'a cluster');
 is(scalar(grep { value("spread:$_", $cluster->owner("spread:$_")) ne "v$_" } 1 .. 50), 0, 'has each value where it belongs');
-my $from = $cluster->owner('spread:1');
-my ($to) = grep { $_ != $from } $cluster->nodes;
-my $slot = Inval::Cluster::slot('spread:1');
-$to->cmd('CLUSTER', 'SETSLOT', $slot, 'NODE', $cluster->id($to)) if 0;
-
 is(queue_length($node, 'postgres'), 0, 'the queue is empty');
-ok(no_crash($node), 'nothing has crashed');
+no_crash($node);
 done_testing();
