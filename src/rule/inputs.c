@@ -15,7 +15,7 @@
 static void inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
 								 bool required, Relation relation);
 static void inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required,
-					   Relation relation);
+					   Relation relation, uint32 *shape);
 static uint32 inputs_add_type(uint32 shape, Oid type);
 
 /*
@@ -36,7 +36,7 @@ inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
 		if (templates[i] != NULL)
 			inputs_bind_template(inputs, templates[i], i < required, relation);
 	for (i = 0; via != NULL && i < via->nparams; i++)
-		inputs_add(inputs, via->attnums[i], false, relation);
+		inputs_add(inputs, via->attnums[i], false, relation, &inputs->shape);
 	inputs->key_count = inputs->count;
 }
 
@@ -51,7 +51,7 @@ inval_inputs_add(InvalInputs *inputs, int count, const AttrNumber *attnums,
 
 	for (i = 0; i < count; i++)
 		if (!given[i])
-			inputs_add(inputs, attnums[i], false, relation);
+			inputs_add(inputs, attnums[i], false, relation, &inputs->extra_shape);
 }
 
 static void
@@ -66,20 +66,21 @@ inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
 		const InvalBoundSegment *segment = &template->segments[i];
 
 		if (segment->attnum != 0)
-			inputs_add(inputs, segment->attnum, required, relation);
+			inputs_add(inputs, segment->attnum, required, relation, &inputs->shape);
 		if (segment->path != NULL)
 		{
 			const AttrNumber *attnums;
 			int			count = inval_path_inputs(segment->path, &attnums);
 
 			for (k = 0; k < count; k++)
-				inputs_add(inputs, attnums[k], required, relation);
+				inputs_add(inputs, attnums[k], required, relation, &inputs->shape);
 		}
 	}
 }
 
 static void
-inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relation)
+inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relation,
+		   uint32 *shape)
 {
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
 	InvalInput *input;
@@ -93,7 +94,7 @@ inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relat
 	input->length = attribute->attlen;
 	input->by_value = attribute->attbyval;
 	input->required = required;
-	inputs->shape = inputs_add_type(inputs->shape, attribute->atttypid);
+	*shape = inputs_add_type(*shape, attribute->atttypid);
 }
 
 /*

@@ -110,7 +110,7 @@ static bool refills_rest(const InvalOutboxRow *row, const RefillOutcome *outcome
 						 InvalOutboxRow *rest);
 static bool refills_is_hopeless(int64 id, const char *error);
 static void refills_give_up(InvalRefills *refills, const InvalOutboxRow *row,
-							const char *why);
+							const InvalOutboxRow *rest, const char *why);
 static void refills_failed(InvalRefills *refills, uint32 rule, const char *why);
 static RefillTold *refills_told_of(uint32 rule);
 
@@ -248,7 +248,7 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 	if (inval_limit_was_overrun(inval_outbox_entry_id(row->row.xid, row->row.first)))
 	{
 		inval_transaction_begin();
-		refills_give_up(refills, &row->row, INVAL_LIMIT_OVERRUN);
+		refills_give_up(refills, &row->row, &row->row, INVAL_LIMIT_OVERRUN);
 		inval_transaction_commit();
 		return;
 	}
@@ -504,7 +504,7 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const RefillOut
 	left = refills_rest(row, outcomes, &rest);
 	if (later && refills_is_hopeless(inval_outbox_entry_id(rest.xid, rest.first),
 									 refills->error))
-		refills_give_up(refills, &rest, refills->error);
+		refills_give_up(refills, row, &rest, refills->error);
 	else if (!left || rest.entries < row->entries)
 	{
 		relation = inval_outbox_open(row->table, RowExclusiveLock);
@@ -566,22 +566,23 @@ refills_is_hopeless(int64 id, const char *error)
 }
 
 /*
- * Takes a row out of the outbox without putting anything back, which is counted.  In a
- * transaction.
+ * Takes a row out of the outbox without putting back what is left of it, which is
+ * counted.  In a transaction.
  */
 static void
-refills_give_up(InvalRefills *refills, const InvalOutboxRow *row, const char *why)
+refills_give_up(InvalRefills *refills, const InvalOutboxRow *row,
+				const InvalOutboxRow *rest, const char *why)
 {
 	Relation	relation = inval_outbox_open(row->table, RowExclusiveLock);
-	const char *place = row->pack;
-	const char *end = place + row->pack_length;
+	const char *place = rest->pack;
+	const char *end = place + rest->pack_length;
 
 	if (relation != NULL)
 	{
 		(void) inval_outbox_delete(relation, row);
 		relation_close(relation, NoLock);
 	}
-	inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
+	inval_refusal_forget(inval_outbox_entry_id(rest->xid, rest->first));
 	while (place != NULL && place < end)
 	{
 		InvalEntry	entry;
