@@ -49,6 +49,8 @@ ALTER FUNCTION title RENAME TO headline;
 ALTER SCHEMA shop RENAME TO store;
 SET search_path = store, public;
 SELECT refill FROM inval_rule;
+\set VERBOSITY terse
+SET client_min_messages = warning;
 ALTER TABLE article DROP COLUMN content;
 ALTER TABLE article DROP COLUMN name;
 DROP FUNCTION headline;
@@ -68,6 +70,9 @@ SELECT via, refill FROM inval_rule;
 ALTER TABLE item DROP COLUMN content CASCADE;
 SELECT count(*) FROM inval_rule;
 
+\set VERBOSITY default
+RESET client_min_messages;
+
 -- Another's table
 CREATE ROLE regress_refill_keeper;
 CREATE TABLE kept (id int);
@@ -75,10 +80,39 @@ GRANT USAGE, CREATE ON SCHEMA store TO regress_refill_keeper;
 ALTER TABLE kept OWNER TO regress_refill_keeper;
 SELECT inval_track('kept', 'id', refill => 'SELECT name FROM tag WHERE id = {id}', ttl => '1 hour');
 
+-- A materialized view, by what its key is made of
+CREATE MATERIALIZED VIEW names AS SELECT id, name FROM tag;
+SELECT inval_track('names', 'id', refill => 'SELECT name FROM names WHERE name = {name}', ttl => '1 hour');
+SELECT inval_track('names', 'id', refill => 'SELECT name FROM names WHERE id = {id}', ttl => '1 hour') IS NOT NULL AS tracked;
+SELECT key, refill, ttl FROM inval_rule;
+DROP MATERIALIZED VIEW names;
+
+-- Keys go whatever becomes of the query: it is changed while keys are to be looked up, or
+-- may not be run any more.
+CREATE TABLE project (id int PRIMARY KEY, team_id int);
+CREATE TABLE task (id int PRIMARY KEY, project_id int REFERENCES project);
+INSERT INTO project VALUES (1, 7);
+SELECT inval_track('task', key => 'team:{project_id.team_id}', ttl => '1 hour',
+	refill => 'SELECT team_id::text FROM project WHERE id = {project_id}') AS rule \gset
+BEGIN;
+INSERT INTO task VALUES (1, 1);
+SELECT inval_track('task', key => 'team:{project_id.team_id}', ttl => '1 hour',
+	refill => 'SELECT ''x''') = :rule AS same;
+COMMIT;
+SELECT action, key FROM inval_queue WHERE rule = :rule;
+GRANT SELECT ON tag TO regress_refill_keeper;
+SELECT inval_track('kept', 'id', refill => 'SELECT name FROM tag WHERE id = {id}', ttl => '1 hour') AS rule \gset
+REVOKE SELECT ON tag FROM regress_refill_keeper;
+SET client_min_messages = error;
+INSERT INTO kept VALUES (1);
+RESET client_min_messages;
+SELECT action, key FROM inval_queue WHERE rule = :rule;
+SELECT inval_untrack('kept'), inval_untrack('task');
+
 -- What is to be put back is no invalidation, and not in the queue.
 SELECT inval_track('tag', 'id', refill => 'SELECT name FROM tag WHERE id = {id}', ttl => '1 hour') IS NOT NULL AS tracked;
 INSERT INTO tag VALUES (1, 'x');
-SELECT count(*) FROM inval_queue WHERE action = 'refill';
+SELECT action, key FROM inval_queue WHERE rule = (SELECT id FROM inval_rule);
 SELECT inval_track('tag', 'id') IS NOT NULL AS tracked;
 SELECT refill, fence FROM inval_rule;
 RESET search_path;

@@ -12,8 +12,6 @@
  *		shape		4: a hash of the inputs' types
  *		inputs		for each: 1 byte (0: NULL), then the value; one that has
  *					no fixed length has it first, 4 bytes
- *		extra		shape and inputs of what is only needed to find the value that is
- *					put back at the keys, if there are any
  *
  * They live for moments, on one machine.  A value whose type has changed since
  * is not read: what changes a column's type has queued the keys of all rows.
@@ -28,11 +26,6 @@
 
 #include "capture/look.h"
 
-static void look_write_values(StringInfo out, const InvalInputs *inputs, int first, int end,
-							  TupleTableSlot *row);
-static const char *look_read_values(const char *place, const char *end, uint32 shape,
-									const InvalInputs *inputs, int first, int last,
-									TupleTableSlot *row);
 static const char *look_read_value(const char *place, const char *end,
 								   const InvalInput *input, Datum *value);
 
@@ -42,27 +35,14 @@ static const char *look_read_value(const char *place, const char *end,
 void
 inval_look_write(StringInfo out, const InvalRule *rule, Oid relid, TupleTableSlot *row)
 {
-	const InvalInputs *inputs = &rule->inputs;
+	int			i;
 
 	appendBinaryStringInfo(out, (const char *) &relid, sizeof(relid));
 	appendBinaryStringInfo(out, (const char *) &rule->id, sizeof(rule->id));
-	appendBinaryStringInfo(out, (const char *) &inputs->shape, sizeof(inputs->shape));
-	look_write_values(out, inputs, 0, inputs->key_count, row);
-	if (inputs->count == inputs->key_count)
-		return;
-	appendBinaryStringInfo(out, (const char *) &inputs->extra_shape, sizeof(inputs->extra_shape));
-	look_write_values(out, inputs, inputs->key_count, inputs->count, row);
-}
-
-static void
-look_write_values(StringInfo out, const InvalInputs *inputs, int first, int end,
-				  TupleTableSlot *row)
-{
-	int			i;
-
-	for (i = first; i < end; i++)
+	appendBinaryStringInfo(out, (const char *) &rule->inputs.shape, sizeof(rule->inputs.shape));
+	for (i = 0; i < rule->inputs.count; i++)
 	{
-		const InvalInput *input = &inputs->items[i];
+		const InvalInput *input = &rule->inputs.items[i];
 		bool		isnull;
 		Datum		value = slot_getattr(row, input->attnum, &isnull);
 
@@ -106,68 +86,42 @@ inval_look_relation(const InvalEntry *look)
 /*
  * Puts the inputs into a virtual slot of the rule's relation, in which all else
  * is NULL.  Values are in the current memory context.  Returns false if they
- * do not fit the rule as it is now.  *whole: those fit, too, that are only needed to
- * find the value that is put back; else they are NULL.
+ * do not fit the rule as it is now.
  */
 bool
-inval_look_read(const InvalEntry *look, const InvalRule *rule, TupleTableSlot *row,
-				bool *whole)
+inval_look_read(const InvalEntry *look, const InvalRule *rule, TupleTableSlot *row)
 {
-	const InvalInputs *inputs = &rule->inputs;
 	const char *place = look->key + 2 * sizeof(uint32);
 	const char *end = look->key + look->key_length;
 	int			natts = row->tts_tupleDescriptor->natts;
+	uint32		shape;
 	int			i;
 
+	memcpy(&shape, place, sizeof(shape));
+	place += sizeof(shape);
+	if (shape != rule->inputs.shape)
+		return false;
 	ExecClearTuple(row);
 	for (i = 0; i < natts; i++)
 	{
 		row->tts_values[i] = (Datum) 0;
 		row->tts_isnull[i] = true;
 	}
-	place = look_read_values(place, end, inputs->shape, inputs, 0, inputs->key_count, row);
-	if (place == NULL)
-		return false;
-	*whole = inputs->count == inputs->key_count ? place == end :
-		look_read_values(place, end, inputs->extra_shape, inputs, inputs->key_count,
-						 inputs->count, row) == end;
-	for (i = inputs->key_count; i < inputs->count && !*whole; i++)
-		row->tts_isnull[inputs->items[i].attnum - 1] = true;
-	ExecStoreVirtualTuple(row);
-	return true;
-}
-
-/*
- * Reads a shape, which must be this one, and the inputs that it is of; returns the
- * place behind them, or NULL.
- */
-static const char *
-look_read_values(const char *place, const char *end, uint32 shape, const InvalInputs *inputs,
-				 int first, int last, TupleTableSlot *row)
-{
-	uint32		found;
-	int			i;
-
-	if ((Size) (end - place) < sizeof(found))
-		return NULL;
-	memcpy(&found, place, sizeof(found));
-	place += sizeof(found);
-	if (found != shape)
-		return NULL;
-	for (i = first; i < last; i++)
+	for (i = 0; i < rule->inputs.count; i++)
 	{
-		const InvalInput *input = &inputs->items[i];
+		const InvalInput *input = &rule->inputs.items[i];
 
 		if (place >= end)
-			return NULL;
+			return false;
 		if (*place++ == 0)
 			continue;
 		place = look_read_value(place, end, input, &row->tts_values[input->attnum - 1]);
 		if (place == NULL)
-			return NULL;
+			return false;
 		row->tts_isnull[input->attnum - 1] = false;
 	}
-	return place;
+	ExecStoreVirtualTuple(row);
+	return true;
 }
 
 static const char *

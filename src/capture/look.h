@@ -17,6 +17,6 @@ extern void inval_look_write(StringInfo out, const InvalRule *rule, Oid relid,
 							 TupleTableSlot *row);
 extern Oid	inval_look_relation(const InvalEntry *look);
 extern bool inval_look_read(const InvalEntry *look, const InvalRule *rule,
-							TupleTableSlot *row, bool *whole);
+							TupleTableSlot *row);
 
 #endif							/* INVAL_LOOK_H */

@@ -127,7 +127,7 @@ inval_looking_open(InvalLooking *looking, const InvalEntry *look)
 		return false;
 	looking->rule = &rules->rules[i];
 	old = MemoryContextSwitchTo(looking->context);
-	fits = inval_look_read(look, looking->rule, looking->row, &looking->whole);
+	fits = inval_look_read(look, looking->rule, looking->row);
 	MemoryContextSwitchTo(old);
 	return fits;
 }
@@ -291,7 +291,7 @@ looking_found(const InvalEntry *entry, void *arg)
 	if (looking->counting)
 		return;
 	inval_owed_queue(looking->rule, entry);
-	if (looking->whole)
+	if (looking->relation != NULL)	/* else it is too late for favours */
 		inval_refill_owe(looking->rule, entry, RelationGetRelid(looking->relation),
 						 looking->row, looking->old);
 	looking->queued++;

@@ -29,7 +29,6 @@ typedef struct InvalLooking
 	TupleTableSlot *row;
 	MemoryContext context;		/* of one look-up */
 	InvalRule  *rule;
-	bool		whole;			/* the row has what a value to put back is found by */
 	bool		old;			/* others have seen the row */
 	bool		found;			/* something was found before */
 	bool		left;			/* it is left to the worker */

@@ -117,7 +117,7 @@ inval_looks_add(InvalRule *rule, Oid relid, TupleTableSlot *row, bool old)
 	(void) inval_pending_add(INVAL_LANE_LOOK, INVAL_LOOK_TARGET, 0, &look);
 	if (unlikely(inval_pending_is_flushed()))
 	{
-		InvalLooking looks = {.rule = rule,.row = row,.whole = false};
+		InvalLooking looks = {.rule = rule,.row = row};
 
 		inval_looking_begin(&looks);
 		inval_looking_make(&looks);

@@ -73,7 +73,7 @@ refilling_find(InvalLooking *looking, const InvalEntry *refill, InvalRefillFound
 			found->problem = MemoryContextStrdup(context, rule->refill_problem);
 		return;
 	}
-	if (!looking->whole || (rule->looks && !refilling_is_fed(looking, refill, &given)))
+	if (rule->looks && !refilling_is_fed(looking, refill, &given))
 		return;
 	value = inval_refill_value(rule->refill, looking->row, given);
 

@@ -55,6 +55,7 @@ inval_fill_bind(const InvalFillRule *rule, Relation relation, Relation tracked,
 	refill->vague = vague != InvalidAttrNumber;
 	if (refill->vague)
 		fill_check_vague(rule, vague, relation);
+	/* Nothing, where keys are looked up: what is noted for that stays as it is. */
 	inval_inputs_add(rule->inputs, refill->nparams, refill->attnums, refill->given, relation);
 	return refill;
 }

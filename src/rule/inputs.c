@@ -15,7 +15,7 @@
 static void inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
 								 bool required, Relation relation);
 static void inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required,
-					   Relation relation, uint32 *shape);
+					   Relation relation);
 static uint32 inputs_add_type(uint32 shape, Oid type);
 
 /*
@@ -36,7 +36,7 @@ inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
 		if (templates[i] != NULL)
 			inputs_bind_template(inputs, templates[i], i < required, relation);
 	for (i = 0; via != NULL && i < via->nparams; i++)
-		inputs_add(inputs, via->attnums[i], false, relation, &inputs->shape);
+		inputs_add(inputs, via->attnums[i], false, relation);
 	inputs->key_count = inputs->count;
 }
 
@@ -51,7 +51,7 @@ inval_inputs_add(InvalInputs *inputs, int count, const AttrNumber *attnums,
 
 	for (i = 0; i < count; i++)
 		if (!given[i])
-			inputs_add(inputs, attnums[i], false, relation, &inputs->extra_shape);
+			inputs_add(inputs, attnums[i], false, relation);
 }
 
 static void
@@ -66,21 +66,20 @@ inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
 		const InvalBoundSegment *segment = &template->segments[i];
 
 		if (segment->attnum != 0)
-			inputs_add(inputs, segment->attnum, required, relation, &inputs->shape);
+			inputs_add(inputs, segment->attnum, required, relation);
 		if (segment->path != NULL)
 		{
 			const AttrNumber *attnums;
 			int			count = inval_path_inputs(segment->path, &attnums);
 
 			for (k = 0; k < count; k++)
-				inputs_add(inputs, attnums[k], required, relation, &inputs->shape);
+				inputs_add(inputs, attnums[k], required, relation);
 		}
 	}
 }
 
 static void
-inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relation,
-		   uint32 *shape)
+inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relation)
 {
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
 	InvalInput *input;
@@ -94,7 +93,7 @@ inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required, Relation relat
 	input->length = attribute->attlen;
 	input->by_value = attribute->attbyval;
 	input->required = required;
-	*shape = inputs_add_type(*shape, attribute->atttypid);
+	inputs->shape = inputs_add_type(inputs->shape, attribute->atttypid);
 }
 
 /*

@@ -22,8 +22,7 @@ typedef struct InvalInputs
 	int			key_count;		/* of those, the first ones are of its keys; the
 								 * others are what the value to put back is found by */
 	InvalInput *items;
-	uint32		shape;			/* a hash of the types of those of the keys, */
-	uint32		extra_shape;	/* and of the others */
+	uint32		shape;			/* a hash of their types */
 } InvalInputs;
 
 extern void inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
