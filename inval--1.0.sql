@@ -60,7 +60,7 @@ COMMENT ON COLUMN inval_rule.action IS 'What is done to the key: delete, version
 COMMENT ON COLUMN inval_rule.delivery IS 'When the target is told: commit or background';
 COMMENT ON COLUMN inval_rule.changes IS 'An UPDATE counts only if one of these columns, or of the key, changed; NULL for any';
 COMMENT ON COLUMN inval_rule.via IS 'Query that finds the rows that name the keys';
-COMMENT ON COLUMN inval_rule.ttl IS 'How much longer an expired key may live';
+COMMENT ON COLUMN inval_rule.ttl IS 'How much longer an expired key may live, or how long a value that is put back';
 COMMENT ON COLUMN inval_rule.publish IS 'Template of the channel that each key is published on';
 COMMENT ON COLUMN inval_rule.stream IS 'Template of the stream that each invalidation is added to';
 COMMENT ON COLUMN inval_rule.fence IS 'Whether outstanding leases on the key are voided too';
@@ -68,7 +68,7 @@ COMMENT ON COLUMN inval_rule.repeat_after IS 'When the invalidation is sent once
 COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the key';
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
 COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
-COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and log, send nothing) or off';
+COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and list in inval_shadow, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
 AS 'MODULE_PATHNAME' LANGUAGE C;
@@ -623,6 +623,28 @@ REVOKE ALL ON FUNCTION inval_peek(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION inval_peek(text[]) IS
 	'What the target default holds at these keys now: the value of a string, NULL for none, and how long it will live, NULL for ever';
 
+CREATE FUNCTION inval_shadow_rows(
+	OUT rule integer, OUT target text, OUT action text, OUT key text, OUT field text,
+	OUT at timestamptz, OUT xid xid8)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_shadow_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_shadow_rows() TO pg_monitor;
+COMMENT ON FUNCTION inval_shadow_rows() IS 'Rows of inval_shadow';
+
+CREATE VIEW inval_shadow AS SELECT * FROM @extschema@.inval_shadow_rows();
+REVOKE ALL ON inval_shadow FROM PUBLIC;
+GRANT SELECT ON inval_shadow TO pg_monitor;
+COMMENT ON VIEW inval_shadow IS
+	'What rules in state shadow would have sent, the last inval.shadow_keys of them; the newest first';
+COMMENT ON COLUMN inval_shadow.rule IS 'The rule';
+COMMENT ON COLUMN inval_shadow.target IS 'Where it would have been sent';
+COMMENT ON COLUMN inval_shadow.action IS 'What would have been done to the key';
+COMMENT ON COLUMN inval_shadow.key IS 'The key; what is longer than 1000 bytes, with its field, is cut off';
+COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_shadow.at IS 'When it was committed';
+COMMENT ON COLUMN inval_shadow.xid IS 'The transaction';
+
 CREATE FUNCTION inval_stats_rows(
 	OUT rule integer, OUT target text,
 	OUT rows_seen bigint, OUT keys_queued bigint, OUT keys_coalesced bigint,
@@ -630,7 +652,7 @@ CREATE FUNCTION inval_stats_rows(
 	OUT failed_tries bigint, OUT skipped bigint,
 	OUT lag_p50_ms double precision, OUT lag_p95_ms double precision,
 	OUT lag_p99_ms double precision, OUT lag_max_ms double precision,
-	OUT last_delivery timestamptz)
+	OUT last_delivery timestamptz, OUT refilled bigint, OUT refill_failed bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_stats_rows() FROM PUBLIC;
@@ -641,7 +663,7 @@ CREATE VIEW inval_stats AS
 	SELECT s.rule, r.relation, s.target, s.rows_seen, s.keys_queued,
 		s.keys_coalesced, s.delivered_at_commit, s.delivered_by_worker,
 		s.failed_tries, s.skipped, s.lag_p50_ms, s.lag_p95_ms, s.lag_p99_ms,
-		s.lag_max_ms, s.last_delivery
+		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed
 	FROM @extschema@.inval_stats_rows() s
 		LEFT JOIN @extschema@.inval_rule r ON r.id OPERATOR(pg_catalog.=) s.rule;
 REVOKE ALL ON inval_stats FROM PUBLIC;
@@ -663,6 +685,8 @@ COMMENT ON COLUMN inval_stats.lag_p95_ms IS '95th percentile of the same';
 COMMENT ON COLUMN inval_stats.lag_p99_ms IS '99th percentile of the same';
 COMMENT ON COLUMN inval_stats.lag_max_ms IS 'Longest of the same';
 COMMENT ON COLUMN inval_stats.last_delivery IS 'When an invalidation was last confirmed';
+COMMENT ON COLUMN inval_stats.refilled IS 'Values that were put back at keys';
+COMMENT ON COLUMN inval_stats.refill_failed IS 'Keys that stay empty although the rule has a query for their value';
 
 CREATE FUNCTION inval_stats_reset() RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

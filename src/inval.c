@@ -24,6 +24,7 @@
 #include "outbox/ledger.h"
 #include "outbox/kept.h"
 #include "outbox/tables.h"
+#include "stats/shadow.h"
 #include "stats/stats.h"
 #include "target/health.h"
 #include "worker/launcher.h"
@@ -45,6 +46,7 @@ _PG_init(void)
 	inval_stats_init();
 	inval_refusal_init();
 	inval_fencers_init();
+	inval_shadow_init();
 	inval_shared_init();
 	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();

@@ -23,7 +23,8 @@ typedef enum InvalAction
 	INVAL_ACTION_PREFIX = 3,	/* every key that starts with this one */
 	INVAL_ACTION_EXPIRE = 4,	/* the key ends soon */
 	INVAL_ACTION_NONE = 5,		/* only what is announced of it */
-	INVAL_ACTION_REFILL = 6,	/* the key has its value again */
+	INVAL_ACTION_REFILL = 6,	/* no invalidation: a value that is put back at the
+								 * key; see capture/refill.c */
 	INVAL_ACTION_LOOK = 15		/* no invalidation yet: what a row's look-ups
 								 * need; see capture/looks.c */
 } InvalAction;
@@ -41,6 +42,8 @@ typedef enum InvalLane
 								 * target/trust.c */
 	INVAL_LANE_LOOK,			/* looked up again by the worker, see
 								 * INVAL_ACTION_LOOK */
+	INVAL_LANE_REFILL,			/* made a value of by the worker, see
+								 * INVAL_ACTION_REFILL */
 	INVAL_LANE_SHADOW			/* counted only, neither stored nor sent */
 } InvalLane;
 

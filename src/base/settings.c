@@ -65,6 +65,12 @@ int			inval_retry_max = 1000;
  */
 int			inval_sweep_interval = 1000;
 
+/* How many keys of rules in state "shadow" are kept to be looked at. */
+int			inval_shadow_keys = 100;
+
+/* How long the query of a rule for a value to be put back may take. */
+int			inval_refill_timeout = 1000;
+
 /* How many keys the worker reads, sends and marks done at a time. */
 int			inval_batch_keys = 10000;
 
@@ -194,6 +200,11 @@ inval_settings_init(void)
 							NULL,
 							&inval_sweep_interval, 1000, 10, 60000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.refill_timeout",
+							"Sets how long the query of a rule for a value to be put back may take.",
+							"The worker does nothing else meanwhile.",
+							&inval_refill_timeout, 1000, 1, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
 	DefineCustomIntVariable("inval.batch_keys",
 							"Sets how many keys the worker delivers at a time.",
 							NULL,
@@ -206,6 +217,12 @@ inval_settings_init(void)
 							&inval_workers, 8, 0, 256,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	/* Shared memory is made at the start only. */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("inval.shadow_keys",
+								"Sets how many keys of rules in state \"shadow\" are listed in inval_shadow.",
+								"All databases share them; 0 lists none.",
+								&inval_shadow_keys, 100, 0, 100000,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("inval.max_targets",
 								"Sets how many targets all databases can have together.",

@@ -13,8 +13,18 @@
 #include "capture/derive.h"
 #include "capture/looks.h"
 #include "capture/owed.h"
+#include "capture/refill.h"
 #include "commit/commit.h"
 #include "stats/stats.h"
+
+/* A row and one of its rules */
+typedef struct Capturing
+{
+	InvalRule  *rule;
+	Relation	relation;
+	TupleTableSlot *row;
+	InvalRowAge age;
+} Capturing;
 
 static bool capture_counts(const InvalRule *rule, TupleTableSlot *old_row,
 						   TupleTableSlot *new_row);
@@ -22,13 +32,13 @@ static void capture_rule(InvalRule *rule, Relation relation,
 						 TupleTableSlot *row, InvalRowAge age);
 static void capture_update(InvalRule *rule, Relation relation,
 						   TupleTableSlot *old_row, TupleTableSlot *new_row);
-static bool capture_moves(const InvalRule *rule, TupleTableSlot *old_row,
+static bool capture_moves(const InvalRule *rule, int count, TupleTableSlot *old_row,
 						  TupleTableSlot *new_row);
 static bool capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b);
 static bool capture_is_same(const InvalRule *rule, TupleTableSlot *old_row,
 							TupleTableSlot *new_row);
 static bool capture_is_own(Relation relation, TupleTableSlot *row);
-static void capture_manifold(InvalRule *rule, TupleTableSlot *row);
+static void capture_manifold(Capturing *capturing);
 static void capture_entry(const InvalEntry *entry, void *arg);
 
 /*
@@ -93,19 +103,20 @@ capture_counts(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *n
 	for (i = 0; i < rule->nchanges; i++)
 		if (capture_differs(rule->changes[i], old_row, new_row))
 			return true;
-	return capture_moves(rule, old_row, new_row);
+	return capture_moves(rule, rule->inputs.key_count, old_row, new_row);
 }
 
 /*
- * Whether a column has changed that the keys of a rule are made of, or looked
- * up by.
+ * Whether one of the first so many columns has changed that the keys of a rule are
+ * made of, or looked up by; those by which a value is found come after these.
  */
 static bool
-capture_moves(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *new_row)
+capture_moves(const InvalRule *rule, int count, TupleTableSlot *old_row,
+			  TupleTableSlot *new_row)
 {
 	int			i;
 
-	for (i = 0; i < rule->inputs.count; i++)
+	for (i = 0; i < count; i++)
 		if (capture_differs(rule->inputs.items[i].attnum, old_row, new_row))
 			return true;
 	return false;
@@ -135,17 +146,18 @@ capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b)
 static void
 capture_rule(InvalRule *rule, Relation relation, TupleTableSlot *row, InvalRowAge age)
 {
+	Capturing	capturing = {rule, relation, row, age};
 	InvalEntry	entry;
 
 	if (likely(rule->plain))
 	{
 		if (inval_derive_plain(rule, row, &entry))
-			inval_owed_queue(rule, &entry);
+			capture_entry(&entry, &capturing);
 		else
 			inval_owed_count_skipped(rule);
 	}
 	else if (!rule->looks)
-		capture_manifold(rule, row);
+		capture_manifold(&capturing);
 	else if (!inval_inputs_suffice(&rule->inputs, row))
 		inval_owed_count_skipped(rule);
 	else if (age == INVAL_ROW_NEW || !capture_is_own(relation, row))
@@ -153,15 +165,16 @@ capture_rule(InvalRule *rule, Relation relation, TupleTableSlot *row, InvalRowAg
 }
 
 static void
-capture_manifold(InvalRule *rule, TupleTableSlot *row)
+capture_manifold(Capturing *capturing)
 {
+	InvalRule  *rule = capturing->rule;
 	ErrorContextCallback callback;
 
 	callback.callback = inval_rule_error_context;
 	callback.arg = rule;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
-	if (inval_derive_each(rule, row, INVAL_STATE_NOW, capture_entry, rule) !=
+	if (inval_derive_each(rule, capturing->row, INVAL_STATE_NOW, capture_entry, capturing) !=
 		INVAL_RENDER_DONE)
 		inval_owed_count_skipped(rule);
 	error_context_stack = callback.previous;
@@ -170,12 +183,17 @@ capture_manifold(InvalRule *rule, TupleTableSlot *row)
 static void
 capture_entry(const InvalEntry *entry, void *arg)
 {
-	inval_owed_queue(arg, entry);
+	Capturing  *capturing = arg;
+
+	inval_owed_queue(capturing->rule, entry);
+	inval_refill_owe(capturing->rule, entry, RelationGetRelid(capturing->relation),
+					 capturing->row, capturing->age == INVAL_ROW_OLD);
 }
 
 /*
  * Queues what the old row owes and what the new one does.  Mostly the columns
- * of the key have not changed, and they owe the same.
+ * of the key have not changed, and they owe the same, but for a value that is to be
+ * put back, which may be found by the new row only.
  */
 static void
 capture_update(InvalRule *rule, Relation relation,
@@ -190,13 +208,13 @@ capture_update(InvalRule *rule, Relation relation,
 
 		if (!own)
 			capture_rule(rule, relation, old_row, INVAL_ROW_OLD);
-		if (own || capture_moves(rule, old_row, new_row))
+		if (own || capture_moves(rule, rule->inputs.count, old_row, new_row))
 			capture_rule(rule, relation, new_row, INVAL_ROW_NEW);
 		return;
 	}
 	skipped = inval_stats_tally(rule->id, rule->targets[0]->number)->counts.skipped;
 	capture_rule(rule, relation, old_row, INVAL_ROW_OLD);
-	if (!rule->plain || !capture_is_same(rule, old_row, new_row))
+	if (!rule->plain || rule->refill != NULL || !capture_is_same(rule, old_row, new_row))
 	{
 		capture_rule(rule, relation, new_row, INVAL_ROW_NEW);
 		return;

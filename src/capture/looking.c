@@ -24,6 +24,7 @@
 #include "capture/look.h"
 #include "capture/looking.h"
 #include "capture/owed.h"
+#include "capture/refill.h"
 #include "key/lookup.h"
 #include "rule/broken.h"
 
@@ -290,6 +291,9 @@ looking_found(const InvalEntry *entry, void *arg)
 	if (looking->counting)
 		return;
 	inval_owed_queue(looking->rule, entry);
+	if (looking->relation != NULL)	/* else it is too late for favours */
+		inval_refill_owe(looking->rule, entry, RelationGetRelid(looking->relation),
+						 looking->row, looking->old);
 	looking->queued++;
 }
 

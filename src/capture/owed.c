@@ -197,6 +197,25 @@ inval_owed_failed(const InvalRule *rule, const ErrorData *error)
 }
 
 /*
+ * A key at which no value is put back, although the rule has a query for it.
+ */
+void
+inval_owed_not_refilled(const InvalRule *rule, const char *why)
+{
+	int			i;
+
+	for (i = 0; i < rule->ntargets; i++)
+		inval_stats_tally(rule->id, rule->targets[i]->number)->counts.refill_failed++;
+	if (owed_is_told(rule))
+		return;
+	ereport(WARNING,
+			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
+			 errmsg("inval rule %u puts no values back at its keys: %s", rule->id, why),
+			 errdetail("The keys are removed as ever."),
+			 errhint("inval_stats.refill_failed counts them.")));
+}
+
+/*
  * Whether a rule's skipping rows was said in this transaction.
  */
 static bool

@@ -100,6 +100,7 @@ static bool flushed = false;	/* the outbox has it all */
 static bool spilled = false;	/* the outbox may have some already */
 
 static InvalLane pending_early_lane(InvalLane lane);
+static bool pending_is_counted(InvalLane lane);
 static PendingSet *pending_find(InvalLane lane, int32 target, int after_ms);
 static void pending_mark_level(PendingSet *set);
 static void pending_make_room(PendingSet *set, Size size);
@@ -340,7 +341,16 @@ inval_pending_reset(void)
 static InvalLane
 pending_early_lane(InvalLane lane)
 {
-	return lane == INVAL_LANE_REPEAT || lane == INVAL_LANE_LOOK ? lane : INVAL_LANE_WORKER;
+	return pending_is_counted(lane) || lane == INVAL_LANE_SHADOW ? INVAL_LANE_WORKER : lane;
+}
+
+/*
+ * Whether a lane is of invalidations that are counted where they are queued.
+ */
+static bool
+pending_is_counted(InvalLane lane)
+{
+	return lane != INVAL_LANE_REPEAT && lane != INVAL_LANE_LOOK && lane != INVAL_LANE_REFILL;
 }
 
 /*
@@ -510,7 +520,7 @@ pending_spill(PendingSet *set)
 				 errdetail("All of them must be fenced before the commit, and there is no more memory to note them."),
 				 errhint("Raise inval.pending_memory, or change fewer rows in one transaction.")));
 
-	if (set->lane != INVAL_LANE_REPEAT && set->lane != INVAL_LANE_LOOK)
+	if (pending_is_counted(set->lane))
 		inval_stats_count_queued(set->target, set->log + start, set->length - start, false);
 	if (set->lane != INVAL_LANE_SHADOW)
 		inval_outbox_write(set->log + start, set->length - start,

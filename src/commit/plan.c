@@ -20,6 +20,7 @@
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
 #include "redis/await.h"
+#include "stats/shadow.h"
 #include "stats/stats.h"
 #include "target/address.h"
 #include "target/breaker.h"
@@ -52,6 +53,7 @@ typedef struct Plan
 	bool		has_commit_lane;	/* some leg has */
 	bool		tell_all;		/* every worker may have something to do */
 	FullTransactionId xid;
+	FullTransactionId shadow_xid;	/* of one that owes something in shadow */
 	uint64		budget_us;		/* what is left of the commit timeout */
 	uint64		connect_us;		/* what of that connecting may take */
 	uint64		made_at;		/* as inval_clock_us gives it, */
@@ -62,7 +64,9 @@ typedef struct Plan
 
 static Plan plan;
 
-static void plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use);
+static void plan_write_set(const InvalOwed *owed, Size now, const Size *at_commit,
+						   InvalOutboxUse use);
+static bool plan_is_at_commit(int32 target, const Size *at_commit);
 static PlanLeg *plan_leg(InvalTarget *target);
 static bool plan_split_sets(Size *at_commit);
 static bool plan_may_send(int32 number);
@@ -71,7 +75,7 @@ static bool plan_connect(InvalTarget *target, uint64 deadline);
 static void plan_fill_shipment(PlanLeg *leg, const Size *at_commit, uint64 deadline);
 static bool plan_extension_is_gone(void);
 static Size plan_split(const char *entries, Size length);
-static void plan_log_shadow(const char *entries, Size length);
+static void plan_list_shadow(void);
 static void plan_await(uint64 deadline);
 static void plan_tell_workers(void);
 
@@ -119,7 +123,7 @@ inval_plan_prepare(void)
 		InvalOwed	owed = inval_pending_set(i);
 
 		if (owed.length > 0)
-			plan_write_set(&owed, at_commit[i], use);
+			plan_write_set(&owed, at_commit[i], at_commit, use);
 	}
 	inval_fence_take();
 	for (i = 0; i < plan.nlegs; i++)
@@ -167,10 +171,10 @@ plan_may_send(int32 number)
 
 /*
  * Writes what one target is owed by one lane to the outbox; so many bytes of it are
- * sent at commit.
+ * sent at commit, and of each set so many as "at_commit" has.
  */
 static void
-plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
+plan_write_set(const InvalOwed *owed, Size now, const Size *at_commit, InvalOutboxUse use)
 {
 	InvalTarget *target = inval_target_by_number(owed->target);
 	PlanLeg    *leg;
@@ -178,7 +182,8 @@ plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 	if (owed->lane == INVAL_LANE_SHADOW)
 	{
 		inval_stats_count_queued(owed->target, owed->entries, owed->length, false);
-		plan_log_shadow(owed->entries, owed->length);
+		inval_shadow_attach();
+		plan.shadow_xid = GetTopFullTransactionIdIfAny();
 		return;
 	}
 	/* It was dropped, perhaps by this transaction: nobody is owed anything. */
@@ -194,6 +199,14 @@ plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 		plan_leg(target)->to_worker = true;
 		return;
 	}
+	if (owed->lane == INVAL_LANE_REFILL)
+	{
+		inval_outbox_write(owed->entries, owed->length, owed->lane, owed->target, 0,
+						   plan_is_at_commit(owed->target, at_commit) ?
+						   INVAL_OUTBOX_AT_COMMIT : INVAL_OUTBOX_MORE);
+		plan_leg(target)->to_worker = true;
+		return;
+	}
 	inval_outbox_write(owed->entries, now, INVAL_LANE_COMMIT, owed->target, 0, use);
 	inval_outbox_write(owed->entries + now, owed->length - now, INVAL_LANE_WORKER,
 					   owed->target, 0, use);
@@ -205,6 +218,26 @@ plan_write_set(const InvalOwed *owed, Size now, InvalOutboxUse use)
 	leg->again = inval_replay_is_wanted();
 	leg->at_commit |= now > 0;
 	plan.has_commit_lane |= now > 0;
+}
+
+/*
+ * Whether all invalidations that a target is owed are sent at commit.
+ */
+static bool
+plan_is_at_commit(int32 target, const Size *at_commit)
+{
+	int			i;
+
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		if (owed.target == target && owed.lane != INVAL_LANE_REPEAT &&
+			owed.lane != INVAL_LANE_REFILL && owed.lane != INVAL_LANE_SHADOW &&
+			at_commit[i] < owed.length)
+			return false;
+	}
+	return !inval_pending_did_spill();
 }
 
 /*
@@ -352,9 +385,10 @@ inval_plan_prepare_two_phase(void)
 
 		if (owed.lane != INVAL_LANE_SHADOW)
 			inval_outbox_write(owed.entries, owed.length,
-							   owed.lane == INVAL_LANE_REPEAT ? owed.lane : INVAL_LANE_WORKER,
+							   owed.lane == INVAL_LANE_REPEAT ||
+							   owed.lane == INVAL_LANE_REFILL ? owed.lane : INVAL_LANE_WORKER,
 							   owed.target, owed.after_ms, INVAL_OUTBOX_LASTING);
-		if (owed.lane != INVAL_LANE_REPEAT)
+		if (owed.lane != INVAL_LANE_REPEAT && owed.lane != INVAL_LANE_REFILL)
 			inval_stats_count_queued(owed.target, owed.entries, owed.length, false);
 	}
 	inval_stats_prepare();
@@ -362,30 +396,21 @@ inval_plan_prepare_two_phase(void)
 }
 
 /*
- * What rules in state "shadow" would have sent.  The keys themselves are data
- * and appear only in a log of debugging level.
+ * Lists what rules in state "shadow" would have sent.  Cannot fail.
  */
 static void
-plan_log_shadow(const char *entries, Size length)
+plan_list_shadow(void)
 {
-	const char *end = entries + length;
-	uint64		count = 0;
+	int			i;
 
-	if (length == 0)
-		return;
-	while (entries < end)
+	for (i = 0; i < inval_pending_sets(); i++)
 	{
-		InvalEntry	entry;
+		InvalOwed	owed = inval_pending_set(i);
+		InvalTarget *target = inval_target_by_number(owed.target);
 
-		entries = inval_entry_read(entries, end, &entry);
-		ereport(DEBUG1,
-				(errmsg_internal("inval rule %u in shadow: %.*s", entry.rule,
-								 (int) entry.key_length, entry.key)));
-		count++;
+		if (owed.lane == INVAL_LANE_SHADOW && owed.length > 0 && target != NULL)
+			inval_shadow_note(target->name, plan.shadow_xid, owed.entries, owed.length);
 	}
-	ereport(LOG,
-			(errmsg("inval rules in state \"shadow\" would have invalidated " UINT64_FORMAT " keys",
-					count)));
 }
 
 /*
@@ -402,6 +427,7 @@ inval_plan_send(void)
 	if (!plan.made)
 		return false;
 	plan.committed_at = inval_clock_us();
+	plan_list_shadow();
 	for (i = 0; i < plan.nlegs; i++)
 		if (plan.legs[i].ready)
 		{

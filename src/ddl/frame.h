@@ -8,7 +8,7 @@
 #include "access/tupdesc.h"
 #include "nodes/parsenodes.h"
 
-#include "key/via.h"
+#include "rule/queries.h"
 #include "rule/rule.h"
 
 /* A table that ALTER TABLE may rewrite, as it was */
@@ -20,12 +20,12 @@ typedef struct InvalOldTable
 	bool		rewritten;
 } InvalOldTable;
 
-/* A rule whose query may name what is about to be renamed */
-typedef struct InvalOldVia
+/* A rule whose queries may name what is about to be renamed */
+typedef struct InvalOldQueries
 {
 	Oid			carrier;
-	InvalViaQuery *query;		/* as it was understood; NULL: it was not */
-} InvalOldVia;
+	InvalRuleQueries queries;	/* as they were understood; NULL: one was not */
+} InvalOldQueries;
 
 typedef struct InvalDdlFrame
 {
@@ -34,7 +34,7 @@ typedef struct InvalDdlFrame
 	Node	   *statement;		/* whose frame it is; not to be looked into */
 	bool		drops_extension;
 	List	   *tables;			/* of InvalOldTable * */
-	List	   *vias;			/* of InvalOldVia * */
+	List	   *queries;		/* of InvalOldQueries * */
 	List	   *untied;			/* ObjectAddress * of carriers to be tied again */
 	List	   *scanned;		/* OIDs of relations whose rows were queued, */
 	List	   *scanned_rules;	/* and of carriers, for whose rules they were */

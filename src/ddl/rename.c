@@ -5,8 +5,8 @@
  * A rule's table, and that table's name and schema, are the server's own
  * business: its carrier is a trigger on it.  Which rules name something else that
  * is renamed, their ties tell.  Columns are named in templates and lists, which
- * are rewritten afterwards; the query of via is understood before the command,
- * and written anew after it.
+ * are rewritten afterwards; the queries of via and refill are understood before the
+ * command, and written anew after it.
  *
  * What is renamed is known for certain only afterwards, when the command has got
  * its lock.  If that is not what was meant to be before, and a query names it,
@@ -38,11 +38,12 @@
 #include "rule/ties.h"
 
 /* A query to be understood */
-typedef struct RenameVia
+typedef struct RenameQuery
 {
+	InvalViaQuery *(*analyze) (const InvalDefinition *definition, Relation tracked);
 	const InvalDefinition *definition;
 	InvalViaQuery *query;
-} RenameVia;
+} RenameQuery;
 
 static ObjectAddress rename_target(Node *statement);
 static List *rename_readers(const ObjectAddress *target);
@@ -50,10 +51,12 @@ static List *rename_readers_of_relation(Oid relid);
 static List *rename_readers_within(const ObjectAddress *target);
 static List *rename_family(Oid relid);
 static List *rename_add(List *readers, List *more);
-static void rename_keep_via(InvalDdlFrame *frame, const InvalDefinition *definition);
+static void rename_keep_queries(InvalDdlFrame *frame, const InvalDefinition *definition);
+static InvalViaQuery *rename_attempt(RenameQuery query);
 static void rename_analyze(void *arg);
-static InvalOldVia *rename_find_via(InvalDdlFrame *frame, const InvalDefinition *definition);
-static bool rename_via(InvalDdlFrame *frame, InvalDefinition *definition);
+static InvalOldQueries *rename_find_queries(InvalDdlFrame *frame,
+											const InvalDefinition *definition);
+static bool rename_queries(InvalDdlFrame *frame, InvalDefinition *definition);
 static void rename_tell(const InvalDefinition *definition);
 static void rename_servers(void);
 /*
@@ -69,7 +72,7 @@ inval_ddl_before_rename(InvalDdlFrame *frame, Node *statement)
 		return;
 	foreach(lc, rename_readers(&target))
 	{
-		rename_keep_via(frame, lfirst(lc));
+		rename_keep_queries(frame, lfirst(lc));
 	}
 }
 
@@ -104,8 +107,9 @@ inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement, List *altered)
 			const char *field = definition->options[RULE_FIELD];
 			bool		changed = renaming.relids != NIL && inval_ddl_rename_columns(definition, &renaming);
 
-			if (definition->options[RULE_VIA] != NULL)
-				changed |= rename_via(frame, definition);
+			if (definition->options[RULE_VIA] != NULL ||
+				definition->options[RULE_REFILL] != NULL)
+				changed |= rename_queries(frame, definition);
 			if (changed)
 				inval_carrier_rewrite(definition);
 			if (definition->options[RULE_KEY] != key || definition->options[RULE_FIELD] != field)
@@ -270,42 +274,49 @@ rename_add(List *readers, List *more)
 }
 
 static void
-rename_keep_via(InvalDdlFrame *frame, const InvalDefinition *definition)
+rename_keep_queries(InvalDdlFrame *frame, const InvalDefinition *definition)
 {
 	MemoryContext old;
-	RenameVia	via = {definition, NULL};
-	InvalOldVia *kept;
+	InvalOldQueries *kept;
 
-	if (definition->options[RULE_VIA] == NULL)
+	if (definition->options[RULE_VIA] == NULL && definition->options[RULE_REFILL] == NULL)
 		return;
 	old = MemoryContextSwitchTo(frame->context);
-	kept = palloc0(sizeof(InvalOldVia));
+	kept = palloc0(sizeof(InvalOldQueries));
 	kept->carrier = definition->carrier;
-	if (inval_attempt(rename_analyze, &via) == NULL)
-		kept->query = via.query;
-	frame->vias = lappend(frame->vias, kept);
+	kept->queries.via = rename_attempt((RenameQuery) {inval_queries_via, definition, NULL});
+	kept->queries.refill = rename_attempt((RenameQuery) {inval_queries_refill, definition, NULL});
+	frame->queries = lappend(frame->queries, kept);
 	MemoryContextSwitchTo(old);
+}
+
+/*
+ * NULL for one that cannot be understood: it did not work before.
+ */
+static InvalViaQuery *
+rename_attempt(RenameQuery query)
+{
+	return inval_attempt(rename_analyze, &query) == NULL ? query.query : NULL;
 }
 
 static void
 rename_analyze(void *arg)
 {
-	RenameVia  *via = arg;
-	Relation	relation = relation_open(via->definition->relation, AccessShareLock);
+	RenameQuery *query = arg;
+	Relation	relation = relation_open(query->definition->relation, AccessShareLock);
 
-	via->query = inval_via_analyze(via->definition->options[RULE_VIA], relation,
-								   INVAL_LOOKUP_VIA);
+	query->query = query->analyze(query->definition, relation);
 	relation_close(relation, NoLock);
 }
 
-static InvalOldVia *
-rename_find_via(InvalDdlFrame *frame, const InvalDefinition *definition)
+static InvalOldQueries *
+rename_find_queries(InvalDdlFrame *frame, const InvalDefinition *definition)
 {
 	ListCell   *lc;
 
-	foreach(lc, frame ? frame->vias : NIL)
+	foreach(lc, frame ? frame->queries : NIL)
 	{
-		InvalOldVia *kept = lfirst(lc);
+		InvalOldQueries *kept = lfirst(lc);
 
 		if (kept->carrier == definition->carrier)
 			return kept;
@@ -319,25 +330,18 @@ rename_find_via(InvalDdlFrame *frame, const InvalDefinition *definition)
 }
 
 /*
- * Writes the query of a rule with the names that everything has now.  Returns
- * whether it reads otherwise than before.
+ * Writes the queries of a rule with the names that everything has now.  Returns
+ * whether they read otherwise than before.
  */
 static bool
-rename_via(InvalDdlFrame *frame, InvalDefinition *definition)
+rename_queries(InvalDdlFrame *frame, InvalDefinition *definition)
 {
-	InvalOldVia *kept = rename_find_via(frame, definition);
-	Relation	relation;
-	char	   *text;
+	InvalOldQueries *kept = rename_find_queries(frame, definition);
+	Relation	relation = relation_open(definition->relation, AccessShareLock);
+	bool		changed = inval_queries_write(&kept->queries, definition, relation);
 
-	if (kept->query == NULL)
-		return false;			/* it did not work before */
-	relation = relation_open(definition->relation, AccessShareLock);
-	text = inval_via_deparse(kept->query, relation);
 	relation_close(relation, AccessShareLock);
-	if (strcmp(text, definition->options[RULE_VIA]) == 0)
-		return false;
-	definition->options[RULE_VIA] = text;
-	return true;
+	return changed;
 }
 
 /*

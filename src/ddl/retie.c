@@ -31,7 +31,7 @@ static void retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column);
 static void retie_cut(InvalDdlFrame *frame, Oid class, Oid object, int32 column);
 static List *retie_readers(Oid class, Oid object, int32 column);
 static void retie_one(void *arg);
-static void retie_via(InvalDefinition *definition);
+static void retie_queries(InvalDefinition *definition);
 static void retie_path(const InvalDefinition *definition);
 pg_noreturn static void retie_refuse(const InvalDefinition *definition,
 									 const ErrorData *error);
@@ -153,27 +153,27 @@ retie_one(void *arg)
 {
 	InvalDefinition *definition = arg;
 
-	if (definition->options[RULE_VIA] != NULL)
-		retie_via(definition);
+	if (definition->options[RULE_VIA] != NULL || definition->options[RULE_REFILL] != NULL)
+		retie_queries(definition);
 	inval_tie(definition);
 }
 
 /*
- * Writes the casts of a query that it takes with the new type.
+ * Writes the casts of queries that they take with the new type.
  */
 static void
-retie_via(InvalDefinition *definition)
+retie_queries(InvalDefinition *definition)
 {
 	Relation	relation = relation_open(definition->relation, AccessShareLock);
-	const char *via = definition->options[RULE_VIA];
-	char	   *text = inval_via_deparse(inval_via_analyze(via, relation, INVAL_LOOKUP_VIA),
-										 relation);
+	InvalRuleQueries queries = {
+		inval_queries_via(definition, relation),
+		inval_queries_refill(definition, relation)
+	};
+	bool		changed = inval_queries_write(&queries, definition, relation);
 
 	relation_close(relation, NoLock);
-	if (strcmp(text, via) == 0)
-		return;
-	definition->options[RULE_VIA] = text;
-	inval_carrier_rewrite(definition);
+	if (changed)
+		inval_carrier_rewrite(definition);
 }
 
 /*

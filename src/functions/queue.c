@@ -92,7 +92,7 @@ queue_visit_row(InvalOutboxRow *row, void *arg)
 	InvalTarget *target = inval_target_by_number(row->target);
 
 	CHECK_FOR_INTERRUPTS();
-	if (target == NULL || !inval_outbox_is_owed(row))
+	if (target == NULL || row->lane == INVAL_LANE_REFILL || !inval_outbox_is_owed(row))
 		return true;
 	queue_look_at(arg, target);
 	if (!inval_outbox_is_readable(row))

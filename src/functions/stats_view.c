@@ -19,7 +19,7 @@
 #include "stats/stats.h"
 #include "target/targets.h"
 
-#define STATS_COLUMNS	14
+#define STATS_COLUMNS	16
 #define STATUS_COLUMNS	18
 
 typedef struct QueueDepth
@@ -96,6 +96,8 @@ stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
 	values[12] = Float8GetDatum(max_ms);
 	nulls[13] = last == 0;
 	values[13] = TimestampTzGetDatum((TimestampTz) last);
+	values[14] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->refilled));
+	values[15] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->refill_failed));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -251,7 +253,7 @@ status_visit_row(InvalOutboxRow *row, void *arg)
 	while (depth < depths->depths + depths->count && depth->target->number != row->target)
 		depth++;
 	if (depth == depths->depths + depths->count ||
-		(depth->kept && row->table >= INVAL_OUTBOX_KEPT) || !inval_outbox_is_owed(row))
+		row->lane == INVAL_LANE_REFILL || (depth->kept && row->table >= INVAL_OUTBOX_KEPT) || !inval_outbox_is_owed(row))
 		return true;
 	if (depth->entries == 0 || row->queued_at < depth->oldest)
 		depth->oldest = row->queued_at;

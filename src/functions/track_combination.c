@@ -17,6 +17,7 @@ static void combination_check_action(const InvalDefinition *definition);
 static void combination_check_strict(const InvalDefinition *definition);
 static void combination_check_repeat(InvalDefinition *definition);
 static void combination_check_ttl(InvalDefinition *definition);
+static void combination_check_refill(InvalDefinition *definition);
 static void combination_store_ms(InvalDefinition *definition, InvalRuleOption option, int ms);
 
 /*
@@ -30,6 +31,7 @@ inval_track_check_combination(InvalDefinition *definition)
 	combination_check_strict(definition);
 	combination_check_repeat(definition);
 	combination_check_ttl(definition);
+	combination_check_refill(definition);
 	if (combination_has(definition, RULE_FENCE) && combination_has(definition, RULE_FIELD))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -105,9 +107,15 @@ combination_check_repeat(InvalDefinition *definition)
 static void
 combination_check_ttl(InvalDefinition *definition)
 {
-	bool		needed = combination_is(definition, RULE_ACTION, "expire");
+	bool		needed = combination_is(definition, RULE_ACTION, "expire") ||
+		combination_has(definition, RULE_REFILL);
 	int			ms = inval_definition_ms(definition, RULE_TTL);
 
+	if (!combination_has(definition, RULE_TTL) && combination_has(definition, RULE_REFILL))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("refill needs a ttl"),
+				 errhint("Say how long a value that is put back may live, as in ttl => '1 hour'.")));
 	if (!combination_has(definition, RULE_TTL) && needed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -118,13 +126,33 @@ combination_check_ttl(InvalDefinition *definition)
 	if (!needed)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("ttl is only for the action \"expire\""),
+				 errmsg("ttl is only for the action \"expire\", and for refill"),
 				 errhint("Leave one of them out.")));
 	if (ms <= 0 || ms > MAX_TTL_MS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("ttl must be more than nothing and at most 20 days")));
 	combination_store_ms(definition, RULE_TTL, ms);
+}
+
+/*
+ * A value is put back under a lease, which the invalidation before it must have
+ * voided.
+ */
+static void
+combination_check_refill(InvalDefinition *definition)
+{
+	if (!combination_has(definition, RULE_REFILL))
+		return;
+	if (!combination_is(definition, RULE_ACTION, "delete") ||
+		combination_has(definition, RULE_FIELD))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("refill is only for the action \"delete\" of whole keys"),
+				 errdetail("What is put back is a string at the key itself."),
+				 errhint("Leave refill out, or use another action.")));
+	(void) inval_definition_set(definition, inval_definition_name(RULE_FENCE),
+								pstrdup("true"));
 }
 
 static void

@@ -43,7 +43,13 @@ static char *options_key(FunctionCallInfo fcinfo, Relation relation);
 static char *options_key_from_columns(const char *columns, Relation relation);
 static void options_set(InvalDefinition *definition, InvalRuleOption option, char *value);
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
+static bool options_has_query(const InvalDefinition *definition, InvalRuleOption option,
+							  Relation relation);
 static void options_check_via(InvalDefinition *definition, Relation relation);
+static void options_check_refill(InvalDefinition *definition, const InvalRule *rule,
+								 Relation relation);
+static void options_check_plans(const InvalDefinition *definition, const InvalRule *rule,
+								Relation relation);
 static void options_check_literals(const InvalRule *rule);
 static void options_check_variables(const InvalDefinition *definition, InvalRuleOption option);
 static void options_check_changes(Datum changes, Relation relation);
@@ -124,10 +130,6 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("%s must not be null", "fence")));
-	if (!PG_ARGISNULL(TRACK_REFILL))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("option \"%s\" is not supported by this version of inval", "refill")));
 	options_set(definition, RULE_KEY, options_key(fcinfo, relation));
 	options_set(definition, RULE_FIELD, options_text(fcinfo, TRACK_FIELD));
 	options_set(definition, RULE_ACTION,
@@ -147,6 +149,7 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	options_set(definition, RULE_TTL, options_interval(fcinfo, TRACK_TTL));
 	options_set(definition, RULE_PUBLISH, options_text(fcinfo, TRACK_PUBLISH));
 	options_set(definition, RULE_STREAM, options_text(fcinfo, TRACK_STREAM));
+	options_set(definition, RULE_REFILL, options_text(fcinfo, TRACK_REFILL));
 	options_set(definition, RULE_TARGETS, PG_ARGISNULL(TRACK_TARGETS) ? pstrdup("{}") :
 				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
 	options_set(definition, RULE_FENCE, pstrdup(PG_GETARG_BOOL(TRACK_FENCE) ? "true" : "false"));
@@ -175,9 +178,10 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	inval_rule_compile(&rule, definition, relation, relation, context);
 	options_check_literals(&rule);
 	inval_rule_check_rights(&rule, relation, relation->rd_rel->relowner);
+	options_check_refill(definition, &rule, relation);
+	inval_rule_bind_refill(&rule, definition, relation, relation, context);
+	options_check_plans(definition, &rule, relation);
 	MemoryContextDelete(context);
-	if (definition->options[RULE_VIA] != NULL)
-		inval_via_check_plan(definition->options[RULE_VIA], relation);
 	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 		options_check_variables(definition, inval_rule_options[i]);
 }
@@ -186,23 +190,63 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
  * A query that one of the relation's rules has already is canonical, and must
  * not be understood anew, with the schema's objects in its search path.
  */
+static bool
+options_has_query(const InvalDefinition *definition, InvalRuleOption option,
+				  Relation relation)
+{
+	ListCell   *lc;
+
+	foreach(lc, inval_carriers_of(relation))
+	{
+		const char *other = ((InvalDefinition *) lfirst(lc))->options[option];
+
+		if (other != NULL && strcmp(other, definition->options[option]) == 0)
+			return true;
+	}
+	options_check_length(definition, option);
+	return false;
+}
+
 static void
 options_check_via(InvalDefinition *definition, Relation relation)
 {
-	const char *via = definition->options[RULE_VIA];
-	ListCell   *lc;
+	InvalQuerySource source = {"via", relation, NULL};
 
-	if (via == NULL)
+	if (definition->options[RULE_VIA] == NULL)
 		return;
-	foreach(lc, inval_carriers_of(relation))
-	{
-		const InvalDefinition *other = lfirst(lc);
+	if (!options_has_query(definition, RULE_VIA, relation))
+		definition->options[RULE_VIA] = inval_query_canonical(definition->options[RULE_VIA],
+															  &source);
+}
 
-		if (other->options[RULE_VIA] != NULL && strcmp(other->options[RULE_VIA], via) == 0)
-			return;
-	}
-	options_check_length(definition, RULE_VIA);
-	definition->options[RULE_VIA] = inval_via_canonical(via, relation);
+/*
+ * The query of refill names what that of via gives, so the rule is compiled.
+ */
+static void
+options_check_refill(InvalDefinition *definition, const InvalRule *rule, Relation relation)
+{
+	InvalQuerySource source = inval_refill_source(rule->via, relation);
+
+	if (definition->options[RULE_REFILL] == NULL)
+		return;
+	if (!options_has_query(definition, RULE_REFILL, relation))
+		definition->options[RULE_REFILL] = inval_query_canonical(definition->options[RULE_REFILL],
+																 &source);
+}
+
+/*
+ * They can be planned.
+ */
+static void
+options_check_plans(const InvalDefinition *definition, const InvalRule *rule, Relation relation)
+{
+	InvalQuerySource via = {"via", relation, NULL};
+	InvalQuerySource refill = inval_refill_source(rule->via, relation);
+
+	if (definition->options[RULE_VIA] != NULL)
+		inval_query_check_plan(definition->options[RULE_VIA], &via);
+	if (definition->options[RULE_REFILL] != NULL)
+		inval_query_check_plan(definition->options[RULE_REFILL], &refill);
 }
 
 static void

@@ -246,7 +246,18 @@ int
 inval_lookup_run(InvalLookup *lookup, const Datum *params, const bool *nulls,
 				 InvalState state, HeapTuple **rows)
 {
-	InvalCacheAnswer *answer = lookup_answer(lookup, params, nulls, state, 0);
+	return inval_lookup_some(lookup, params, nulls, state, 0, rows);
+}
+
+/*
+ * The same for so many rows at most (0: all).  To be used with one limit for all
+ * runs of a look-up.
+ */
+int
+inval_lookup_some(InvalLookup *lookup, const Datum *params, const bool *nulls,
+				  InvalState state, long limit, HeapTuple **rows)
+{
+	InvalCacheAnswer *answer = lookup_answer(lookup, params, nulls, state, limit);
 	int			i;
 
 	*rows = MemoryContextAllocHuge(CurrentMemoryContext,

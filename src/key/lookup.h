@@ -51,6 +51,9 @@ extern bool inval_lookup_is_under_way(void);
 extern int	inval_lookup_run(InvalLookup *lookup, const Datum *params,
 							 const bool *nulls, InvalState state,
 							 HeapTuple **rows);
+extern int	inval_lookup_some(InvalLookup *lookup, const Datum *params,
+							  const bool *nulls, InvalState state, long limit,
+							  HeapTuple **rows);
 extern bool inval_lookup_first(InvalLookup *lookup, const Datum *params,
 							   const bool *nulls, InvalState state,
 							   Datum *values, bool *isnull);

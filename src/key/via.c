@@ -25,8 +25,6 @@
 /* What the server calls a column that has no name */
 #define VIA_UNNAMED		"?column?"
 
-static void via_check_relations(InvalVia *via);
-
 /*
  * Binds a via query to a table.  "tracked" is the table that the rule is on,
  * "relation" the one whose rows are rendered; they differ for partitions and
@@ -55,7 +53,7 @@ inval_via_bind(const char *query, Relation tracked, Relation relation,
 	via->lookup = inval_lookup_create(analyzed->text, analyzed->nparams,
 									  analyzed->types, INVAL_LOOKUP_VIA,
 									  RelationGetRelid(tracked), cxt);
-	via_check_relations(via);
+	inval_query_check_relations(via->lookup, "via");
 	return via;
 }
 
@@ -74,15 +72,15 @@ inval_via_check_rights(const InvalVia *via, Relation tracked, Oid role)
  * Makes sure that a query can be planned.  EXPLAIN runs nothing.
  */
 void
-inval_via_check_plan(const char *query, Relation tracked)
+inval_query_check_plan(const char *query, const InvalQuerySource *source)
 {
-	InvalViaQuery *analyzed = inval_via_analyze(query, tracked, INVAL_LOOKUP_VIA);
+	InvalViaQuery *analyzed = inval_query_analyze(query, source, INVAL_LOOKUP_VIA);
 	Datum	   *values = palloc0(Max(analyzed->nparams, 1) * sizeof(Datum));
 	char	   *nulls = palloc(analyzed->nparams + 1);
 	InvalRole	role;
 
 	memset(nulls, 'n', analyzed->nparams);
-	inval_role_enter(&role, INVAL_LOOKUP_VIA, RelationGetRelid(tracked));
+	inval_role_enter(&role, INVAL_LOOKUP_VIA, RelationGetRelid(source->tracked));
 	SPI_connect();
 	if (SPI_execute_with_args(psprintf("EXPLAIN %s", analyzed->text), analyzed->nparams,
 							  analyzed->types, values, nulls, false, 0) < 0)
@@ -92,19 +90,19 @@ inval_via_check_plan(const char *query, Relation tracked)
 }
 
 /*
- * Other sessions could not run it.
+ * An error for a query ("what": of which kind) that other sessions could not run.
  */
-static void
-via_check_relations(InvalVia *via)
+void
+inval_query_check_relations(const InvalLookup *lookup, const char *what)
 {
 	ListCell   *lc;
 
-	foreach(lc, via->lookup->relations)
+	foreach(lc, lookup->relations)
 	{
 		if (get_rel_persistence(lfirst_oid(lc)) == RELPERSISTENCE_TEMP)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-					 errmsg("via query cannot read temporary table \"%s\"",
+					 errmsg("%s query cannot read temporary table \"%s\"", what,
 							get_rel_name(lfirst_oid(lc)))));
 	}
 }

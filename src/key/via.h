@@ -38,7 +38,8 @@ typedef struct InvalViaRows
 
 extern InvalVia *inval_via_bind(const char *query, Relation tracked,
 								Relation relation, MemoryContext cxt);
-extern void inval_via_check_plan(const char *query, Relation tracked);
+extern void inval_query_check_plan(const char *query, const InvalQuerySource *source);
+extern void inval_query_check_relations(const InvalLookup *lookup, const char *what);
 extern void inval_via_check_rights(const InvalVia *via, Relation tracked, Oid role);
 extern AttrNumber inval_via_column(InvalVia *via, const char *name);
 extern InvalViaRows *inval_via_rows(InvalVia *via, TupleTableSlot *row,

@@ -30,7 +30,7 @@
 typedef struct CanonicalText
 {
 	const char *text;
-	Relation	tracked;
+	const InvalQuerySource *source;
 	InvalViaQuery *query;
 } CanonicalText;
 
@@ -39,35 +39,35 @@ static bool canonical_objects(Node *node, void *context);
 static void canonical_add(List **objects, Oid class, Oid object);
 static bool canonical_contains(List *objects, List *others);
 static bool canonical_has(List *objects, const ObjectAddress *wanted);
-pg_noreturn static void canonical_refuse(const char *why);
+pg_noreturn static void canonical_refuse(const char *what, const char *why);
 
 /*
  * The canonical text of a query that was written for the search path of the
  * tracked table's schema.  What is wrong with the query is an error.
  */
 char *
-inval_via_canonical(const char *query, Relation tracked)
+inval_query_canonical(const char *query, const InvalQuerySource *source)
 {
-	InvalViaQuery *meant = inval_via_analyze(query, tracked, INVAL_LOOKUP_WRITTEN);
+	InvalViaQuery *meant = inval_query_analyze(query, source, INVAL_LOOKUP_WRITTEN);
 	List	   *objects = inval_via_objects(meant->query);
 	int			i;
 
 	for (i = 0; i < CANONICAL_PASSES; i++)
 	{
-		CanonicalText text = {inval_via_deparse(meant, tracked), tracked, NULL};
+		CanonicalText text = {inval_via_deparse(meant, source->tracked), source, NULL};
 		ErrorData  *error = inval_attempt(canonical_analyze, &text);
 		List	   *found;
 
 		if (error != NULL)
-			canonical_refuse(error->message);
+			canonical_refuse(source->what, error->message);
 		found = inval_via_objects(text.query->query);
 		if (!canonical_contains(objects, found) || !canonical_contains(found, objects))
-			canonical_refuse(NULL);
+			canonical_refuse(source->what, NULL);
 		if (equal(text.query->query, meant->query))
 			return unconstify(char *, text.text);
 		meant = text.query;
 	}
-	canonical_refuse(NULL);
+	canonical_refuse(source->what, NULL);
 	return NULL;				/* keep the compiler quiet */
 }
 
@@ -76,15 +76,15 @@ canonical_analyze(void *arg)
 {
 	CanonicalText *text = arg;
 
-	text->query = inval_via_analyze(text->text, text->tracked, INVAL_LOOKUP_VIA);
+	text->query = inval_query_analyze(text->text, text->source, INVAL_LOOKUP_VIA);
 }
 
 static void
-canonical_refuse(const char *why)
+canonical_refuse(const char *what, const char *why)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("via query cannot be kept as it is written"),
+			 errmsg("%s query cannot be kept as it is written", what),
 			 why ? errdetail("Read with all names in full: %s", why) :
 			 errdetail("Read with all names in full it would use other operators or functions."),
 			 errhint("Write operators of other schemas out, as in a OPERATOR(schema.=) b, instead of USING, NATURAL, CASE x WHEN, NULLIF and IS DISTINCT FROM.")));

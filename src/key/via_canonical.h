@@ -6,9 +6,10 @@
 #define INVAL_VIA_CANONICAL_H
 
 #include "nodes/parsenodes.h"
-#include "utils/rel.h"
 
-extern char *inval_via_canonical(const char *query, Relation tracked);
+#include "key/via_query.h"
+
+extern char *inval_query_canonical(const char *query, const InvalQuerySource *source);
 extern List *inval_via_objects(Query *query);
 
 #endif							/* INVAL_VIA_CANONICAL_H */

@@ -29,6 +29,13 @@
 #include "key/template.h"
 #include "key/via_query.h"
 
+/* What an error is about */
+typedef struct ViaErrorPlace
+{
+	const char *what;
+	char	   *text;
+} ViaErrorPlace;
+
 /* What scanning for parameters needs to go on */
 typedef struct ViaScan
 {
@@ -38,13 +45,17 @@ typedef struct ViaScan
 } ViaScan;
 
 static bool via_make_explicit(Node *node, void *context);
-static List *via_parameterize(InvalViaQuery *query, const char *text, Relation tracked);
-static AttrNumber via_placeholder_column(InvalSegment *segment, Relation tracked);
-static int	via_placeholder_param(InvalViaQuery *query, AttrNumber attnum,
-								  Relation tracked);
-static void via_check_params(InvalViaQuery *query, List *offsets);
-static RawStmt *via_parse(const char *text);
-static void via_check_columns(Query *query);
+static List *via_parameterize(InvalViaQuery *query, const char *text,
+							  const InvalQuerySource *source);
+static void via_check_placeholder(const InvalSegment *segment, const char *what);
+static AttrNumber via_given_column(const InvalSegment *segment, TupleDesc given);
+static AttrNumber via_placeholder_column(const InvalSegment *segment,
+										 const InvalQuerySource *source);
+static int	via_placeholder_param(InvalViaQuery *query, const InvalSegment *segment,
+								  const InvalQuerySource *source);
+static void via_check_params(InvalViaQuery *query, List *offsets, const char *what);
+static RawStmt *via_parse(const char *text, const char *what);
+static void via_check_columns(Query *query, const char *what);
 static void via_error_context(void *arg);
 static void via_scan_begin(ViaScan *scan, const char *text);
 static bool via_scan_next(ViaScan *scan, int *offset);
@@ -58,26 +69,40 @@ static void via_scan_end(ViaScan *scan);
 InvalViaQuery *
 inval_via_analyze(const char *query, Relation tracked, InvalLookupMode mode)
 {
+	InvalQuerySource source = {"via", tracked, NULL};
+
+	return inval_query_analyze(query, &source, mode);
+}
+
+/*
+ * The same for a query of whatever kind.
+ */
+InvalViaQuery *
+inval_query_analyze(const char *query, const InvalQuerySource *source,
+					InvalLookupMode mode)
+{
 	InvalViaQuery *result = palloc0(sizeof(InvalViaQuery));
-	List	   *offsets = via_parameterize(result, query, tracked);
+	List	   *offsets = via_parameterize(result, query, source);
+	ViaErrorPlace place = {source->what, result->text};
 	ErrorContextCallback callback;
 	InvalRole	role;
 
 	callback.callback = via_error_context;
-	callback.arg = result->text;
+	callback.arg = &place;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
 
-	inval_role_enter(&role, mode, RelationGetRelid(tracked));
-	via_check_params(result, offsets);
-	result->query = parse_analyze_fixedparams(via_parse(result->text), result->text,
-											  result->types, result->nparams, NULL);
+	inval_role_enter(&role, mode, RelationGetRelid(source->tracked));
+	via_check_params(result, offsets, source->what);
+	result->query = parse_analyze_fixedparams(via_parse(result->text, source->what),
+											  result->text, result->types,
+											  result->nparams, NULL);
 	if (result->query->commandType != CMD_SELECT || result->query->hasModifyingCTE)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("via query must only read"),
+				 errmsg("%s query must only read", source->what),
 				 errhint("Leave out INTO, and INSERT, UPDATE and DELETE in WITH.")));
-	via_check_columns(result->query);
+	via_check_columns(result->query, source->what);
 	inval_role_leave(&role);
 
 	error_context_stack = callback.previous;
@@ -89,14 +114,16 @@ inval_via_analyze(const char *query, Relation tracked, InvalLookupMode mode)
  * Returns where in the text they stand.
  */
 static List *
-via_parameterize(InvalViaQuery *query, const char *text, Relation tracked)
+via_parameterize(InvalViaQuery *query, const char *text, const InvalQuerySource *source)
 {
-	List	   *segments = inval_template_parse(text, "via");
+	List	   *segments = inval_template_parse(text, source->what);
 	List	   *offsets = NIL;
 	StringInfoData result;
 	ListCell   *lc;
 
 	query->attnums = palloc(list_length(segments) * sizeof(AttrNumber));
+	query->given = palloc(list_length(segments) * sizeof(bool));
+	query->names = palloc(list_length(segments) * sizeof(char *));
 	query->types = palloc(list_length(segments) * sizeof(Oid));
 	initStringInfo(&result);
 	foreach(lc, segments)
@@ -109,7 +136,7 @@ via_parameterize(InvalViaQuery *query, const char *text, Relation tracked)
 			appendStringInfoString(&result, segment->text);
 			continue;
 		}
-		n = via_placeholder_param(query, via_placeholder_column(segment, tracked), tracked);
+		n = via_placeholder_param(query, segment, source);
 
 		/* Nothing before or after it may become part of the parameter. */
 		offsets = lappend_int(offsets, result.len + 1);
@@ -119,19 +146,39 @@ via_parameterize(InvalViaQuery *query, const char *text, Relation tracked)
 	return offsets;
 }
 
-static AttrNumber
-via_placeholder_column(InvalSegment *segment, Relation tracked)
+static void
+via_check_placeholder(const InvalSegment *segment, const char *what)
 {
-	AttrNumber	attnum;
-
 	if (segment->kind != INVAL_SEGMENT_COLUMN || list_length(segment->names) != 1 ||
 		segment->elements || segment->nfilters > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("placeholder \"%s\" cannot be used in a via query", segment->text),
-				 errdetail("In a via query only columns of the changed row can be used, without paths, \"[]\" and filters."),
+				 errmsg("placeholder \"%s\" cannot be used in a %s query", segment->text, what),
+				 errdetail("In a %s query only columns of the changed row can be used, without paths, \"[]\" and filters.",
+						   what),
 				 errhint("Write the rest in SQL.")));
-	attnum = get_attnum(RelationGetRelid(tracked), segment->text);
+}
+
+/*
+ * The column of that name that a via query gives; InvalidAttrNumber if there is none.
+ */
+static AttrNumber
+via_given_column(const InvalSegment *segment, TupleDesc given)
+{
+	int			i;
+
+	for (i = 0; given != NULL && i < given->natts; i++)
+		if (strcmp(NameStr(TupleDescAttr(given, i)->attname), segment->text) == 0)
+			return (AttrNumber) (i + 1);
+	return InvalidAttrNumber;
+}
+
+static AttrNumber
+via_placeholder_column(const InvalSegment *segment, const InvalQuerySource *source)
+{
+	Relation	tracked = source->tracked;
+	AttrNumber	attnum = get_attnum(RelationGetRelid(tracked), segment->text);
+
 	if (attnum == InvalidAttrNumber)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -141,15 +188,16 @@ via_placeholder_column(InvalSegment *segment, Relation tracked)
 	if (attnum < 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
-				 errmsg("system column \"%s\" cannot be used in a via query", segment->text),
+				 errmsg("system column \"%s\" cannot be used in a %s query", segment->text,
+						source->what),
 				 errhint("Use ordinary columns.")));
 #ifdef ATTRIBUTE_GENERATED_VIRTUAL
 	if (TupleDescAttr(RelationGetDescr(tracked), attnum - 1)->attgenerated ==
 		ATTRIBUTE_GENERATED_VIRTUAL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("virtual generated column \"%s\" cannot be used in a via query",
-						segment->text),
+				 errmsg("virtual generated column \"%s\" cannot be used in a %s query",
+						segment->text, source->what),
 				 errhint("Use the columns that it is made of.")));
 #endif
 	return attnum;
@@ -159,15 +207,26 @@ via_placeholder_column(InvalSegment *segment, Relation tracked)
  * The parameter for a column, the same one wherever it is used.
  */
 static int
-via_placeholder_param(InvalViaQuery *query, AttrNumber attnum, Relation tracked)
+via_placeholder_param(InvalViaQuery *query, const InvalSegment *segment,
+					  const InvalQuerySource *source)
 {
+	AttrNumber	attnum;
+	bool		given;
 	int			i;
 
+	via_check_placeholder(segment, source->what);
+	attnum = via_given_column(segment, source->given);
+	given = attnum != InvalidAttrNumber;
+	if (!given)
+		attnum = via_placeholder_column(segment, source);
 	for (i = 0; i < query->nparams; i++)
-		if (query->attnums[i] == attnum)
+		if (query->attnums[i] == attnum && query->given[i] == given)
 			return i + 1;
 	query->attnums[i] = attnum;
-	query->types[i] = TupleDescAttr(RelationGetDescr(tracked), attnum - 1)->atttypid;
+	query->given[i] = given;
+	query->names[i] = segment->text;
+	query->types[i] = TupleDescAttr(given ? source->given : RelationGetDescr(source->tracked),
+									attnum - 1)->atttypid;
 	return ++query->nparams;
 }
 
@@ -175,7 +234,7 @@ via_placeholder_param(InvalViaQuery *query, AttrNumber attnum, Relation tracked)
  * Every placeholder must have become a parameter, and nothing else may be one.
  */
 static void
-via_check_params(InvalViaQuery *query, List *offsets)
+via_check_params(InvalViaQuery *query, List *offsets, const char *what)
 {
 	ListCell   *expected = list_head(offsets);
 	ViaScan		scan;
@@ -189,7 +248,7 @@ via_check_params(InvalViaQuery *query, List *offsets)
 		else if (expected == NULL || lfirst_int(expected) > offset)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_PARAMETER),
-					 errmsg("via query has a parameter of its own"),
+					 errmsg("%s query has a parameter of its own", what),
 					 errposition(pg_mbstrlen_with_len(query->text, offset) + 1),
 					 errhint("Name columns of the changed row, as in {id}.")));
 		else
@@ -199,13 +258,13 @@ via_check_params(InvalViaQuery *query, List *offsets)
 	if (expected != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("via query has a placeholder in quotes or in a comment"),
+				 errmsg("%s query has a placeholder in quotes or in a comment", what),
 				 errposition(pg_mbstrlen_with_len(query->text, lfirst_int(expected)) + 1),
 				 errhint("Placeholders become values, not text: write {id} without quotes, and {{ and }} for literal braces.")));
 }
 
 static RawStmt *
-via_parse(const char *text)
+via_parse(const char *text, const char *what)
 {
 	List	   *statements = raw_parser(text, RAW_PARSE_DEFAULT);
 
@@ -213,7 +272,7 @@ via_parse(const char *text)
 		!IsA(linitial_node(RawStmt, statements)->stmt, SelectStmt))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("via query must be one SELECT")));
+				 errmsg("%s query must be one SELECT", what)));
 	return linitial_node(RawStmt, statements);
 }
 
@@ -221,7 +280,7 @@ via_parse(const char *text)
  * A name must say which column is meant.
  */
 static void
-via_check_columns(Query *query)
+via_check_columns(Query *query, const char *what)
 {
 	ListCell   *one;
 	ListCell   *other;
@@ -239,7 +298,7 @@ via_check_columns(Query *query)
 			if (!twin->resjunk && strcmp(entry->resname, twin->resname) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_DUPLICATE_COLUMN),
-						 errmsg("via query gives column \"%s\" more than once", entry->resname),
+						 errmsg("%s query gives column \"%s\" more than once", what, entry->resname),
 						 errhint("Name the columns with AS.")));
 		}
 	}
@@ -251,15 +310,16 @@ via_check_columns(Query *query)
 static void
 via_error_context(void *arg)
 {
+	const ViaErrorPlace *place = arg;
 	int			position = geterrposition();
 
 	if (position > 0)
 	{
 		errposition(0);
 		internalerrposition(position);
-		internalerrquery(arg);
+		internalerrquery(place->text);
 	}
-	errcontext("via query");
+	errcontext("%s query", place->what);
 }
 
 /*
@@ -303,7 +363,8 @@ inval_via_deparse(InvalViaQuery *query, Relation tracked)
 		appendStringInfoString(&result,
 							   inval_template_quote(pnstrdup(place, text + offset - place)));
 		appendStringInfo(&result, "{%s}",
-						 inval_template_quote_column(get_attname(RelationGetRelid(tracked),
+						 inval_template_quote_column(query->given[n - 1] ? query->names[n - 1] :
+													 get_attname(RelationGetRelid(tracked),
 																 query->attnums[n - 1], false)));
 		place = end;
 	}

@@ -24,7 +24,8 @@ enum
 
 /*
  * What the column "lane" says: who sends the row's entries, and, by a capital
- * letter, that they are all that the transaction has queued.  Those that are sent
+ * letter, that they are all that the transaction has queued (of refills: that the
+ * commit was to deliver what comes before them).  Those that are sent
  * once more when standbys have replayed them have letters of their own, and so
  * have those of which only that is left, and those that are confirmed and stay until
  * that is settled.
@@ -41,5 +42,7 @@ enum
 #define OUTBOX_LETTER_REPLAY		's'
 #define OUTBOX_LETTER_HELD			'h'
 #define OUTBOX_LETTER_LOOK			'l'
+#define OUTBOX_LETTER_REFILL		'f'
+#define OUTBOX_LETTER_REFILL_COMMITTED	'F'
 
 #endif							/* INVAL_OUTBOX_COLUMNS_H */

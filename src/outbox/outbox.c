@@ -91,6 +91,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	row.lane = lane;
 	row.again = (lane == INVAL_LANE_COMMIT || lane == INVAL_LANE_WORKER) &&
 		inval_replay_is_wanted();
+	row.at_commit = use == INVAL_OUTBOX_AT_COMMIT;
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
 	outbox_enter_transaction(row.xid);
@@ -293,6 +294,8 @@ outbox_letter(const InvalOutboxRow *row)
 		return OUTBOX_LETTER_HELD;
 	if (row->lane == INVAL_LANE_LOOK)
 		return OUTBOX_LETTER_LOOK;
+	if (row->lane == INVAL_LANE_REFILL)
+		return row->at_commit ? OUTBOX_LETTER_REFILL_COMMITTED : OUTBOX_LETTER_REFILL;
 	if (row->again && row->lane == INVAL_LANE_COMMIT)
 		return row->sole ? OUTBOX_LETTER_COMMIT_ALL_AGAIN : OUTBOX_LETTER_COMMIT_AGAIN;
 	if (row->again)
@@ -336,7 +339,7 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	block = ItemPointerGetBlockNumber(&tuple->t_self);
 	heap_freetuple(tuple);
 	pfree(pack);
-	if (row->table >= INVAL_OUTBOX_KEPT)
+	if (row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, row->entries, row->queued_at);
 	return block;
 }

@@ -26,6 +26,8 @@ typedef struct InvalOutboxRow
 	InvalLane	lane;
 	ItemPointerData tid;
 	bool		sole;			/* all that its transaction has queued */
+	bool		at_commit;		/* lane "refill": all that it comes after was for the
+								 * commit to deliver, so the ledger tells of it */
 	bool		again;			/* once more when standbys have replayed it */
 } InvalOutboxRow;
 
@@ -35,6 +37,7 @@ typedef enum InvalOutboxUse
 	INVAL_OUTBOX_MORE,			/* may not be all that the transaction queues */
 	INVAL_OUTBOX_ALL,			/* is all of it */
 	INVAL_OUTBOX_STAYING,		/* not all, and stays for long */
+	INVAL_OUTBOX_AT_COMMIT,		/* lane "refill": see InvalOutboxRow */
 	INVAL_OUTBOX_LASTING		/* its locks may be held for long from here, and
 								 * the transaction may be prepared */
 } InvalOutboxUse;

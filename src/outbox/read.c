@@ -238,7 +238,7 @@ static void
 read_letter(char letter, InvalOutboxRow *row)
 {
 	row->lane = INVAL_LANE_WORKER;
-	row->sole = row->again = false;
+	row->sole = row->again = row->at_commit = false;
 	switch (letter)
 	{
 		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
@@ -264,6 +264,12 @@ read_letter(char letter, InvalOutboxRow *row)
 			break;
 		case OUTBOX_LETTER_LOOK:
 			row->lane = INVAL_LANE_LOOK;
+			break;
+		case OUTBOX_LETTER_REFILL_COMMITTED:
+			row->at_commit = true;
+			/* FALLTHROUGH */
+		case OUTBOX_LETTER_REFILL:
+			row->lane = INVAL_LANE_REFILL;
 			break;
 	}
 	row->sole = letter == OUTBOX_LETTER_COMMIT_ALL ||
@@ -360,6 +366,18 @@ inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now)
 }
 
 /*
+ * What a row of the lane "refill" comes after, as a row of the commit lane, for the
+ * functions above; false if that was not the commit's to deliver.
+ */
+bool
+inval_outbox_refill_after(const InvalOutboxRow *row, InvalOutboxRow *before)
+{
+	*before = *row;
+	before->lane = INVAL_LANE_COMMIT;
+	return row->at_commit;
+}
+
+/*
  * Whether a row's entries are what this version of inval can read.
  */
 bool
@@ -392,7 +410,7 @@ inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
 		heap_delete(relation, &tid, GetCurrentCommandId(true),
 					InvalidSnapshot, false, &failure, false) == TM_Ok;
 	UnregisterSnapshot(snapshot);
-	if (deleted && row->table >= INVAL_OUTBOX_KEPT)
+	if (deleted && row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, -(int64) row->entries, 0);
 	return deleted;
 }

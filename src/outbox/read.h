@@ -33,6 +33,7 @@ extern bool inval_outbox_is_owed(const InvalOutboxRow *row);
 extern bool inval_outbox_is_settled(const InvalOutboxRow *row);
 extern bool inval_outbox_is_waiting(const InvalOutboxRow *row);
 extern bool inval_outbox_is_ripe(const InvalOutboxRow *row, TimestampTz now);
+extern bool inval_outbox_refill_after(const InvalOutboxRow *row, InvalOutboxRow *before);
 extern bool inval_outbox_is_readable(const InvalOutboxRow *row);
 extern bool inval_outbox_delete(Relation relation, const InvalOutboxRow *row);
 extern bool inval_outbox_has(Relation relation, const InvalOutboxRow *row);

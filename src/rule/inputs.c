@@ -32,15 +32,26 @@ inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
 	int			i;
 
 	inputs->items = MemoryContextAlloc(context, Max(room, 1) * sizeof(InvalInput));
-	if (via != NULL)
-	{
-		for (i = 0; i < via->nparams; i++)
-			inputs_add(inputs, via->attnums[i], false, relation);
-		return;
-	}
-	for (i = 0; i < count; i++)
+	for (i = 0; via == NULL && i < count; i++)
 		if (templates[i] != NULL)
 			inputs_bind_template(inputs, templates[i], i < required, relation);
+	for (i = 0; via != NULL && i < via->nparams; i++)
+		inputs_add(inputs, via->attnums[i], false, relation);
+	inputs->key_count = inputs->count;
+}
+
+/*
+ * Adds columns that the keys are not made of, but those that are "given" by a query.
+ */
+void
+inval_inputs_add(InvalInputs *inputs, int count, const AttrNumber *attnums,
+				 const bool *given, Relation relation)
+{
+	int			i;
+
+	for (i = 0; i < count; i++)
+		if (!given[i])
+			inputs_add(inputs, attnums[i], false, relation);
 }
 
 static void

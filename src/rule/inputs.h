@@ -19,6 +19,8 @@ typedef struct InvalInput
 typedef struct InvalInputs
 {
 	int			count;
+	int			key_count;		/* of those, the first ones are of its keys; the
+								 * others are what the value to put back is found by */
 	InvalInput *items;
 	uint32		shape;			/* a hash of their types */
 } InvalInputs;
@@ -26,6 +28,8 @@ typedef struct InvalInputs
 extern void inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
 							  InvalBoundTemplate *const *templates, int count,
 							  int required, Relation relation, MemoryContext context);
+extern void inval_inputs_add(InvalInputs *inputs, int count, const AttrNumber *attnums,
+							 const bool *given, Relation relation);
 extern bool inval_inputs_suffice(const InvalInputs *inputs, TupleTableSlot *row);
 
 #endif							/* INVAL_INPUTS_H */

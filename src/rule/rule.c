@@ -24,6 +24,7 @@
 #include "base/attempt.h"
 #include "rule/carrier.h"
 #include "rule/family.h"
+#include "rule/fill.h"
 #include "rule/inputs.h"
 #include "rule/rule.h"
 #include "rule/ties.h"
@@ -51,6 +52,8 @@ static void rules_load(InvalRelationRules *entry, Relation relation, List *track
 static void rules_compile(InvalRelationRules *entry, const InvalDefinition *definition,
 						  Relation relation, Relation tracked);
 static void rules_compile_in(void *arg);
+static void rule_describe_fill(InvalFillRule *fill, InvalRule *rule,
+							   const InvalDefinition *definition);
 static void rule_check_template(const InvalBoundTemplate *template, Oid role);
 static void rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
 							  bool missing_ok, MemoryContext context);
@@ -278,11 +281,20 @@ rules_compile_in(void *arg)
 
 	InvalRule  *rule = &entry->rules[entry->nrules];
 	Oid			owner = compilation->tracked->rd_rel->relowner;
+	InvalFillRule fill;
+	ListCell   *lc;
 	int			i;
 
 	inval_rule_compile(rule, compilation->definition, compilation->relation,
 					   compilation->tracked, entry->context);
 	inval_rule_check_rights(rule, compilation->tracked, owner);
+	rule_describe_fill(&fill, rule, compilation->definition);
+	rule->refill = inval_fill_bind_attempt(&fill, compilation->relation, compilation->tracked,
+										   entry->context, &rule->refill_problem);
+	foreach(lc, rule->refill ? rule->refill->lookup->relations : NIL)
+	{
+		rules_depend_on(lfirst_oid(lc));
+	}
 	for (i = 0; i < rule->ntargets; i++)
 		inval_target_check_usage(owner, rule->targets[i]->name);
 }
@@ -334,7 +346,7 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 	if (via != NULL)
 	{
 		rule->via = inval_via_bind(via, tracked, relation, context);
-		inval_ties_check(definition, rule->via->objects);
+		inval_ties_check(definition, rule->via->objects, "via");
 		source.via = rule->via;
 	}
 	rule->plain = rule->via == NULL;
@@ -357,6 +369,30 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 		rules_depend_on(lfirst_oid(lc));
 	}
 	error_context_stack = callback.previous;
+}
+
+/*
+ * Makes ready what a compiled rule puts back at its keys, which who applies it does by
+ * himself.  A query that cannot be used is an error.
+ */
+void
+inval_rule_bind_refill(InvalRule *rule, const InvalDefinition *definition,
+					   Relation relation, Relation tracked, MemoryContext context)
+{
+	InvalFillRule fill;
+
+	rule_describe_fill(&fill, rule, definition);
+	rule->refill = inval_fill_bind(&fill, relation, tracked, context);
+}
+
+static void
+rule_describe_fill(InvalFillRule *fill, InvalRule *rule, const InvalDefinition *definition)
+{
+	fill->definition = definition;
+	fill->via = rule->via;
+	fill->key = rule->templates[INVAL_RULE_KEY];
+	fill->looks = rule->looks;
+	fill->inputs = &rule->inputs;
 }
 
 /*

@@ -8,6 +8,7 @@
 #include "datatype/timestamp.h"
 
 #include "base/entry.h"
+#include "key/refill.h"
 #include "key/render.h"
 #include "key/via.h"
 #include "rule/definition.h"
@@ -30,8 +31,10 @@ typedef struct InvalRule
 	InvalAction action;
 	InvalLane	lane;
 	bool		fence;			/* void the leases of readers, too */
-	int			ttl_ms;			/* action "expire" */
+	int			ttl_ms;			/* action "expire"; of what is put back */
 	InvalVia   *via;			/* NULL: the row itself names the keys */
+	InvalRefill *refill;		/* what is put back at them; NULL: nothing, */
+	char	   *refill_problem; /* maybe for this reason */
 	InvalBoundTemplate *templates[INVAL_RULE_TEMPLATES];	/* NULL: none */
 	int			ntargets;
 	InvalTarget **targets;
@@ -68,6 +71,9 @@ extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
 extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 							   Relation relation, Relation tracked,
 							   MemoryContext context);
+extern void inval_rule_bind_refill(InvalRule *rule, const InvalDefinition *definition,
+								   Relation relation, Relation tracked,
+								   MemoryContext context);
 extern void inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role);
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);

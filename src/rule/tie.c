@@ -17,6 +17,7 @@
 #include "base/attempt.h"
 #include "rule/carrier.h"
 #include "rule/carrier_server.h"
+#include "rule/queries.h"
 #include "rule/rule.h"
 #include "rule/tie.h"
 #include "rule/ties.h"
@@ -51,7 +52,7 @@ inval_tie(const InvalDefinition *definition)
 {
 	InvalDefinition untied = *definition;
 	Relation	relation = tie_open(definition);
-	const char *via = definition->options[RULE_VIA];
+	List	   *queries = NIL;
 	MemoryContext context;
 	List	   *needs = NIL;
 	InvalRule	rule;
@@ -64,14 +65,21 @@ inval_tie(const InvalDefinition *definition)
 	/* What it was tied to does not count. */
 	untied.carrier = InvalidOid;
 	inval_rule_compile(&rule, &untied, relation, relation, context);
+	inval_rule_bind_refill(&rule, &untied, relation, relation, context);
 	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 		needs = tie_template(needs, rule.templates[i], &rule, definition->relation);
 	for (i = 0; i < rule.nchanges; i++)
 		needs = tie_column(needs, definition->relation, rule.changes[i]);
 	for (i = 0; rule.via != NULL && i < rule.via->nparams; i++)
 		needs = tie_column(needs, definition->relation, rule.via->attnums[i]);
-	inval_ties_record(definition, needs,
-					  via ? inval_via_analyze(via, relation, INVAL_LOOKUP_VIA)->query : NULL);
+	for (i = 0; rule.refill != NULL && i < rule.refill->nparams; i++)
+		if (!rule.refill->given[i])
+			needs = tie_column(needs, definition->relation, rule.refill->attnums[i]);
+	if (rule.via != NULL)
+		queries = lappend(queries, inval_queries_via(definition, relation)->query);
+	if (rule.refill != NULL)
+		queries = lappend(queries, inval_queries_refill(definition, relation)->query);
+	inval_ties_record(definition, needs, queries);
 	MemoryContextDelete(context);
 	relation_close(relation, NoLock);
 }

@@ -3,7 +3,7 @@
  *		What rules need, as the server's dependencies.
  *
  * The carrier of a rule depends on all that the rule needs: columns, foreign
- * keys, and whatever the query of via refers to.  So the server itself refuses to
+ * keys, and whatever the queries of via and refill refer to.  So the server itself refuses to
  * drop that, or drops the rule with CASCADE, and then before what it needs; and
  * which rules a command can concern is read from pg_depend, without a lock.
  *
@@ -55,11 +55,11 @@ inval_ties_carrier(const InvalDefinition *definition)
 }
 
 /*
- * Ties a carrier to what its rule needs (ObjectAddress *), and to what its query
- * (NULL: none) refers to; to nothing else from now on.
+ * Ties a carrier to what its rule needs (ObjectAddress *), and to what its queries
+ * (Query *) refer to; to nothing else from now on.
  */
 void
-inval_ties_record(const InvalDefinition *definition, List *needs, Query *query)
+inval_ties_record(const InvalDefinition *definition, List *needs, List *queries)
 {
 	ObjectAddress carrier = inval_ties_carrier(definition);
 	ObjectAddresses *addresses = new_object_addresses();
@@ -75,8 +75,10 @@ inval_ties_record(const InvalDefinition *definition, List *needs, Query *query)
 	}
 	record_object_address_dependencies(&carrier, addresses, DEPENDENCY_NORMAL);
 	free_object_addresses(addresses);
-	if (query != NULL)
-		recordDependencyOnExpr(&carrier, (Node *) query, NIL, DEPENDENCY_NORMAL);
+	foreach(lc, queries)
+	{
+		recordDependencyOnExpr(&carrier, lfirst(lc), NIL, DEPENDENCY_NORMAL);
+	}
 	CommandCounterIncrement();
 
 	/* A dump has constraints after servers. */
@@ -177,11 +179,11 @@ inval_ties_of(const InvalDefinition *definition)
 }
 
 /*
- * Makes sure that a query, as it is understood now, reads and runs nothing that it
+ * Makes sure that a query ("what": of which kind), as it is understood now, reads and runs nothing that it
  * did not when the rule was made.
  */
 void
-inval_ties_check(const InvalDefinition *definition, List *objects)
+inval_ties_check(const InvalDefinition *definition, List *objects, const char *what)
 {
 	List	   *ties = OidIsValid(definition->carrier) ? inval_ties_of(definition) : NIL;
 	ListCell   *lc;
@@ -196,7 +198,7 @@ inval_ties_check(const InvalDefinition *definition, List *objects)
 			continue;
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
-				 errmsg("via query means something else than when the rule was made"),
+				 errmsg("%s query means something else than when the rule was made", what),
 				 errdetail("It would use %s now.", getObjectDescription(object, false)),
 				 errhint("Drop the rule and track the table anew.")));
 	}

@@ -12,10 +12,11 @@
 
 extern ObjectAddress inval_ties_carrier(const InvalDefinition *definition);
 extern void inval_ties_record(const InvalDefinition *definition, List *needs,
-							  Query *query);
+							  List *queries);
 extern void inval_ties_cut(Oid class, Oid object, int32 column);
 extern bool inval_ties_exist(const InvalDefinition *definition);
-extern void inval_ties_check(const InvalDefinition *definition, List *objects);
+extern void inval_ties_check(const InvalDefinition *definition, List *objects,
+							 const char *what);
 extern void inval_ties_lock(const InvalDefinition *definition);
 extern List *inval_ties_of(const InvalDefinition *definition);
 extern bool inval_ties_have(List *ties, const ObjectAddress *wanted);

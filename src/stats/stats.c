@@ -21,7 +21,7 @@
 
 static InvalSharedArea stats_area = {
 	.element_size = sizeof(InvalStatsSlot),
-	.layout = 2,
+	.layout = 3,
 	.preloaded = 16384,
 	.reserve = 16
 };
@@ -213,6 +213,7 @@ inval_stats_commit(void)
 		stats_add(&slot->keys_queued, tally->counts.queued);
 		stats_add(&slot->keys_coalesced, tally->counts.coalesced);
 		stats_add(&slot->skipped, tally->counts.skipped);
+		stats_add(&slot->refill_failed, tally->counts.refill_failed);
 	}
 }
 
@@ -424,6 +425,8 @@ stats_slot_clear(InvalStatsSlot *slot)
 	pg_atomic_write_u64(&slot->delivered_by_worker, 0);
 	pg_atomic_write_u64(&slot->failed_tries, 0);
 	pg_atomic_write_u64(&slot->skipped, 0);
+	pg_atomic_write_u64(&slot->refilled, 0);
+	pg_atomic_write_u64(&slot->refill_failed, 0);
 	pg_atomic_write_u64(&slot->lag_max_us, 0);
 	pg_atomic_write_u64(&slot->last_delivery, 0);
 	for (i = 0; i < INVAL_LAG_BUCKETS; i++)

@@ -32,6 +32,8 @@ typedef struct InvalStatsSlot
 	pg_atomic_uint64 delivered_by_worker;
 	pg_atomic_uint64 failed_tries;
 	pg_atomic_uint64 skipped;
+	pg_atomic_uint64 refilled;
+	pg_atomic_uint64 refill_failed;
 	pg_atomic_uint64 lag_max_us;
 	pg_atomic_uint64 last_delivery; /* a TimestampTz, 0: never */
 	pg_atomic_uint32 lag[INVAL_LAG_BUCKETS];
@@ -42,6 +44,7 @@ typedef struct InvalCounts
 	uint64		rows;
 	uint64		coalesced;
 	uint64		skipped;
+	uint64		refill_failed;
 	uint64		queued;			/* set when the outbox is written */
 	uint64		at_commit;		/* of those, sent by the commit callback */
 } InvalCounts;

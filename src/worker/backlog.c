@@ -211,8 +211,7 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 		*fence |= entry.fence || entry.action == INVAL_ACTION_MEMBERS;
 		if (entry.action == INVAL_ACTION_PREFIX)
 			*is_removal = true;
-		else if (entry.action == INVAL_ACTION_NONE || entry.action == INVAL_ACTION_REFILL ||
-				 inval_entry_is_told(&entry))
+		else if (entry.action == INVAL_ACTION_NONE || inval_entry_is_told(&entry))
 			return false;
 	}
 	return true;

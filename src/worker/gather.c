@@ -306,7 +306,8 @@ gather_visit(InvalOutboxRow *row, void *arg)
 		inval_refusal_note(id, INVAL_OUTBOX_UNREADABLE);
 		return true;
 	}
-	if (inval_removal_meet(pass->removal, row))
+	if (inval_refills_meet(pass->refills, row, gathering->now) ||
+		inval_removal_meet(pass->removal, row))
 		return true;
 
 	whose = gather_cursor_of(pass, row);

@@ -8,6 +8,7 @@
 #include "storage/itemptr.h"
 
 #include "target/target.h"
+#include "worker/refills.h"
 #include "worker/removal.h"
 
 /*
@@ -62,6 +63,8 @@ typedef struct InvalPass
 								 * none was met in this pass */
 	uint64		note_from;		/* oldest transaction to be noted in the ledger;
 								 * 0: none is */
+	InvalRefills *refills;		/* who is told of values to be put back; NULL: nobody,
+								 * and they are left alone */
 	InvalRemoval *removal;		/* who is told of prefix entries; NULL: nobody */
 	uint64		found;			/* entries met in this pass */
 	uint64		open;			/* of those, left to a later one */

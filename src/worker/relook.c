@@ -18,8 +18,6 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "miscadmin.h"
-#include "storage/ipc.h"
-#include "storage/lock.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -36,6 +34,7 @@
 #include "outbox/tables.h"
 #include "rule/carrier.h"
 #include "worker/pass.h"
+#include "worker/query_limit.h"
 #include "worker/refusal.h"
 #include "worker/relook.h"
 
@@ -50,19 +49,6 @@
  */
 #define RELOOK_FIRST_TIMEOUT_MS	250
 #define RELOOK_TIMEOUT_MS		5000
-
-/*
- * A function that catches the cancellation costs us the process after so long, in
- * ms, and then its row.
- */
-#define RELOOK_OVERRUN_MS	10000
-#define RELOOK_OVERRUN		"the query does not let itself be canceled"
-
-/*
- * We hold locks, weak ones, while we wait for others: so briefly that nobody
- * else looks for a deadlock meanwhile.
- */
-#define RELOOK_LOCK_TIMEOUT	"5ms"
 
 /* A row whose look-ups have failed so often is given up. */
 #define RELOOK_TRIES	5
@@ -81,11 +67,6 @@ typedef struct Relook
 
 static TimestampTz next_whole;	/* look at all of the outbox */
 
-/* For the process that does not come back from a query */
-static int64 running;			/* the row, as an entry's number; 0: none */
-static volatile sig_atomic_t overrun = false;
-static TimeoutId overrun_timeout = MAX_TIMEOUTS;
-
 /* A row in a transaction that is another's */
 typedef struct RelookTry
 {
@@ -95,9 +76,6 @@ typedef struct RelookTry
 
 static void relook_find(Relook *relook, bool whole);
 static bool relook_visit(InvalOutboxRow *row, void *arg);
-static void relook_watch(void);
-static void relook_overrun(void);
-static void relook_on_exit(int code, Datum arg);
 static int	relook_timeout(const InvalOutboxRow *row);
 static int64 relook_id(const InvalOutboxRow *row);
 static void relook_row_alone(InvalOutboxRow *row);
@@ -120,7 +98,6 @@ inval_relook(void)
 	ListCell   *lc;
 	bool		any;
 
-	relook_watch();
 	relook.context = AllocSetContextCreate(TopMemoryContext, "inval relook",
 										   ALLOCSET_DEFAULT_SIZES);
 	relook.now = GetCurrentTimestamp();
@@ -166,8 +143,7 @@ inval_relook_in_transaction(TimestampTz deadline, bool *in_time)
 	/* The outbox is read as ever: who waits for a table of it waits. */
 	relook_find(&relook, true);
 	nest_level = NewGUCNestLevel();
-	(void) set_config_option("lock_timeout", RELOOK_LOCK_TIMEOUT, PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	inval_limit_lock_waits();
 	foreach(lc, relook.rows)
 	{
 		TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
@@ -200,42 +176,6 @@ inval_relook_in_transaction(TimestampTz deadline, bool *in_time)
 	AtEOXact_GUC(false, nest_level);
 	MemoryContextDelete(relook.context);
 	return try.found;
-}
-
-/*
- * Sees to it that a query that catches its cancellation does not keep this process
- * for ever.
- */
-static void
-relook_watch(void)
-{
-	if (overrun_timeout != MAX_TIMEOUTS)
-		return;
-	overrun_timeout = RegisterTimeout(USER_TIMEOUT, relook_overrun);
-	before_shmem_exit(relook_on_exit, (Datum) 0);
-}
-
-/*
- * Timeout handler: what nobody can catch.
- */
-static void
-relook_overrun(void)
-{
-	overrun = true;
-	ProcDiePending = true;
-	InterruptPending = true;
-}
-
-/*
- * The next process must know.
- */
-static void
-relook_on_exit(int code, Datum arg)
-{
-	(void) code;
-	(void) arg;
-	if (overrun && running != 0)
-		inval_refusal_note(running, RELOOK_OVERRUN);
 }
 
 /*
@@ -320,57 +260,38 @@ static void
 relook_row_alone(InvalOutboxRow *row)
 {
 	MemoryContext context = CurrentMemoryContext;
-	InvalRefusal refusal;
 
-	if (inval_refusal_find(relook_id(row), &refusal) &&
-		strcmp(refusal.error, RELOOK_OVERRUN) == 0)
+	if (inval_limit_was_overrun(relook_id(row)))
 	{
 		inval_transaction_begin();
-		relook_give_up(row, refusal.error);
+		relook_give_up(row, INVAL_LIMIT_OVERRUN);
 		inval_transaction_commit();
 		return;
 	}
-	running = relook_id(row);
 	PG_TRY();
 	{
-		int			nest_level;
-
 		inval_transaction_begin();
-		nest_level = NewGUCNestLevel();
-		(void) set_config_option("lock_timeout", RELOOK_LOCK_TIMEOUT, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		enable_timeout_after(overrun_timeout, RELOOK_OVERRUN_MS);
-		enable_timeout_after(STATEMENT_TIMEOUT, relook_timeout(row));
+		inval_limit_begin(relook_id(row), relook_timeout(row));
 		(void) relook_row(row);
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		disable_timeout(overrun_timeout, false);
-		AtEOXact_GUC(false, nest_level);
+		inval_limit_end();
 		inval_transaction_commit();
-		inval_refusal_forget(running);
+		inval_refusal_forget(relook_id(row));
 	}
 	PG_CATCH();
 	{
 		ErrorData  *error;
 
-		disable_timeout(STATEMENT_TIMEOUT, false);
-		disable_timeout(overrun_timeout, false);
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
+		inval_limit_after_error();
 		AbortCurrentTransaction();
-		QueryCancelPending = false;
 		relook_failed(row, error);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
-	running = 0;
 	MemoryContextSwitchTo(context);
-
-	/*
-	 * A session keeps its advisory locks until it ends, which a worker does
-	 * not: whatever a query has locked would be so for good.
-	 */
-	LockReleaseAll(USER_LOCKMETHOD, true);
+	inval_limit_forget_locks();
 }
 
 static void

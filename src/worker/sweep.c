@@ -242,7 +242,8 @@ sweep_move_owed(InvalOutboxRow *row, void *arg)
 		moved.lane = INVAL_LANE_REPLAY;
 		moved.again = false;
 	}
-	else if (moved.lane != INVAL_LANE_REPEAT && moved.lane != INVAL_LANE_LOOK)
+	else if (moved.lane != INVAL_LANE_REPEAT && moved.lane != INVAL_LANE_LOOK &&
+			 moved.lane != INVAL_LANE_REFILL)
 		moved.lane = INVAL_LANE_WORKER;
 	moved.sole = false;
 	inval_outbox_write_row(&moved, sweep_is_for_away(row));

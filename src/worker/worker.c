@@ -111,6 +111,7 @@ inval_worker_main(Datum database_oid)
 	/* Younger than we: see drain_settle. */
 	pass.note_from = U64FromFullTransactionId(ReadNextFullTransactionId());
 	pass.removal = removal;
+	pass.refills = inval_refills_create(target);
 	inval_backlog_begin(target);
 
 	for (;;)
@@ -207,6 +208,7 @@ worker_deliver(void)
 	uint64		confirmed = pass.confirmed;
 	static uint64 batches = 0;
 	bool		probing = false;
+	bool		refilled;
 	bool		standbys;
 
 	if (!worker_reach_target(&probing))
@@ -240,6 +242,7 @@ worker_deliver(void)
 			result = INVAL_DRAIN_FAILED;
 	}
 	in_pass = result == INVAL_DRAIN_MORE;
+	refilled = result == INVAL_DRAIN_PASSED && inval_refills_run(pass.refills);
 
 	if (result == INVAL_DRAIN_FAILED)
 	{
@@ -257,7 +260,7 @@ worker_deliver(void)
 		inval_target_succeeded(target, 0, 0);
 	if (result != INVAL_DRAIN_FAILED)
 		inval_library_keep(target);
-	return in_pass || pass.confirmed > confirmed;
+	return in_pass || refilled || pass.confirmed > confirmed;
 }
 
 /*
