@@ -18,6 +18,7 @@
 
 static void marker_two_bytes(uint16 crc, int slot, char *bytes);
 static bool marker_is_brace(char byte);
+static bool marker_contains(const char *name, Size length, const char *text);
 
 /*
  * Writes the name of a key's lease, which INVAL_LEASE_SIZE has room for; returns
@@ -78,4 +79,40 @@ static bool
 marker_is_brace(char byte)
 {
 	return byte == '{' || byte == '}';
+}
+
+/*
+ * Whether a name that was found is a marker's, as far as that can be seen: keys that
+ * look like one are taken for one.
+ */
+bool
+inval_marker_is(const char *name, Size length)
+{
+	return marker_contains(name, length, INVAL_MARKER);
+}
+
+/*
+ * The same for a fence.
+ */
+bool
+inval_marker_is_fence(const char *name, Size length)
+{
+	return marker_contains(name, length, INVAL_FENCE);
+}
+
+static bool
+marker_contains(const char *name, Size length, const char *text)
+{
+	Size		size = strlen(text);
+	const char *place = name;
+	const char *end = name + length;
+
+	while ((Size) (end - place) >= size &&
+		   (place = memchr(place, text[0], (Size) (end - place) - size + 1)) != NULL)
+	{
+		if (memcmp(place, text, size) == 0)
+			return true;
+		place++;
+	}
+	return false;
 }
