@@ -239,9 +239,11 @@ SELECT outcome(
 	$$inval_track('doc', 'team_id', action => NULL)$$,
 	$$inval_track('doc', 'team_id', action => 'remove')$$,
 	$$inval_track('doc', 'team_id', action => 'DELETE')$$,
-	$$inval_track('doc', 'team_id', action => 'version')$$,
-	$$inval_track('doc', 'team_id', action => 'members')$$,
-	$$inval_track('doc', 'team_id', action => 'prefix')$$,
+	$$inval_track('doc', key => '{team_id}:', action => 'prefix')$$,
+	$$inval_track('doc', key => '{@table}:{team_id}', action => 'prefix')$$,
+	$$inval_track('doc', 'team_id', action => 'prefix', delivery => 'strict')$$,
+	$$inval_track('doc', 'team_id', action => 'prefix', field => 'f')$$,
+	$$inval_track('doc', 'team_id', action => 'prefix', publish => 'c')$$,
 	$$inval_track('doc', 'team_id', action => 'expire')$$,
 	$$inval_track('doc', 'team_id', action => 'none')$$,
 	$$inval_track('doc', 'team_id', delivery => NULL)$$,
@@ -262,11 +264,14 @@ SELECT outcome(
 	$$inval_track('doc', 'team_id', targets => '{elsewhere}')$$,
 	$$inval_track('doc', 'team_id', targets => '{default,default}')$$);
 
--- Options that this version does not have
+-- Options that do not go together, and one that this version does not have
 SELECT outcome(
 	$$inval_track('doc', 'team_id', ttl => '1 minute')$$,
-	$$inval_track('doc', 'team_id', publish => 'c')$$,
-	$$inval_track('doc', 'team_id', stream => 's')$$,
+	$$inval_track('doc', 'team_id', action => 'expire', ttl => '0')$$,
+	$$inval_track('doc', 'team_id', action => 'expire', ttl => '1 month')$$,
+	$$inval_track('doc', key => 'doc:{team_id}', field => '{team_id}', action => 'version')$$,
+	$$inval_track('doc', 'team_id', publish => 'c:{nope}')$$,
+	$$inval_track('doc', 'team_id', stream => '{')$$,
 	$$inval_track('doc', key => 'doc:{team_id}', field => '{team_id}', fence => true)$$,
 	$$inval_track('doc', 'team_id', fence => NULL)$$,
 	$$inval_track('doc', 'team_id', repeat_after => '2 hours')$$,
@@ -394,7 +399,7 @@ SELECT refused(
 	$$UPDATE inval_rule SET relation = NULL$$,
 	$$UPDATE inval_rule SET key = NULL$$,
 	$$UPDATE inval_rule SET action = 'remove'$$,
-	$$UPDATE inval_rule SET action = 'version'$$,
+	$$UPDATE inval_rule SET action = 'refill'$$,
 	$$UPDATE inval_rule SET delivery = 'later'$$,
 	$$UPDATE inval_rule SET delivery = 'strict'$$,
 	$$UPDATE inval_rule SET state = 'maybe'$$,

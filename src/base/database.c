@@ -7,6 +7,7 @@
  */
 #include "postgres.h"
 
+#include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 
@@ -38,6 +39,7 @@ static InvalSharedArea launcher_area = {
 };
 
 static InvalDatabase *my_database = NULL;
+static char my_name[NAMEDATALEN];
 
 /*
  * Called by _PG_init.
@@ -109,6 +111,26 @@ inval_database(void)
 	if (free_slot == my_database)
 		inval_database_wake_launcher();
 	return my_database;
+}
+
+/*
+ * The name of this database.  It cannot be renamed while we are connected to it.
+ */
+const char *
+inval_database_name(void)
+{
+	return my_name;
+}
+
+/*
+ * To be called in a transaction before the name is asked for.
+ */
+void
+inval_database_learn_name(void)
+{
+	char	   *name = get_database_name(MyDatabaseId);
+
+	strlcpy(my_name, name != NULL ? name : "", sizeof(my_name));
 }
 
 /*

@@ -27,6 +27,8 @@ extern void inval_database_init(void);
 extern InvalDatabase *inval_database(void);
 extern InvalDatabase *inval_databases(uint32 *count);
 extern void inval_database_free(Oid database);
+extern const char *inval_database_name(void);
+extern void inval_database_learn_name(void);
 
 /* The process that starts workers */
 extern void inval_database_set_launcher(Latch *latch);

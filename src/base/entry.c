@@ -6,14 +6,16 @@
  * outbox is a copy.  An entry is:
  *
  *		head	1 byte: bits 0 to 3 the action, bit 4 "has a field",
- *				bit 5 "fence", the rest zero
+ *				bit 5 "fence", bit 6 "strict", bit 7 "is told of"
  *		rule	varint
  *		key		varint length, bytes
  *		field	the same, if it has one
+ *		ttl		varint, of the action "expire"
+ *		channel, stream		as key, if it is told of; empty: not there
  *
  * A varint is 7 bits to the byte, low ones first, as in protocol buffers.  The
  * bytes do not depend on the machine, so pg_upgrade and a standby can keep
- * them.  A reserved bit that is set means a newer format: reading fails.
+ * them.  An action that is not known means a newer format: reading fails.
  */
 #include "postgres.h"
 
@@ -24,7 +26,23 @@
 #define HEAD_ACTION		0x0f
 #define HEAD_FIELD		0x10
 #define HEAD_FENCE		0x20
-#define HEAD_RESERVED	0xc0
+#define HEAD_STRICT		0x40
+#define HEAD_TOLD		0x80
+
+static const char *const action_names[] =
+{
+	[INVAL_ACTION_DELETE] = "delete",
+	[INVAL_ACTION_VERSION] = "version",
+	[INVAL_ACTION_MEMBERS] = "members",
+	[INVAL_ACTION_PREFIX] = "prefix",
+	[INVAL_ACTION_EXPIRE] = "expire",
+	[INVAL_ACTION_NONE] = "none",
+	[INVAL_ACTION_REFILL] = "refill",
+	[INVAL_ACTION_LOOK] = "look",
+};
+
+static const char *entry_read_told(const char *place, const char *end, InvalEntry *entry);
+static bool entry_differs_in(const char *a, uint32 a_length, const char *b, uint32 b_length);
 
 static inline Size
 varint_size(uint32 value)
@@ -84,17 +102,43 @@ bytes_read(const char *place, const char *end, const char **bytes, uint32 *lengt
 	return place + *length;
 }
 
+static inline Size
+bytes_size(uint32 length)
+{
+	return varint_size(length) + length;
+}
+
+static inline char *
+bytes_write(char *place, const char *bytes, uint32 length)
+{
+	place = varint_write(place, length);
+	memcpy(place, bytes, length);
+	return place + length;
+}
+
+/*
+ * Whether something is told of an invalidation, beside what is done to its key.
+ */
+bool
+inval_entry_is_told(const InvalEntry *entry)
+{
+	return entry->channel != NULL || entry->stream != NULL;
+}
+
 /*
  * How many bytes inval_entry_write needs.
  */
 Size
 inval_entry_size(const InvalEntry *entry)
 {
-	Size		size = 1 + varint_size(entry->rule);
+	Size		size = 1 + varint_size(entry->rule) + bytes_size(entry->key_length);
 
-	size += varint_size(entry->key_length) + entry->key_length;
 	if (entry->field != NULL)
-		size += varint_size(entry->field_length) + entry->field_length;
+		size += bytes_size(entry->field_length);
+	if (entry->action == INVAL_ACTION_EXPIRE)
+		size += varint_size(entry->ttl_ms);
+	if (inval_entry_is_told(entry))
+		size += bytes_size(entry->channel_length) + bytes_size(entry->stream_length);
 	return size;
 }
 
@@ -104,17 +148,21 @@ inval_entry_size(const InvalEntry *entry)
 char *
 inval_entry_write(char *place, const InvalEntry *entry)
 {
+	bool		told = inval_entry_is_told(entry);
+
 	*place++ = (char) (entry->action | (entry->field != NULL ? HEAD_FIELD : 0) |
-					   (entry->fence ? HEAD_FENCE : 0));
+					   (entry->fence ? HEAD_FENCE : 0) |
+					   (entry->strict ? HEAD_STRICT : 0) | (told ? HEAD_TOLD : 0));
 	place = varint_write(place, entry->rule);
-	place = varint_write(place, entry->key_length);
-	memcpy(place, entry->key, entry->key_length);
-	place += entry->key_length;
+	place = bytes_write(place, entry->key, entry->key_length);
 	if (entry->field != NULL)
+		place = bytes_write(place, entry->field, entry->field_length);
+	if (entry->action == INVAL_ACTION_EXPIRE)
+		place = varint_write(place, entry->ttl_ms);
+	if (told)
 	{
-		place = varint_write(place, entry->field_length);
-		memcpy(place, entry->field, entry->field_length);
-		place += entry->field_length;
+		place = bytes_write(place, entry->channel, entry->channel_length);
+		place = bytes_write(place, entry->stream, entry->stream_length);
 	}
 	return place;
 }
@@ -131,20 +179,35 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 	if (place >= end)
 		return NULL;
 	head = (unsigned char) *place++;
-	if (head & HEAD_RESERVED)
-		return NULL;
+	memset(entry, 0, sizeof(*entry));
 	entry->action = (InvalAction) (head & HEAD_ACTION);
 	entry->fence = (head & HEAD_FENCE) != 0;
+	entry->strict = (head & HEAD_STRICT) != 0;
 	if (inval_action_name(entry->action) == NULL)
 		return NULL;
 	place = varint_read(place, end, &entry->rule);
 	if (place == NULL)
 		return NULL;
 	place = bytes_read(place, end, &entry->key, &entry->key_length);
-	entry->field = NULL;
-	entry->field_length = 0;
 	if (place != NULL && (head & HEAD_FIELD))
 		place = bytes_read(place, end, &entry->field, &entry->field_length);
+	if (place != NULL && entry->action == INVAL_ACTION_EXPIRE)
+		place = varint_read(place, end, &entry->ttl_ms);
+	if (place != NULL && (head & HEAD_TOLD))
+		place = entry_read_told(place, end, entry);
+	return place;
+}
+
+static const char *
+entry_read_told(const char *place, const char *end, InvalEntry *entry)
+{
+	place = bytes_read(place, end, &entry->channel, &entry->channel_length);
+	if (place != NULL)
+		place = bytes_read(place, end, &entry->stream, &entry->stream_length);
+	if (entry->channel_length == 0)
+		entry->channel = NULL;
+	if (entry->stream_length == 0)
+		entry->stream = NULL;
 	return place;
 }
 
@@ -155,8 +218,8 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 void
 inval_entry_merge(char *place, const InvalEntry *other)
 {
-	if (other->fence)
-		*place = (char) (*place | HEAD_FENCE);
+	*place = (char) (*place | (other->fence ? HEAD_FENCE : 0) |
+					 (other->strict ? HEAD_STRICT : 0));
 }
 
 /*
@@ -178,18 +241,30 @@ inval_entry_hash(const InvalEntry *entry)
 
 /*
  * Whether two entries are the same invalidation, of whatever rules, and whether
- * with a fence or without.
+ * with a fence or without.  What is told of an invalidation, and the fence of its
+ * transaction, are each transaction's own.
  */
 bool
 inval_entry_equal(const InvalEntry *a, const InvalEntry *b)
 {
-	return a->action == b->action &&
-		a->key_length == b->key_length &&
-		memcmp(a->key, b->key, a->key_length) == 0 &&
-		(a->action == INVAL_ACTION_LOOK ||
-		 ((a->field != NULL) == (b->field != NULL) &&
-		a->field_length == b->field_length &&
-		(a->field == NULL || memcmp(a->field, b->field, a->field_length) == 0)));
+	if (a->action != b->action ||
+		entry_differs_in(a->key, a->key_length, b->key, b->key_length))
+		return false;
+	if (a->action == INVAL_ACTION_LOOK)
+		return true;
+	return !entry_differs_in(a->field, a->field_length, b->field, b->field_length) &&
+		a->ttl_ms == b->ttl_ms &&
+		!entry_differs_in(a->channel, a->channel_length, b->channel, b->channel_length) &&
+		!entry_differs_in(a->stream, a->stream_length, b->stream, b->stream_length) &&
+		(FullTransactionIdEquals(a->xid, b->xid) ||
+		 !(a->strict || b->strict || inval_entry_is_told(a)));
+}
+
+static bool
+entry_differs_in(const char *a, uint32 a_length, const char *b, uint32 b_length)
+{
+	return (a != NULL) != (b != NULL) || a_length != b_length ||
+		(a_length > 0 && memcmp(a, b, a_length) != 0);
 }
 
 /*
@@ -198,16 +273,9 @@ inval_entry_equal(const InvalEntry *a, const InvalEntry *b)
 const char *
 inval_action_name(InvalAction action)
 {
-	switch (action)
-	{
-		case INVAL_ACTION_DELETE:
-			return "delete";
-		case INVAL_ACTION_PREFIX:
-			return "prefix";
-		case INVAL_ACTION_LOOK:
-			return "look";
-	}
-	return NULL;
+	if ((Size) action >= lengthof(action_names))
+		return NULL;
+	return action_names[action];
 }
 
 /*
@@ -216,8 +284,13 @@ inval_action_name(InvalAction action)
 bool
 inval_action_from_name(const char *name, InvalAction *action)
 {
-	if (strcmp(name, "delete") != 0)
-		return false;
-	*action = INVAL_ACTION_DELETE;
-	return true;
+	int			i;
+
+	for (i = 0; i <= INVAL_ACTION_NONE; i++)
+		if (strcmp(name, action_names[i]) == 0)
+		{
+			*action = (InvalAction) i;
+			return true;
+		}
+	return false;
 }

@@ -5,6 +5,9 @@
 #ifndef INVAL_ENTRY_H
 #define INVAL_ENTRY_H
 
+#include "access/transam.h"
+#include "datatype/timestamp.h"
+
 /* The most bytes of a key and its field together */
 #define INVAL_MAX_KEY_LENGTH	7500
 
@@ -15,7 +18,12 @@
 typedef enum InvalAction
 {
 	INVAL_ACTION_DELETE = 0,
+	INVAL_ACTION_VERSION = 1,	/* another number at the key */
+	INVAL_ACTION_MEMBERS = 2,	/* the keys that the set lists, and the set */
 	INVAL_ACTION_PREFIX = 3,	/* every key that starts with this one */
+	INVAL_ACTION_EXPIRE = 4,	/* the key ends soon */
+	INVAL_ACTION_NONE = 5,		/* only what is announced of it */
+	INVAL_ACTION_REFILL = 6,	/* the key has its value again */
 	INVAL_ACTION_LOOK = 15		/* no invalidation yet: what a row's look-ups
 								 * need; see capture/looks.c */
 } InvalAction;
@@ -24,6 +32,8 @@ typedef enum InvalAction
 typedef enum InvalLane
 {
 	INVAL_LANE_COMMIT,			/* sent by the commit callback */
+	INVAL_LANE_STRICT,			/* the same, and fenced before the commit; the
+								 * outbox has it as "commit" */
 	INVAL_LANE_WORKER,			/* sent by the worker */
 	INVAL_LANE_REPEAT,			/* sent by the worker once more, later */
 	INVAL_LANE_REPLAY,			/* the same, when standbys have replayed it */
@@ -42,11 +52,21 @@ typedef struct InvalEntry
 {
 	InvalAction action;
 	bool		fence;			/* void the leases of readers on it, too */
+	bool		strict;			/* end the fence that its transaction has on it */
 	uint32		rule;			/* 0: inval_touch */
 	const char *key;
 	uint32		key_length;
 	const char *field;			/* NULL: none */
 	uint32		field_length;
+	uint32		ttl_ms;			/* action "expire" */
+	const char *channel;		/* where the key is published; NULL: nowhere */
+	uint32		channel_length;
+	const char *stream;			/* which stream says so; NULL: none */
+	uint32		stream_length;
+
+	/* Not among the bytes: who has queued it, and when */
+	FullTransactionId xid;		/* invalid: not known yet */
+	TimestampTz queued_at;
 } InvalEntry;
 
 extern Size inval_entry_size(const InvalEntry *entry);
@@ -60,5 +80,6 @@ extern bool inval_entry_equal(const InvalEntry *a, const InvalEntry *b);
 
 extern const char *inval_action_name(InvalAction action);
 extern bool inval_action_from_name(const char *name, InvalAction *action);
+extern bool inval_entry_is_told(const InvalEntry *entry);
 
 #endif							/* INVAL_ENTRY_H */

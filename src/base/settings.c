@@ -119,6 +119,20 @@ int			inval_replay_timeout = 60 * 1000;
 bool		inval_load_library = true;
 
 /*
+ * How long a transaction with strict rules may wait for its fences, before it fails.
+ */
+int			inval_strict_timeout = 1000;
+
+/*
+ * How long a fence stands if nobody is heard of who has it: its transaction has
+ * died, or cannot reach Redis any more.  Readers bypass the cache so long.
+ */
+int			inval_fence_life = 30 * 1000;
+
+/* How many entries, or a few more, a stream has before the oldest go. */
+int			inval_stream_max_entries = 100000;
+
+/*
  * The library is being loaded, perhaps by somebody's statement: what is wrong
  * with a value is none of that one's business, and must not end the loading.
  */
@@ -232,6 +246,22 @@ inval_settings_init(void)
 							 "A library \"inval\" that is as new, or newer, is left as it is.",
 							 &inval_load_library, true,
 							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("inval.strict_timeout",
+							"Sets how long a transaction with strict rules may wait for its fences.",
+							"A transaction whose keys cannot be fenced by then fails.",
+							&inval_strict_timeout, 1000, 1, 60000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.fence_life",
+							"Sets how long a fence stands if its transaction is not heard of.",
+							"Readers bypass the cache until then; after it the key is removed.",
+							&inval_fence_life, 30 * 1000, 1000, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.stream_max_entries",
+							"Sets how many entries a stream keeps.",
+							"Older ones go, some later than they could.  0 keeps all.",
+							&inval_stream_max_entries, 100000, 0, INT_MAX,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("inval");
 }

@@ -22,6 +22,9 @@ extern bool inval_look_again;
 extern bool inval_repeat_after_replay;
 extern int	inval_replay_timeout;	/* ms */
 extern bool inval_load_library;
+extern int	inval_strict_timeout;	/* ms */
+extern int	inval_fence_life;	/* ms */
+extern int	inval_stream_max_entries;
 
 extern void inval_settings_init(void);
 

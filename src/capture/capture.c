@@ -25,6 +25,8 @@ static void capture_update(InvalRule *rule, Relation relation,
 static bool capture_moves(const InvalRule *rule, TupleTableSlot *old_row,
 						  TupleTableSlot *new_row);
 static bool capture_differs(AttrNumber attnum, TupleTableSlot *a, TupleTableSlot *b);
+static bool capture_is_same(const InvalRule *rule, TupleTableSlot *old_row,
+							TupleTableSlot *new_row);
 static bool capture_is_own(Relation relation, TupleTableSlot *row);
 static void capture_manifold(InvalRule *rule, TupleTableSlot *row);
 static void capture_entry(const InvalEntry *entry, void *arg);
@@ -194,9 +196,7 @@ capture_update(InvalRule *rule, Relation relation,
 	}
 	skipped = inval_stats_tally(rule->id, rule->targets[0]->number)->counts.skipped;
 	capture_rule(rule, relation, old_row, INVAL_ROW_OLD);
-	if (!rule->plain || !inval_render_is_same(rule->key, old_row, new_row) ||
-		(rule->field != NULL &&
-		 !inval_render_is_same(rule->field, old_row, new_row)))
+	if (!rule->plain || !capture_is_same(rule, old_row, new_row))
 	{
 		capture_rule(rule, relation, new_row, INVAL_ROW_NEW);
 		return;
@@ -210,6 +210,21 @@ capture_update(InvalRule *rule, Relation relation,
 		else
 			tally->counts.skipped++;
 	}
+}
+
+/*
+ * Whether two rows give the same texts under a plain rule.
+ */
+static bool
+capture_is_same(const InvalRule *rule, TupleTableSlot *old_row, TupleTableSlot *new_row)
+{
+	int			i;
+
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL &&
+			!inval_render_is_same(rule->templates[i], old_row, new_row))
+			return false;
+	return true;
 }
 
 /*

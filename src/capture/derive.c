@@ -23,18 +23,20 @@ typedef struct Derivation
 	InvalEntryCallback callback;
 	void	   *arg;
 	int			entries;		/* given so far */
+	int			rendered;		/* how many of the templates have their text */
+	bool		has[INVAL_RULE_TEMPLATES];	/* and which of those gave one */
 } Derivation;
 
-static StringInfoData key_buffer;
-static StringInfoData field_buffer;
+static StringInfoData buffers[INVAL_RULE_TEMPLATES];
 
 static void derive_note_lost(InvalRule *rule);
 static void derive_begin(void);
 static void derive_reset_buffer(StringInfo buffer);
 static void derive_row(Derivation *derivation, TupleTableSlot *row);
-static void derive_key(StringInfo key, void *arg);
-static void derive_field(StringInfo field, void *arg);
-static bool derive_fill_entry(const InvalRule *rule, InvalEntry *entry);
+static void derive_next(Derivation *derivation);
+static void derive_text(StringInfo text, void *arg);
+static bool derive_fill_entry(const InvalRule *rule, const bool *has, InvalEntry *entry);
+static void derive_fill_told(const InvalRule *rule, const bool *has, InvalEntry *entry);
 
 /*
  * Renders the invalidation that a row owes under a plain rule.  Returns false
@@ -44,14 +46,23 @@ static bool derive_fill_entry(const InvalRule *rule, InvalEntry *entry);
 bool
 inval_derive_plain(InvalRule *rule, TupleTableSlot *row, InvalEntry *entry)
 {
+	bool		has[INVAL_RULE_TEMPLATES] = {false};
+	int			i;
+
 	derive_begin();
-	if (!inval_render(&key_buffer, rule->key, row) ||
-		(rule->field != NULL && !inval_render(&field_buffer, rule->field, row)))
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 	{
-		derive_note_lost(rule);
-		return false;
+		if (rule->templates[i] == NULL)
+			continue;
+		has[i] = inval_render(&buffers[i], rule->templates[i], row);
+		if (unlikely(!has[i]))
+		{
+			derive_note_lost(rule);
+			if (i < INVAL_RULE_CHANNEL)
+				return false;
+		}
 	}
-	return derive_fill_entry(rule, entry);
+	return derive_fill_entry(rule, has, entry);
 }
 
 /*
@@ -64,7 +75,7 @@ InvalRenderResult
 inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 				  InvalEntryCallback callback, void *arg)
 {
-	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg, 0};
+	Derivation	derivation = {rule, row, state, INVAL_RENDER_NULL, callback, arg};
 
 	derive_begin();
 	if (rule->via == NULL)
@@ -82,32 +93,36 @@ inval_derive_each(InvalRule *rule, TupleTableSlot *row, InvalState state,
 }
 
 /*
- * Notes that a key was left out because it cannot be written in UTF-8.
+ * Notes that a text was left out because it cannot be written in UTF-8.
  */
 static void
 derive_note_lost(InvalRule *rule)
 {
-	if (likely(!rule->key->lost && (rule->field == NULL || !rule->field->lost)))
-		return;
-	rule->key->lost = false;
-	if (rule->field != NULL)
-		rule->field->lost = false;
-	inval_skips_note(rule->id, INVAL_SKIP_ENCODING);
+	int			i;
+
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL && unlikely(rule->templates[i]->lost))
+		{
+			rule->templates[i]->lost = false;
+			inval_skips_note(rule->id, INVAL_SKIP_ENCODING);
+		}
 }
 
 static void
 derive_begin(void)
 {
-	if (unlikely(key_buffer.data == NULL))
+	int			i;
+
+	if (unlikely(buffers[0].data == NULL))
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
-		initStringInfo(&key_buffer);
-		initStringInfo(&field_buffer);
+		for (i = INVAL_RULE_TEMPLATES - 1; i >= 0; i--)
+			initStringInfo(&buffers[i]);
 		MemoryContextSwitchTo(old);
 	}
-	derive_reset_buffer(&key_buffer);
-	derive_reset_buffer(&field_buffer);
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		derive_reset_buffer(&buffers[i]);
 }
 
 /*
@@ -130,45 +145,67 @@ derive_reset_buffer(StringInfo buffer)
 static void
 derive_row(Derivation *derivation, TupleTableSlot *row)
 {
-	InvalRenderResult result;
-
 	derivation->row = row;
-	resetStringInfo(&key_buffer);
-	result = inval_render_each(&key_buffer, derivation->rule->key, row,
-							   derivation->state, derive_key, derivation);
-	if (result == INVAL_RENDER_MISSING)
-		derivation->result = result;
+	derivation->rendered = 0;
+	derive_next(derivation);
 }
 
+/*
+ * Renders the next template, and with each text that it gives the rest of them.
+ * Without a text for what is told, the key is invalidated all the same.
+ */
 static void
-derive_key(StringInfo key, void *arg)
+derive_next(Derivation *derivation)
 {
-	Derivation *derivation = arg;
-	InvalRenderResult result;
+	int			number = derivation->rendered;
+	InvalBoundTemplate *template;
+	InvalRenderResult result = INVAL_RENDER_DONE;
 
-	(void) key;
-	if (derivation->rule->field == NULL)
+	if (number == INVAL_RULE_TEMPLATES)
 	{
-		derive_field(NULL, derivation);
+		derive_text(NULL, derivation);
 		return;
 	}
-	resetStringInfo(&field_buffer);
-	result = inval_render_each(&field_buffer, derivation->rule->field, derivation->row,
-							   derivation->state, derive_field, derivation);
-	if (result == INVAL_RENDER_MISSING)
+	template = derivation->rule->templates[number];
+	derivation->has[number] = template != NULL;
+	derivation->rendered++;
+	if (template == NULL)
+		derive_next(derivation);
+	else
+	{
+		resetStringInfo(&buffers[number]);
+		result = inval_render_each(&buffers[number], template, derivation->row,
+								   derivation->state, derive_text, derivation);
+	}
+	if (result != INVAL_RENDER_DONE && number >= INVAL_RULE_CHANNEL)
+	{
+		derivation->has[number] = false;
+		derive_next(derivation);
+	}
+	else if (result == INVAL_RENDER_MISSING)
 		derivation->result = result;
+	derivation->rendered = number;
 }
 
+/*
+ * A template has its text: goes on to the next, or hands over the entry if that
+ * was the last one.
+ */
 static void
-derive_field(StringInfo field, void *arg)
+derive_text(StringInfo text, void *arg)
 {
 	Derivation *derivation = arg;
 	InvalEntry	entry;
 
-	(void) field;
+	(void) text;
+	if (derivation->rendered < INVAL_RULE_TEMPLATES)
+	{
+		derive_next(derivation);
+		return;
+	}
 	if (derivation->entries++ == INVAL_MAX_KEYS)
 		inval_render_refuse_many();
-	if (!derive_fill_entry(derivation->rule, &entry))
+	if (!derive_fill_entry(derivation->rule, derivation->has, &entry))
 		return;
 	if (derivation->result == INVAL_RENDER_NULL)
 		derivation->result = INVAL_RENDER_DONE;
@@ -179,19 +216,57 @@ derive_field(StringInfo field, void *arg)
  * Makes an entry of what the buffers hold; false if that is too long.
  */
 static bool
-derive_fill_entry(const InvalRule *rule, InvalEntry *entry)
+derive_fill_entry(const InvalRule *rule, const bool *has, InvalEntry *entry)
 {
-	if (key_buffer.len + field_buffer.len > INVAL_MAX_KEY_LENGTH)
+	if (buffers[INVAL_RULE_KEY].len + buffers[INVAL_RULE_FIELD].len > INVAL_MAX_KEY_LENGTH)
 	{
 		inval_skips_note(rule->id, INVAL_SKIP_LONG);
 		return false;
 	}
+	memset(entry, 0, sizeof(*entry));
 	entry->action = rule->action;
 	entry->fence = rule->fence;
+	entry->strict = rule->lane == INVAL_LANE_STRICT;
 	entry->rule = rule->id;
-	entry->key = key_buffer.data;
-	entry->key_length = (uint32) key_buffer.len;
-	entry->field = rule->field != NULL ? field_buffer.data : NULL;
-	entry->field_length = (uint32) field_buffer.len;
+	if (rule->action == INVAL_ACTION_EXPIRE)
+		entry->ttl_ms = (uint32) rule->ttl_ms;
+	entry->key = buffers[INVAL_RULE_KEY].data;
+	entry->key_length = (uint32) buffers[INVAL_RULE_KEY].len;
+	if (has[INVAL_RULE_FIELD])
+	{
+		entry->field = buffers[INVAL_RULE_FIELD].data;
+		entry->field_length = (uint32) buffers[INVAL_RULE_FIELD].len;
+	}
+	if (unlikely(has[INVAL_RULE_CHANNEL] || has[INVAL_RULE_STREAM]))
+		derive_fill_told(rule, has, entry);
 	return true;
+}
+
+/*
+ * What is told of it must fit into a row of the outbox with it; the key is
+ * invalidated in any case.
+ */
+static void
+derive_fill_told(const InvalRule *rule, const bool *has, InvalEntry *entry)
+{
+	int			length = 0;
+	int			i;
+
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		length += has[i] ? buffers[i].len : 0;
+	if (length > INVAL_MAX_KEY_LENGTH)
+	{
+		inval_skips_note(rule->id, INVAL_SKIP_LONG);
+		return;
+	}
+	if (has[INVAL_RULE_CHANNEL] && buffers[INVAL_RULE_CHANNEL].len > 0)
+	{
+		entry->channel = buffers[INVAL_RULE_CHANNEL].data;
+		entry->channel_length = (uint32) buffers[INVAL_RULE_CHANNEL].len;
+	}
+	if (has[INVAL_RULE_STREAM] && buffers[INVAL_RULE_STREAM].len > 0)
+	{
+		entry->stream = buffers[INVAL_RULE_STREAM].data;
+		entry->stream_length = (uint32) buffers[INVAL_RULE_STREAM].len;
+	}
 }

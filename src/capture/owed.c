@@ -13,6 +13,7 @@
 #include "stats/stats.h"
 #include "target/targets.h"
 
+static void owed_repeat(const InvalRule *rule, int32 target, const InvalEntry *entry);
 static void owed_outside(InvalRule *rule, InvalTarget *target);
 static bool owed_is_told(const InvalRule *rule);
 
@@ -35,10 +36,22 @@ inval_owed_queue(InvalRule *rule, const InvalEntry *entry)
 			continue;
 		}
 		if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
-			inval_commit_queue_repeat(target->number, rule->repeat_ms, entry);
+			owed_repeat(rule, target->number, entry);
 		if (!inval_commit_queue(rule->lane, target->number, entry))
 			inval_stats_tally(rule->id, target->number)->counts.coalesced++;
 	}
+}
+
+/*
+ * The fence of a strict rule is over when the key is removed once more.
+ */
+static void
+owed_repeat(const InvalRule *rule, int32 target, const InvalEntry *entry)
+{
+	InvalEntry	again = *entry;
+
+	again.strict = false;
+	inval_commit_queue_repeat(target, rule->repeat_ms, &again);
 }
 
 /*

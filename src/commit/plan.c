@@ -288,6 +288,7 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 {
 	InvalTarget *target = leg->target;
 	const char *end = entries + length;
+	TimestampTz now = GetCurrentTimestamp();
 
 	if (!inval_target_is_open(target) &&
 		!(!inval_target_has_worker() && inval_target_claim_probe(target)))
@@ -304,6 +305,8 @@ plan_prepare_shipment(PlanLeg *leg, const char *entries, Size length,
 		InvalEntry	entry;
 
 		entries = inval_entry_read(entries, end, &entry);
+		entry.xid = plan.xid;
+		entry.queued_at = now;
 		inval_shipment_add(&leg->shipment, &entry);
 	}
 	inval_shipment_seal(&leg->shipment);

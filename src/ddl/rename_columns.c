@@ -16,6 +16,7 @@
 
 #include "ddl/rename_columns.h"
 #include "key/template.h"
+#include "rule/rule.h"
 #include "rule/ties.h"
 
 static bool columns_in_template(InvalDefinition *definition, InvalRuleOption option,
@@ -34,12 +35,13 @@ bool
 inval_ddl_rename_columns(InvalDefinition *definition, const InvalRenaming *renaming)
 {
 	bool		changed = false;
+	int			i;
 
 	/* With via the template names columns of the result, which stay. */
 	if (definition->options[RULE_VIA] == NULL)
 	{
-		changed |= columns_in_template(definition, RULE_KEY, renaming);
-		changed |= columns_in_template(definition, RULE_FIELD, renaming);
+		for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+			changed |= columns_in_template(definition, inval_rule_options[i], renaming);
 	}
 	changed |= columns_in_list(definition, RULE_CHANGES, renaming);
 	return changed;

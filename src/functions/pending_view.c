@@ -120,7 +120,8 @@ view_lane(PendingView *view, InvalLane lane, int32 number, const char *entries,
 		return;
 	}
 	target = inval_target_by_number(number);
-	if (target == NULL || (lane != INVAL_LANE_COMMIT && lane != INVAL_LANE_WORKER))
+	if (target == NULL || (lane != INVAL_LANE_COMMIT && lane != INVAL_LANE_STRICT &&
+						   lane != INVAL_LANE_WORKER))
 		return;
 	while (entries < end)
 	{

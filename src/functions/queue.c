@@ -41,6 +41,8 @@ static bool queue_visit_row(InvalOutboxRow *row, void *arg);
 static void queue_put_entry(QueueScan *scan, const InvalOutboxRow *row,
 							int64 number, const InvalEntry *entry);
 
+static void touch_check_action(const char *name, InvalEntry *entry);
+
 PG_FUNCTION_INFO_V1(inval_queue_rows);
 PG_FUNCTION_INFO_V1(inval_outbox_source);
 PG_FUNCTION_INFO_V1(inval_touch);
@@ -204,20 +206,23 @@ inval_touch(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("%s must not be null", names[i])));
 	}
-	if (!inval_action_from_name(words[1], &entry.action))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("action \"%s\" does not exist or is not supported by this version of inval",
-						words[1]),
-				 errhint("This version has the action \"delete\".")));
+	touch_check_action(words[1], &entry);
 	if (strcmp(words[2], "background") == 0)
 		lane = INVAL_LANE_WORKER;
 	else if (strcmp(words[2], "commit") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("delivery \"%s\" does not exist or is not supported by this version of inval",
+				 errmsg("delivery \"%s\" does not exist or is not for what is to be done",
 						words[2]),
 				 errhint("It is one of \"commit\", \"background\".")));
+	if (entry.action == INVAL_ACTION_PREFIX)
+		lane = INVAL_LANE_WORKER;
+	if (words[3] != NULL && entry.action != INVAL_ACTION_DELETE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("field and action \"%s\" are both given", words[1]),
+				 errdetail("Only \"delete\" is done to a field of a hash."),
+				 errhint("Leave one of them out.")));
 	target = inval_target_by_name(words[4], false);
 	inval_target_check_usage(GetUserId(), target->name);
 	words[0] = inval_encode_key_or_fail(words[0], "key");
@@ -232,4 +237,19 @@ inval_touch(PG_FUNCTION_ARGS)
 	if (!inval_commit_queue(lane, target->number, &entry))
 		tally->counts.coalesced++;
 	PG_RETURN_VOID();
+}
+
+/*
+ * Those that need no more than a key
+ */
+static void
+touch_check_action(const char *name, InvalEntry *entry)
+{
+	if (!inval_action_from_name(name, &entry->action) ||
+		(entry->action != INVAL_ACTION_DELETE && entry->action != INVAL_ACTION_VERSION &&
+		 entry->action != INVAL_ACTION_MEMBERS && entry->action != INVAL_ACTION_PREFIX))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("action \"%s\" does not exist or cannot be done by hand", name),
+				 errhint("It is one of \"delete\", \"version\", \"members\", \"prefix\".")));
 }

@@ -37,6 +37,7 @@ extern void inval_track_check_relation(Relation relation);
 extern void inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 									  InvalDefinition *definition);
 extern void inval_track_check_rule(InvalDefinition *definition, Relation relation);
+extern void inval_track_check_combination(InvalDefinition *definition);
 extern void inval_track_check_targets(const InvalDefinition *definition,
 									  Relation relation);
 extern int32 inval_track_write(InvalDefinition *definition);

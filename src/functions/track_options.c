@@ -35,10 +35,8 @@
 /* Longest template or query, in bytes */
 #define MAX_TEMPLATE_LENGTH		8192
 
-/* Longest repeat_after */
-#define MAX_REPEAT_MS			(60 * 60 * 1000)
-
 static char *options_text(FunctionCallInfo fcinfo, int argument);
+static char *options_interval(FunctionCallInfo fcinfo, int argument);
 static char *options_choice(FunctionCallInfo fcinfo, int argument, const char *name,
 							const char *const *choices, int supported);
 static char *options_key(FunctionCallInfo fcinfo, Relation relation);
@@ -47,11 +45,8 @@ static void options_set(InvalDefinition *definition, InvalRuleOption option, cha
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
 static void options_check_via(InvalDefinition *definition, Relation relation);
 static void options_check_literals(const InvalRule *rule);
-static void options_check_variables(const char *template, const char *what);
+static void options_check_variables(const InvalDefinition *definition, InvalRuleOption option);
 static void options_check_changes(Datum changes, Relation relation);
-static void options_check_repeat(InvalDefinition *definition);
-static void options_check_fence(const InvalDefinition *definition);
-static void options_refuse_unsupported(FunctionCallInfo fcinfo);
 
 /*
  * Opens a relation that was given by its OID, under an AccessShareLock.
@@ -125,10 +120,18 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	static const char *const states[] = {"on", "shadow", "off", NULL};
 
 	definition->relation = RelationGetRelid(relation);
+	if (PG_ARGISNULL(TRACK_FENCE))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("%s must not be null", "fence")));
+	if (!PG_ARGISNULL(TRACK_REFILL))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("option \"%s\" is not supported by this version of inval", "refill")));
 	options_set(definition, RULE_KEY, options_key(fcinfo, relation));
 	options_set(definition, RULE_FIELD, options_text(fcinfo, TRACK_FIELD));
 	options_set(definition, RULE_ACTION,
-				options_choice(fcinfo, TRACK_ACTION, "action", actions, 1));
+				options_choice(fcinfo, TRACK_ACTION, "action", actions, 6));
 	options_set(definition, RULE_DELIVERY,
 				options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 2));
 	options_set(definition, RULE_STATE,
@@ -140,35 +143,32 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 		options_set(definition, RULE_CHANGES,
 					OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_CHANGES)));
 	}
-	if (!PG_ARGISNULL(TRACK_REPEAT_AFTER))
-		options_set(definition, RULE_REPEAT_AFTER,
-					OidOutputFunctionCall(F_INTERVAL_OUT,
-										  PG_GETARG_DATUM(TRACK_REPEAT_AFTER)));
+	options_set(definition, RULE_REPEAT_AFTER, options_interval(fcinfo, TRACK_REPEAT_AFTER));
+	options_set(definition, RULE_TTL, options_interval(fcinfo, TRACK_TTL));
+	options_set(definition, RULE_PUBLISH, options_text(fcinfo, TRACK_PUBLISH));
+	options_set(definition, RULE_STREAM, options_text(fcinfo, TRACK_STREAM));
 	options_set(definition, RULE_TARGETS, PG_ARGISNULL(TRACK_TARGETS) ? pstrdup("{}") :
 				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
-	options_refuse_unsupported(fcinfo);
 	options_set(definition, RULE_FENCE, pstrdup(PG_GETARG_BOOL(TRACK_FENCE) ? "true" : "false"));
 	inval_track_check_rule(definition, relation);
 }
 
 /*
  * Whether a rule can be applied to a relation's rows: compiles it, for the
- * errors.  Writes repeat_after as it is to be stored, and puts the canonical
+ * errors.  Writes intervals as they are to be stored, and puts the canonical
  * text in place of a query that is not.
  */
 void
 inval_track_check_rule(InvalDefinition *definition, Relation relation)
 {
-	const char *field = inval_definition_get(definition, RULE_FIELD);
 	MemoryContext context;
 	InvalRule	rule;
+	int			i;
 
-	options_check_length(definition, RULE_KEY);
-	options_check_length(definition, RULE_FIELD);
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		options_check_length(definition, inval_rule_options[i]);
 	options_check_via(definition, relation);
-	if (definition->options[RULE_REPEAT_AFTER] != NULL)
-		options_check_repeat(definition);
-	options_check_fence(definition);
+	inval_track_check_combination(definition);
 	inval_track_check_targets(definition, relation);
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
 									ALLOCSET_SMALL_SIZES);
@@ -178,9 +178,8 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	MemoryContextDelete(context);
 	if (definition->options[RULE_VIA] != NULL)
 		inval_via_check_plan(definition->options[RULE_VIA], relation);
-	options_check_variables(inval_definition_get(definition, RULE_KEY), "key");
-	if (field != NULL)
-		options_check_variables(field, "field");
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		options_check_variables(definition, inval_rule_options[i]);
 }
 
 /*
@@ -230,15 +229,17 @@ options_check_length(const InvalDefinition *definition, InvalRuleOption option)
 static void
 options_check_literals(const InvalRule *rule)
 {
-	Size		length = inval_render_literal_length(rule->key);
+	Size		length = 0;
+	int			i;
 
-	if (rule->field != NULL)
-		length += inval_render_literal_length(rule->field);
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL)
+			length += inval_render_literal_length(rule->templates[i]);
 	if (length > INVAL_MAX_KEY_LENGTH)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("key of the rule is too long"),
-				 errdetail("What its templates have beside placeholders is %zu bytes long, and a key with its field can have %d.",
+				 errdetail("What its templates have beside placeholders is %zu bytes long, and a key with what is given beside it can have %d.",
 						   length, INVAL_MAX_KEY_LENGTH)));
 }
 
@@ -246,11 +247,14 @@ options_check_literals(const InvalRule *rule)
  * A variable without a value would let rows be skipped in silence.
  */
 static void
-options_check_variables(const char *template, const char *what)
+options_check_variables(const InvalDefinition *definition, InvalRuleOption option)
 {
+	const char *template = inval_definition_get(definition, option);
 	ListCell   *lc;
 
-	foreach(lc, inval_template_parse(template, what))
+	if (template == NULL)
+		return;
+	foreach(lc, inval_template_parse(template, inval_definition_name(option)))
 	{
 		InvalSegment *segment = lfirst(lc);
 
@@ -262,6 +266,13 @@ options_check_variables(const char *template, const char *what)
 					 errhint("Give it one first: SELECT inval_set_var(%s, 'value').",
 							 quote_literal_cstr(segment->text))));
 	}
+}
+
+static char *
+options_interval(FunctionCallInfo fcinfo, int argument)
+{
+	return PG_ARGISNULL(argument) ? NULL :
+		OidOutputFunctionCall(F_INTERVAL_OUT, PG_GETARG_DATUM(argument));
 }
 
 static char *
@@ -394,65 +405,4 @@ options_check_changes(Datum changes, Relation relation)
 							name, RelationGetRelationName(relation)),
 					 errhint("The list of changes names columns exactly as they are spelled in the catalog.")));
 	}
-}
-
-static void
-options_check_repeat(InvalDefinition *definition)
-{
-	int			ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
-
-	if (ms <= 0 || ms > MAX_REPEAT_MS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("repeat_after must be more than nothing and at most an hour"),
-				 errhint("It is how long a reader may take to write back what it has read.")));
-	/* The same in every session, whatever its IntervalStyle is. */
-	options_set(definition, RULE_REPEAT_AFTER, psprintf("%d ms", ms));
-}
-
-/*
- * Leases are on keys as a whole.
- */
-static void
-options_check_fence(const InvalDefinition *definition)
-{
-	if (definition->options[RULE_FENCE] != NULL && definition->options[RULE_FIELD] != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("fence and field are both given"),
-				 errdetail("Leases are for strings; a field of a hash has none."),
-				 errhint("Leave one of them out.")));
-}
-
-/*
- * Options that this version does not have yet must not be taken in silence.
- */
-static void
-options_refuse_unsupported(FunctionCallInfo fcinfo)
-{
-	static const struct
-	{
-		int			argument;
-		const char *name;
-	}			unsupported[] =
-	{
-		{TRACK_TTL, "ttl"},
-		{TRACK_PUBLISH, "publish"},
-		{TRACK_STREAM, "stream"},
-		{TRACK_REFILL, "refill"},
-	};
-	const char *found = NULL;
-	Size		i;
-
-	for (i = 0; i < lengthof(unsupported); i++)
-		if (!PG_ARGISNULL(unsupported[i].argument))
-			found = unsupported[i].name;
-	if (PG_ARGISNULL(TRACK_FENCE))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be null", "fence")));
-	if (found != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("option \"%s\" is not supported by this version of inval", found)));
 }

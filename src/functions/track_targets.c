@@ -86,18 +86,25 @@ targets_check_namespace(const InvalDefinition *definition, const InvalTarget *ta
 }
 
 /*
- * A fence is of no use where readers cannot take leases.  The keys are removed all
- * the same.
+ * What only functions of the server can do is refused where they are known to be
+ * missing.  A fence is only of no use there: the keys are removed all the same.
  */
 static void
 targets_check_library(const InvalDefinition *definition, const InvalTarget *target)
 {
 	char		why[INVAL_ERROR_LEN];
+	bool		needed = strcmp(inval_definition_get(definition, RULE_DELIVERY), "strict") == 0 ||
+		strcmp(inval_definition_get(definition, RULE_ACTION), "members") == 0 ||
+		definition->options[RULE_STREAM] != NULL;
 
-	if (definition->options[RULE_FENCE] != NULL &&
-		inval_library_is_missing(target, why, sizeof(why)))
-		ereport(WARNING,
-				(errmsg("readers of target \"%s\" can have no leases", target->name),
-				 errdetail("It does not have the functions for them: %s", why),
-				 errhint("Grant inval's user there +fcall and +function|load.")));
+	if ((!needed && definition->options[RULE_FENCE] == NULL) ||
+		!inval_library_is_missing(target, why, sizeof(why)))
+		return;
+	ereport(needed ? ERROR : WARNING,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 needed ? errmsg("target \"%s\" does not have the functions that this rule needs",
+							 target->name) :
+			 errmsg("readers of target \"%s\" can have no leases", target->name),
+			 errdetail("It does not have the library \"inval\": %s", why),
+			 errhint("They need Redis 7 or Valkey, and inval's user there +fcall and +function|load.")));
 }

@@ -15,7 +15,7 @@
 
 -- With every change of what a function does.  A library is only replaced by a
 -- newer one.
-local VERSION = 1
+local VERSION = 2
 
 local LEASE_MS = 5000
 local FENCE_KEPT_MS = 86400000 -- how long an owner that is never heard of again is remembered
@@ -223,6 +223,36 @@ local function inval_members(keys, args)
   return gone
 end
 
+-- Streams ------------------------------------------------------------------
+
+-- FCALL inval_append 1 stream most field value... -> the entry's number
+-- Entries are numbered without gaps from 1 on, by what the stream itself knows of how
+-- many it has had.  So a consumer that meets a gap has missed some, because the stream
+-- was trimmed ("most" entries stay, or a few more; 0: all) or others write to it; and
+-- one that meets a smaller number than before reads another stream of that name.
+local function inval_append(keys, args)
+  if #keys ~= 1 or #args < 3 or #args % 2 ~= 1 then
+    error({ err = 'ERR inval: wrong number of keys or arguments' })
+  end
+  local stream, most, number = keys[1], whole(args[1], nil, 0, 'most'), 1
+  if redis.call('EXISTS', stream) == 1 then
+    local info = redis.call('XINFO', 'STREAM', stream)
+    for i = 1, #info, 2 do
+      if info[i] == 'entries-added' then number = info[i + 1] + 1 end
+    end
+  end
+  local command = { 'XADD', stream }
+  if most > 0 then
+    command[3], command[4], command[5] = 'MAXLEN', '~', decimal(most)
+  end
+  command[#command + 1] = '*'
+  command[#command + 1] = 'number'
+  command[#command + 1] = decimal(number)
+  for i = 2, #args do command[#command + 1] = args[i] end
+  redis.call(unpack(command))
+  return number
+end
+
 -- The library itself -------------------------------------------------------
 
 local function register(name, callback, flags)
@@ -235,4 +265,5 @@ register('inval_set', inval_set, {})
 register('inval_release', inval_release, { 'allow-oom' })
 register('inval_fence', inval_fence, { 'allow-oom' })
 register('inval_members', inval_members, { 'allow-oom' })
+register('inval_append', inval_append, {})
 register('inval_version', function() return VERSION end, { 'no-writes' })

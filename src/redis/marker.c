@@ -1,9 +1,9 @@
 /*
  * marker.c
- *		Names of what readers keep beside a key.
+ *		Names of what is kept beside a key.
  *
- * As the functions in inval.lua make them: the key, ":inval-lease", and a tail that
- * gives the name the key's hash slot.  So namespaces, ACL patterns and searches by
+ * As the functions in inval.lua make them: the key, ":inval-lease" or what else it is,
+ * and a tail that gives the name the key's hash slot.  So namespaces, ACL patterns and searches by
  * prefix hold for it, and a cluster has both on one node.
  *
  *		the key has a hash tag					no tail: that one still counts
@@ -21,20 +21,21 @@ static bool marker_is_brace(char byte);
 static bool marker_contains(const char *name, Size length, const char *text);
 
 /*
- * Writes the name of a key's lease, which INVAL_LEASE_SIZE has room for; returns
- * its length.  Cannot fail.
+ * Writes the name of a key's marker of one kind (INVAL_LEASE …), which
+ * INVAL_MARKER_SIZE has room for; returns its length.  Cannot fail.
  */
 Size
-inval_marker_lease(const char *key, Size length, char *name)
+inval_marker_write(const char *kind, const char *key, Size length, char *name)
 {
 	char	   *place = name;
 	const char *tag = key;
 	Size		tag_length = length;
+	Size		kind_length = strlen(kind);
 
 	memcpy(place, key, length);
 	place += length;
-	memcpy(place, INVAL_LEASE, sizeof(INVAL_LEASE) - 1);
-	place += sizeof(INVAL_LEASE) - 1;
+	memcpy(place, kind, kind_length);
+	place += kind_length;
 	if (inval_slot_find_tag(&tag, &tag_length))
 		return (Size) (place - name);
 	if (length > 0 && memchr(key, '{', length) == NULL && memchr(key, '}', length) == NULL)

@@ -1,21 +1,21 @@
 /*
  * marker.h
- *		Names of what readers keep beside a key.
+ *		Names of what is kept beside a key.
  */
 #ifndef INVAL_MARKER_H
 #define INVAL_MARKER_H
 
-/* What the name of a lease has behind its key */
+/* What the names of markers have behind their key */
 #define INVAL_LEASE		":inval-lease"
-
-/* The same of its fence; and how all of them begin */
 #define INVAL_FENCE		":inval-fence"
+
+/* How all of them begin */
 #define INVAL_MARKER	":inval-"
 
-/* The bytes that the name of a key's lease has at most */
-#define INVAL_LEASE_SIZE(key_length)	(2 * (Size) (key_length) + 16)
+/* The bytes that the name of a key's marker has at most */
+#define INVAL_MARKER_SIZE(key_length)	(2 * (Size) (key_length) + 16)
 
-extern Size inval_marker_lease(const char *key, Size length, char *name);
+extern Size inval_marker_write(const char *kind, const char *key, Size length, char *name);
 extern bool inval_marker_is(const char *name, Size length);
 extern bool inval_marker_is_fence(const char *name, Size length);
 

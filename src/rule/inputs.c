@@ -13,19 +13,20 @@
 #include "rule/inputs.h"
 
 static void inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
-								 Relation relation);
+								 bool required, Relation relation);
 static void inputs_add(InvalInputs *inputs, AttrNumber attnum, bool required,
 					   Relation relation);
 static uint32 inputs_add_type(uint32 shape, Oid type);
 
 /*
  * Finds them out, in the order in which a rule names them, which is the same for
- * all relations that it holds for.  "via" is NULL or the rule's query, "field"
- * NULL or its template.
+ * all relations that it holds for.  "via" is NULL or the rule's query; of the
+ * templates, some of which may be NULL, the first "required" ones make the key.
  */
 void
-inval_inputs_bind(InvalInputs *inputs, const InvalVia *via, const InvalBoundTemplate *key,
-				  const InvalBoundTemplate *field, Relation relation, MemoryContext context)
+inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
+				  InvalBoundTemplate *const *templates, int count, int required,
+				  Relation relation, MemoryContext context)
 {
 	int			room = RelationGetDescr(relation)->natts;
 	int			i;
@@ -37,14 +38,14 @@ inval_inputs_bind(InvalInputs *inputs, const InvalVia *via, const InvalBoundTemp
 			inputs_add(inputs, via->attnums[i], false, relation);
 		return;
 	}
-	inputs_bind_template(inputs, key, relation);
-	if (field != NULL)
-		inputs_bind_template(inputs, field, relation);
+	for (i = 0; i < count; i++)
+		if (templates[i] != NULL)
+			inputs_bind_template(inputs, templates[i], i < required, relation);
 }
 
 static void
 inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
-						  Relation relation)
+					 bool required, Relation relation)
 {
 	int			i;
 	int			k;
@@ -54,14 +55,14 @@ inputs_bind_template(InvalInputs *inputs, const InvalBoundTemplate *template,
 		const InvalBoundSegment *segment = &template->segments[i];
 
 		if (segment->attnum != 0)
-			inputs_add(inputs, segment->attnum, true, relation);
+			inputs_add(inputs, segment->attnum, required, relation);
 		if (segment->path != NULL)
 		{
 			const AttrNumber *attnums;
 			int			count = inval_path_inputs(segment->path, &attnums);
 
 			for (k = 0; k < count; k++)
-				inputs_add(inputs, attnums[k], true, relation);
+				inputs_add(inputs, attnums[k], required, relation);
 		}
 	}
 }

@@ -24,9 +24,8 @@ typedef struct InvalInputs
 } InvalInputs;
 
 extern void inval_inputs_bind(InvalInputs *inputs, const InvalVia *via,
-							  const InvalBoundTemplate *key,
-							  const InvalBoundTemplate *field,
-							  Relation relation, MemoryContext context);
+							  InvalBoundTemplate *const *templates, int count,
+							  int required, Relation relation, MemoryContext context);
 extern bool inval_inputs_suffice(const InvalInputs *inputs, TupleTableSlot *row);
 
 #endif							/* INVAL_INPUTS_H */

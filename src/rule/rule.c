@@ -30,6 +30,14 @@
 #include "target/targets.h"
 #include "target/usage.h"
 
+const InvalRuleOption inval_rule_options[INVAL_RULE_TEMPLATES] =
+{
+	[INVAL_RULE_KEY] = RULE_KEY,
+	[INVAL_RULE_FIELD] = RULE_FIELD,
+	[INVAL_RULE_CHANNEL] = RULE_PUBLISH,
+	[INVAL_RULE_STREAM] = RULE_STREAM,
+};
+
 static HTAB *relation_rules = NULL;
 static InvalRelationRules *last_rules = NULL;	/* asked for last; never removed */
 static HTAB *sources = NULL;	/* what rules of other relations depend on */
@@ -289,11 +297,11 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 				   Relation relation, Relation tracked, MemoryContext context)
 {
 	ErrorContextCallback callback;
-	const char *field = inval_definition_get(definition, RULE_FIELD);
 	const char *delivery = inval_definition_get(definition, RULE_DELIVERY);
 	const char *via = inval_definition_get(definition, RULE_VIA);
 	InvalRenderSource source;
 	ListCell   *lc;
+	int			i;
 
 	memset(rule, 0, sizeof(*rule));
 	rule->id = (uint32) inval_definition_id(definition);
@@ -310,12 +318,14 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 						inval_definition_get(definition, RULE_ACTION))));
 	if (strcmp(inval_definition_get(definition, RULE_STATE), "shadow") == 0)
 		rule->lane = INVAL_LANE_SHADOW;
-	else if (strcmp(delivery, "background") == 0)
+	else if (strcmp(delivery, "background") == 0 || rule->action == INVAL_ACTION_PREFIX)
 		rule->lane = INVAL_LANE_WORKER;
 	else
-		rule->lane = INVAL_LANE_COMMIT;
+		rule->lane = strcmp(delivery, "strict") == 0 ? INVAL_LANE_STRICT : INVAL_LANE_COMMIT;
 
-	rule->fence = strcmp(inval_definition_get(definition, RULE_FENCE), "true") == 0;
+	rule->fence = strcmp(inval_definition_get(definition, RULE_FENCE), "true") == 0 ||
+		rule->lane == INVAL_LANE_STRICT;
+	rule->ttl_ms = inval_definition_ms(definition, RULE_TTL);
 	rule_bind_targets(rule, definition, false, context);
 	rule->repeat_ms = inval_definition_ms(definition, RULE_REPEAT_AFTER);
 	source.relation = relation;
@@ -327,15 +337,20 @@ inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 		inval_ties_check(definition, rule->via->objects);
 		source.via = rule->via;
 	}
-	rule->key = inval_render_bind(inval_template_parse(inval_definition_get(definition, RULE_KEY), "key"),
-								  &source, context);
-	if (field != NULL)
-		rule->field = inval_render_bind(inval_template_parse(field, "field"),
-										&source, context);
-	rule->plain = rule->via == NULL && !rule->key->manifold &&
-		(rule->field == NULL || !rule->field->manifold);
+	rule->plain = rule->via == NULL;
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+	{
+		const char *text = inval_definition_get(definition, inval_rule_options[i]);
+
+		if (text == NULL)
+			continue;
+		rule->templates[i] = inval_render_bind(inval_template_parse(text, inval_definition_name(inval_rule_options[i])),
+											   &source, context);
+		rule->plain &= !rule->templates[i]->manifold;
+	}
 	rule->looks = inval_rule_reads(rule) != NIL || rule->via != NULL;
-	inval_inputs_bind(&rule->inputs, rule->via, rule->key, rule->field, relation, context);
+	inval_inputs_bind(&rule->inputs, rule->via, rule->templates, INVAL_RULE_TEMPLATES,
+					  INVAL_RULE_CHANNEL, relation, context);
 	rule_bind_changes(rule, definition, relation, context);
 	foreach(lc, inval_rule_reads(rule))
 	{
@@ -352,6 +367,7 @@ void
 inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role)
 {
 	ErrorContextCallback callback;
+	int			i;
 
 	callback.callback = inval_rule_error_context;
 	callback.arg = unconstify(InvalRule *, rule);
@@ -360,9 +376,9 @@ inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role)
 
 	if (rule->via != NULL)
 		inval_via_check_rights(rule->via, tracked, role);
-	rule_check_template(rule->key, role);
-	if (rule->field != NULL)
-		rule_check_template(rule->field, role);
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL)
+			rule_check_template(rule->templates[i], role);
 
 	error_context_stack = callback.previous;
 }
@@ -384,9 +400,12 @@ rule_check_template(const InvalBoundTemplate *template, Oid role)
 bool
 inval_rule_may_miss(const InvalRule *rule)
 {
-	return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA ||
-		inval_render_may_miss(rule->key) ||
-		(rule->field != NULL && inval_render_may_miss(rule->field));
+	int			i;
+
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL && inval_render_may_miss(rule->templates[i]))
+			return true;
+	return SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA;
 }
 
 /*
@@ -396,12 +415,13 @@ List *
 inval_rule_reads(const InvalRule *rule)
 {
 	List	   *reads = NIL;
+	int			i;
 
 	if (rule->via != NULL)
 		reads = list_concat_copy(reads, rule->via->lookup->relations);
-	reads = list_concat_copy(reads, inval_render_reads(rule->key));
-	if (rule->field != NULL)
-		reads = list_concat_copy(reads, inval_render_reads(rule->field));
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL)
+			reads = list_concat_copy(reads, inval_render_reads(rule->templates[i]));
 	return reads;
 }
 
@@ -412,9 +432,12 @@ inval_rule_reads(const InvalRule *rule)
 bool
 inval_rule_is_touched(InvalRule *rule)
 {
-	return (rule->via != NULL && inval_via_is_touched(rule->via)) ||
-		inval_render_is_touched(rule->key) ||
-		(rule->field != NULL && inval_render_is_touched(rule->field));
+	int			i;
+
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		if (rule->templates[i] != NULL && inval_render_is_touched(rule->templates[i]))
+			return true;
+	return rule->via != NULL && inval_via_is_touched(rule->via);
 }
 
 /*

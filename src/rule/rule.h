@@ -14,15 +14,25 @@
 #include "rule/inputs.h"
 #include "target/target.h"
 
+/* The templates of a rule; what is told where comes after what is done to what */
+typedef enum InvalRuleTemplate
+{
+	INVAL_RULE_KEY,
+	INVAL_RULE_FIELD,
+	INVAL_RULE_CHANNEL,
+	INVAL_RULE_STREAM,
+	INVAL_RULE_TEMPLATES
+} InvalRuleTemplate;
+
 typedef struct InvalRule
 {
 	uint32		id;
 	InvalAction action;
 	InvalLane	lane;
 	bool		fence;			/* void the leases of readers, too */
+	int			ttl_ms;			/* action "expire" */
 	InvalVia   *via;			/* NULL: the row itself names the keys */
-	InvalBoundTemplate *key;
-	InvalBoundTemplate *field;	/* NULL: none */
+	InvalBoundTemplate *templates[INVAL_RULE_TEMPLATES];	/* NULL: none */
 	int			ntargets;
 	InvalTarget **targets;
 	int			repeat_ms;		/* once more after that; 0: no */
@@ -47,6 +57,9 @@ typedef struct InvalRelationRules
 
 /* Whether a rule is wanted */
 typedef bool (*InvalRuleFilter) (const InvalDefinition *definition, void *arg);
+
+/* Those of options that are templates */
+extern const InvalRuleOption inval_rule_options[INVAL_RULE_TEMPLATES];
 
 extern InvalRelationRules *inval_rules_of(Relation relation);
 extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,

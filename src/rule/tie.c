@@ -64,8 +64,8 @@ inval_tie(const InvalDefinition *definition)
 	/* What it was tied to does not count. */
 	untied.carrier = InvalidOid;
 	inval_rule_compile(&rule, &untied, relation, relation, context);
-	needs = tie_template(needs, rule.key, &rule, definition->relation);
-	needs = tie_template(needs, rule.field, &rule, definition->relation);
+	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
+		needs = tie_template(needs, rule.templates[i], &rule, definition->relation);
 	for (i = 0; i < rule.nchanges; i++)
 		needs = tie_column(needs, definition->relation, rule.changes[i]);
 	for (i = 0; rule.via != NULL && i < rule.via->nparams; i++)

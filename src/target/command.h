@@ -1,14 +1,13 @@
 /*
  * command.h
- *		Invalidations as Redis commands.
+ *		Redis commands, each of which stands for entries.
  */
 #ifndef INVAL_COMMAND_H
 #define INVAL_COMMAND_H
 
-#include "base/entry.h"
 #include "redis/pipeline.h"
 
-/* Most keys that one command removes, leases included */
+/* Most keys that one command names, markers included */
 #define INVAL_COMMAND_KEYS	64
 
 typedef enum InvalCommandState
@@ -20,6 +19,14 @@ typedef enum InvalCommandState
 	INVAL_COMMAND_REFUSED
 } InvalCommandState;
 
+/* What confirms a command; anything else is no answer to it */
+typedef enum InvalCommandAnswer
+{
+	INVAL_ANSWER_COUNT,			/* a number, at most that of its keys */
+	INVAL_ANSWER_NUMBER,		/* any that is not negative */
+	INVAL_ANSWER_TEXT			/* a text, or none */
+} InvalCommandAnswer;
+
 /* One command, and what became of it */
 typedef struct InvalCommand
 {
@@ -27,16 +34,18 @@ typedef struct InvalCommand
 	int			length;
 	int			entries;		/* that it stands for */
 	int			keys;			/* that it removes, and can confirm */
+	uint8		answer;			/* an InvalCommandAnswer */
 	bool		leads;			/* the next one is of the same entry, and behind it */
-	bool		held;			/* it was not sent, as that before it has another way */
+	bool		held;			/* it was not sent, as one before it has another way */
+	bool		ends_fence;		/* an answer of 0 says that the fence was lost */
 	uint16		slot;			/* of a cluster's key */
 	uint8		ask_node;		/* if it is to be asked */
 	uint8		state;			/* an InvalCommandState */
 } InvalCommand;
 
 /*
- * Commands, each of which stands for entries.  What was added may wait to be
- * joined with what comes next until inval_commands_finish.
+ * Commands.  Keys that are to be removed may wait to be joined with those that come
+ * next until inval_commands_finish.
  */
 typedef struct InvalCommands
 {
@@ -47,7 +56,7 @@ typedef struct InvalCommands
 	bool		no_unlink;		/* the server has DEL only */
 	int			waiting;		/* keys that the next command will remove, */
 	int			waiting_entries;	/* and what they are of */
-	char	   *names;			/* room for those of leases among them; or NULL */
+	char	   *names;			/* room for those of markers among them; or NULL */
 	Size		names_size;
 	Size		names_used;
 	const char *arguments[INVAL_COMMAND_KEYS + 1];
@@ -55,7 +64,12 @@ typedef struct InvalCommands
 } InvalCommands;
 
 extern void inval_commands_init(InvalCommands *commands, bool routed, bool no_unlink);
-extern void inval_commands_add(InvalCommands *commands, const InvalEntry *entry);
+extern void inval_commands_remove(InvalCommands *commands, const char *key, Size length);
 extern void inval_commands_finish(InvalCommands *commands);
+extern InvalCommand *inval_commands_append(InvalCommands *commands, int argc,
+										   const char **arguments, const size_t *lengths,
+										   const char *key, Size key_length);
+extern char *inval_commands_marker(InvalCommands *commands, const char *kind,
+								   const char *key, Size key_length, Size *length);
 
 #endif							/* INVAL_COMMAND_H */

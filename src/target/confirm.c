@@ -2,8 +2,8 @@
  * confirm.c
  *		What the replies to a shipment confirm.
  *
- * To what we send, the number of keys or fields that are gone is the answer, and
- * nothing else is: a reply that could not have been given to the command shows
+ * To what removes, the number of keys or fields that are gone is the answer, and
+ * nothing else is (command.h has what is to others): a reply that could not have been given to the command shows
  * that replies and commands do not go together any more, and then none of those
  * that came with it is believed.
  *
@@ -18,11 +18,13 @@
 #include "target/cluster.h"
 #include "target/confirm.h"
 
+static bool confirm_is_answer(const InvalCommand *command, const InvalReply *reply);
 static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
 static void confirm_refuse(InvalShipment *shipment, int number, const char *error);
 static void confirm_redirect(InvalPart *part, int number, const InvalReply *reply);
-static void confirm_refuse_pair(InvalShipment *shipment, int lease);
-static bool confirm_is_unlink(const InvalShipment *shipment, int number);
+static void confirm_chain(InvalShipment *shipment, int first, int last);
+static void confirm_refuse_chain(InvalShipment *shipment, int first, int last, int refused);
+static bool confirm_is_removal(const InvalShipment *shipment, int number);
 
 /*
  * A reply: notes what became of its command.  Returns false if it is none to it.
@@ -43,11 +45,21 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 		confirm_error(part, number, reply);
 		return true;
 	}
-	if (reply->type != INVAL_REPLY_INTEGER || reply->integer < 0 ||
-		reply->integer > command->keys)
+	if (!confirm_is_answer(command, reply))
 		return false;
+	if (command->ends_fence && reply->integer == 0)
+		part->shipment->fences_lost++;
 	command->state = INVAL_COMMAND_CONFIRMED;
 	return true;
+}
+
+static bool
+confirm_is_answer(const InvalCommand *command, const InvalReply *reply)
+{
+	if (command->answer == INVAL_ANSWER_TEXT)
+		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_NIL;
+	return reply->type == INVAL_REPLY_INTEGER && reply->integer >= 0 &&
+		(command->answer == INVAL_ANSWER_NUMBER || reply->integer <= command->keys);
 }
 
 static void
@@ -56,16 +68,20 @@ confirm_error(InvalPart *part, int number, const InvalReply *reply)
 	InvalShipment *shipment = part->shipment;
 	InvalCommand *command = &shipment->commands.commands[number];
 	InvalErrorKind kind = reply->kind;
+	bool		removes = confirm_is_removal(shipment, number);
 
 	inval_shipment_note_error(shipment, reply->text);
-	if (kind == INVAL_ERROR_COMMAND && confirm_is_unlink(shipment, number) &&
-		!shipment->commands.no_unlink && inval_target_shares_health(shipment->target))
+	if (kind == INVAL_ERROR_COMMAND && removes && !shipment->commands.no_unlink && inval_target_shares_health(shipment->target))
 	{
 		/* It has DEL, then, with which it is tried again. */
 		pg_atomic_write_u32(&shipment->target->health->no_unlink, 1);
 		command->state = INVAL_COMMAND_LATER;
 		return;
 	}
+	/* A server that does not take one of the others takes removals all the same. */
+	if (!removes && (kind == INVAL_ERROR_COMMAND || strncmp(reply->text, "OOM ", 4) == 0 ||
+					 strncmp(reply->text, "NOPERM ", 7) == 0))
+		kind = INVAL_ERROR_ENTRY;
 	if (!shipment->commands.routed)
 	{
 		/* It should have been a cluster's URL. */
@@ -99,13 +115,14 @@ confirm_error(InvalPart *part, int number, const InvalReply *reply)
 }
 
 static bool
-confirm_is_unlink(const InvalShipment *shipment, int number)
+confirm_is_removal(const InvalShipment *shipment, int number)
 {
 	const InvalCommands *commands = &shipment->commands;
 	const char *bytes = commands->pipeline.bytes.data + commands->commands[number].offset;
 	const char *name = memchr(bytes, '$', (size_t) commands->commands[number].length);
 
-	return name != NULL && strncmp(name, "$6\r\nUNLINK\r\n", 12) == 0;
+	return name != NULL && (strncmp(name, "$6\r\nUNLINK\r\n", 12) == 0 ||
+							strncmp(name, "$3\r\nDEL\r\n", 9) == 0);
 }
 
 static void
@@ -168,45 +185,66 @@ inval_confirm_take_back(InvalPart *part)
 }
 
 /*
- * A lease goes before its key.  So if either command of such an entry has to be
- * sent again, both have to be: the lease may have been elsewhere all the time.  But
- * a key that was only held back follows its lease.
+ * The commands of one entry go one behind the other.  So if one of them has to be
+ * sent again, all have to be: the first may have been elsewhere all the time.  But
+ * those that were only held back follow the others.
  */
 void
-inval_confirm_pairs(InvalShipment *shipment)
+inval_confirm_chains(InvalShipment *shipment)
 {
+	InvalCommand *commands = shipment->commands.commands;
+	int			count = shipment->commands.pipeline.count;
+	int			first;
+	int			last;
+
+	for (first = 0; first < count; first = last + 1)
+	{
+		for (last = first; last < count - 1 && commands[last].leads;)
+			last++;
+		if (last > first)
+			confirm_chain(shipment, first, last);
+	}
+}
+
+static void
+confirm_chain(InvalShipment *shipment, int first, int last)
+{
+	InvalCommand *commands = shipment->commands.commands;
+	bool		again = false;
+	bool		later = false;
 	int			i;
 
-	for (i = 0; i < shipment->commands.pipeline.count; i++)
+	for (i = first; i <= last; i++)
 	{
-		InvalCommand *lease = &shipment->commands.commands[i];
-		InvalCommand *key = lease + 1;
-
-		if (!lease->leads || (lease->state == INVAL_COMMAND_CONFIRMED &&
-							  (key->state == INVAL_COMMAND_CONFIRMED || key->held)))
-			continue;
-		if (lease->state == INVAL_COMMAND_REFUSED || key->state == INVAL_COMMAND_REFUSED)
-			confirm_refuse_pair(shipment, i);
-		else if (lease->state == INVAL_COMMAND_LATER || key->state == INVAL_COMMAND_LATER)
-			lease->state = key->state = INVAL_COMMAND_LATER;
-		else if (lease->state == INVAL_COMMAND_CONFIRMED)
-			lease->state = INVAL_COMMAND_OPEN;
-		else if (key->state == INVAL_COMMAND_CONFIRMED)
-			key->state = INVAL_COMMAND_OPEN;
+		if (commands[i].state == INVAL_COMMAND_REFUSED)
+		{
+			confirm_refuse_chain(shipment, first, last, i);
+			return;
+		}
+		later |= commands[i].state == INVAL_COMMAND_LATER;
+		again |= commands[i].state != INVAL_COMMAND_CONFIRMED && !commands[i].held;
+	}
+	for (i = first; i <= last; i++)
+	{
+		if (later)
+			commands[i].state = INVAL_COMMAND_LATER;
+		else if (again && commands[i].state == INVAL_COMMAND_CONFIRMED)
+			commands[i].state = INVAL_COMMAND_OPEN;
 	}
 }
 
 /*
- * What refuses one of them refuses the entry.
+ * What refuses one of them refuses the entry, for which the last one stands.
  */
 static void
-confirm_refuse_pair(InvalShipment *shipment, int lease)
+confirm_refuse_chain(InvalShipment *shipment, int first, int last, int refused)
 {
-	InvalCommand *commands = &shipment->commands.commands[lease];
+	int			i;
 
-	if (shipment->detailed && commands[0].state == INVAL_COMMAND_REFUSED)
-		shipment->command_errors[lease + 1] = shipment->command_errors[lease];
-	commands[0].state = commands[1].state = INVAL_COMMAND_REFUSED;
+	if (shipment->detailed)
+		shipment->command_errors[last] = shipment->command_errors[refused];
+	for (i = first; i <= last; i++)
+		shipment->commands.commands[i].state = INVAL_COMMAND_REFUSED;
 }
 
 /*

@@ -255,8 +255,8 @@ delivery_part_add(InvalPart *part, const char *bytes, Size length, int command)
 }
 
 /*
- * The node that a command is to be sent to now, or -1.  A key whose lease goes
- * before it waits until that is confirmed, unless it is behind it on the same way.
+ * The node that a command is to be sent to now, or -1.  One that others go before
+ * waits until those are confirmed, unless it is behind them on the same way.
  */
 static int
 delivery_node_of(InvalShipment *shipment, int number)
@@ -266,7 +266,7 @@ delivery_node_of(InvalShipment *shipment, int number)
 
 	command->held = node >= 0 && number > 0 && command[-1].leads &&
 		command[-1].state != INVAL_COMMAND_CONFIRMED &&
-		delivery_owner_of(shipment, command - 1) != node;
+		(command[-1].held || delivery_owner_of(shipment, command - 1) != node);
 	return command->held ? -1 : node;
 }
 
@@ -438,7 +438,7 @@ delivery_settle(InvalShipment *shipment)
 	InvalTarget *target = shipment->target;
 	int			confirmed = shipment->confirmed;
 
-	inval_confirm_pairs(shipment);
+	inval_confirm_chains(shipment);
 	inval_shipment_count(shipment);
 	if (shipment->commands.routed && shipment->failed && inval_cluster_has_lost_all(target))
 	{

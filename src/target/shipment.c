@@ -33,7 +33,7 @@ inval_shipment_init(InvalShipment *shipment, InvalTarget *target, bool detailed)
 void
 inval_shipment_add(InvalShipment *shipment, const InvalEntry *entry)
 {
-	inval_commands_add(&shipment->commands, entry);
+	inval_action_add(&shipment->commands, shipment->target, entry);
 	shipment->entries++;
 }
 

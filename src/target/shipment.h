@@ -5,7 +5,7 @@
 #ifndef INVAL_SHIPMENT_H
 #define INVAL_SHIPMENT_H
 
-#include "target/command.h"
+#include "target/action.h"
 #include "target/target.h"
 
 typedef enum InvalOutcome
@@ -47,6 +47,7 @@ typedef struct InvalShipment
 	InvalPart  *parts;			/* what is sent to each node in this round */
 	int			nparts;
 	int			confirmed;		/* how many entries are */
+	int			fences_lost;	/* that were to be ended, and were not there */
 	uint64		started;		/* when sending began, as inval_clock_us */
 	bool		served;			/* a node took what it was sent */
 	bool		failed;			/* a node could not be reached, or failed */

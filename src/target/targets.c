@@ -21,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/database.h"
 #include "base/encoding.h"
 #include "base/entry.h"
 #include "base/settings.h"
@@ -149,6 +150,7 @@ targets_read(void)
 	bool		seen_default = false;
 	ListCell   *lc;
 
+	inval_database_learn_name();
 	for (target = first->next; target != NULL; target = target->next)
 		target->dropped = true;
 	foreach(lc, items)

@@ -213,7 +213,7 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 				return false;
 			*is_removal = entry.key_length == target->namespace_length;
 		}
-		else if (entry.action != INVAL_ACTION_DELETE)
+		else if (entry.action != INVAL_ACTION_DELETE || inval_entry_is_told(&entry))
 			return false;
 	}
 	return true;

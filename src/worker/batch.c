@@ -79,6 +79,8 @@ inval_batch_add(InvalBatch *batch, const InvalOutboxRow *row)
 		InvalEntry	entry;
 
 		place = inval_entry_read(place, pack + row->pack_length, &entry);
+		entry.xid = row->xid;
+		entry.queued_at = row->queued_at;
 		batch_add_entry(batch, &entry);
 	}
 }

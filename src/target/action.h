@@ -1,0 +1,22 @@
+/*
+ * action.h
+ *		Invalidations as Redis commands.
+ */
+#ifndef INVAL_ACTION_H
+#define INVAL_ACTION_H
+
+#include "base/entry.h"
+#include "target/command.h"
+#include "target/target.h"
+
+/* Most bytes of the name of who has a fence */
+#define INVAL_OWNER_LEN		48
+
+extern void inval_action_add(InvalCommands *commands, const InvalTarget *target,
+							 const InvalEntry *entry);
+extern void inval_action_add_end(InvalCommands *commands, const InvalEntry *entry);
+extern void inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry,
+								   int life_ms);
+extern Size inval_action_owner(FullTransactionId xid, char *owner);
+
+#endif							/* INVAL_ACTION_H */
