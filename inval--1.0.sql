@@ -555,6 +555,24 @@ REVOKE ALL ON FUNCTION inval_touch(text, text, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION inval_touch(text, text, text, text, text) IS
 	'Queues one invalidation by hand, delivered if this transaction commits';
 
+-- What inval_purge has done: a materialized view for the same reasons, with a
+-- row for each purge, and a second one when it was finished in the background.
+CREATE FUNCTION inval_purge_source(
+	OUT id bigint, OUT started_at timestamptz, OUT session_role text, OUT role text,
+	OUT target text, OUT pattern text, OUT reason text, OUT removed bigint,
+	OUT finished_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'inval_outbox_source' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
+REVOKE ALL ON FUNCTION inval_purge_source() FROM PUBLIC;
+COMMENT ON FUNCTION inval_purge_source() IS
+	'Gives the record of purges its columns, and refuses to refresh it where inval is not loaded';
+
+CREATE MATERIALIZED VIEW inval_purge_record USING heap
+	AS SELECT * FROM @extschema@.inval_purge_source();
+REVOKE ALL ON inval_purge_record FROM PUBLIC;
+COMMENT ON MATERIALIZED VIEW inval_purge_record IS
+	'What inval_purge has done; read it as inval_purge_log';
+
 ------------------------------------------------------------------------------
 -- Operating
 ------------------------------------------------------------------------------
@@ -588,6 +606,34 @@ CREATE FUNCTION inval_resume(target text DEFAULT 'default') RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_resume(text) FROM PUBLIC;
 COMMENT ON FUNCTION inval_resume(text) IS 'Resumes sending to a paused target';
+
+CREATE FUNCTION inval_purge(pattern text, reason text, target text DEFAULT 'default')
+RETURNS bigint
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_purge(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_purge(text, text, text) IS
+	'Removes the keys that a glob pattern of Redis matches, at once, and notes it in inval_purge_log. Returns how many were removed';
+
+CREATE VIEW inval_purge_log AS
+	SELECT DISTINCT ON (p.id) p.id, p.started_at AS "when", p.session_role AS who, p.role,
+		p.target, p.pattern, p.reason, p.removed AS count,
+		CASE WHEN p.finished_at IS NULL THEN 'queued' ELSE 'done' END AS state,
+		p.finished_at
+	FROM @extschema@.inval_purge_record p
+	ORDER BY p.id, p.finished_at NULLS LAST;
+REVOKE ALL ON inval_purge_log FROM PUBLIC;
+GRANT SELECT ON inval_purge_log TO pg_monitor;
+COMMENT ON VIEW inval_purge_log IS 'What inval_purge has done, and for whom';
+COMMENT ON COLUMN inval_purge_log.id IS 'Identifies the purge; that of its entry in inval_queue, if it was queued';
+COMMENT ON COLUMN inval_purge_log."when" IS 'When it began';
+COMMENT ON COLUMN inval_purge_log.who IS 'The role that had logged in';
+COMMENT ON COLUMN inval_purge_log.role IS 'The role whose rights counted';
+COMMENT ON COLUMN inval_purge_log.target IS 'The target';
+COMMENT ON COLUMN inval_purge_log.pattern IS 'The glob pattern';
+COMMENT ON COLUMN inval_purge_log.reason IS 'Why, as the caller said';
+COMMENT ON COLUMN inval_purge_log.count IS 'Keys that were removed, so far';
+COMMENT ON COLUMN inval_purge_log.state IS 'done, or queued: it goes on in the background';
+COMMENT ON COLUMN inval_purge_log.finished_at IS 'When it was done';
 
 ------------------------------------------------------------------------------
 -- Seeing

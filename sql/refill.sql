@@ -120,3 +120,5 @@ SET client_min_messages = error;
 DROP SCHEMA store CASCADE;
 DROP ROLE regress_refill_keeper;
 DROP TABLE mine;
+-- What comes next has a queue of its own.
+SELECT count(*) > 0 AS noted FROM queued();

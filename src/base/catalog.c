@@ -133,7 +133,8 @@ inval_catalog_execute_as(Oid role, const char *command, int nargs, Oid *types,
 }
 
 /*
- * Whether a relation is one of the outbox's tables.
+ * Whether a relation is one of those that we write to: the outbox's tables and
+ * the record of purges.
  */
 bool
 inval_catalog_is_outbox(Oid relid)
@@ -144,7 +145,7 @@ inval_catalog_is_outbox(Oid relid)
 	for (i = 0; found != NULL && i < INVAL_OUTBOX_TABLES; i++)
 		if (found->outbox[i] == relid)
 			return true;
-	return false;
+	return found != NULL && found->purge_record == relid;
 }
 
 /*
@@ -308,8 +309,8 @@ inval_catalog_refuse_refresh(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 			 errmsg("the outbox of inval cannot be refreshed"),
-			 errdetail("It holds queued invalidations, which would be lost."),
-			 errhint("Leave out the relations inval_outbox_0 to inval_outbox_%d.",
+			 errdetail("It holds queued invalidations and the record of purges, which would be lost."),
+			 errhint("Leave out the relations inval_outbox_0 to inval_outbox_%d, and inval_purge_record.",
 					 INVAL_OUTBOX_TABLES - 1)));
 }
 
@@ -353,7 +354,8 @@ catalog_find_extension(void)
 		if (!OidIsValid(catalog.outbox[i]))
 			return false;		/* CREATE EXTENSION has not come that far */
 	}
-	return OidIsValid(catalog.carrier_function) && OidIsValid(catalog.row_function) &&
+	catalog.purge_record = catalog_relation("inval_purge_record");
+	return OidIsValid(catalog.purge_record) && OidIsValid(catalog.carrier_function) && OidIsValid(catalog.row_function) &&
 		OidIsValid(catalog.truncate_function);
 }
 
@@ -384,7 +386,7 @@ catalog_relcache_callback(Datum arg, Oid relid)
 	changes++;
 	if (!catalog_valid)
 		return;
-	if (relid == InvalidOid)
+	if (relid == InvalidOid || relid == catalog.purge_record)
 		catalog_valid = false;
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 		if (relid == catalog.outbox[i])

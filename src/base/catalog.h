@@ -37,6 +37,7 @@ typedef struct InvalCatalog
 	Oid			row_function;	/* inval_capture_row */
 	Oid			truncate_function;	/* inval_capture_truncate */
 	Oid			outbox[INVAL_OUTBOX_TABLES];
+	Oid			purge_record;	/* what the purge log shows */
 } InvalCatalog;
 
 extern const InvalCatalog *inval_catalog(bool missing_ok);

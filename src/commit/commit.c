@@ -105,6 +105,17 @@ inval_commit_queue_repeat(int32 target, int after_ms, const InvalEntry *entry)
 	(void) inval_pending_add(INVAL_LANE_REPEAT, target, after_ms, entry);
 }
 
+/*
+ * Says that something of the current transaction was written to the outbox in
+ * another way: its end is to be announced to the workers.
+ */
+void
+inval_commit_wrote(void)
+{
+	inval_commit_begin();
+	inval_pending_spilled();
+}
+
 static void
 commit_xact_callback(XactEvent event, void *arg)
 {

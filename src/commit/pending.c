@@ -242,6 +242,15 @@ inval_pending_did_spill(void)
 }
 
 /*
+ * Says that some did.
+ */
+void
+inval_pending_spilled(void)
+{
+	spilled = true;
+}
+
+/*
  * Says whether the outbox has it all: what comes then goes there directly.
  */
 void

@@ -25,6 +25,7 @@ extern void inval_pending_forget(InvalLane lane, int32 target);
 extern int	inval_pending_sets(void);
 extern InvalOwed inval_pending_set(int i);
 extern bool inval_pending_did_spill(void);
+extern void inval_pending_spilled(void);
 extern bool inval_pending_is_flushed(void);
 
 /* Cannot fail */

@@ -157,7 +157,7 @@ operate_drain_pass(InvalPass *pass, uint64 deadline)
 		 removed == INVAL_REMOVAL_MORE && inval_clock_us() < deadline; steps++)
 		removed = inval_removal_step(pass->removal);
 	if (removed == INVAL_REMOVAL_DONE)
-		pass->confirmed++;
+		pass->confirmed += (uint64) pass->removal->confirmed;
 	return result == INVAL_DRAIN_PASSED && pass->found == 0 &&
 		removed == INVAL_REMOVAL_NONE &&
 		!(no_worker && inval_replay_next_look() != 0);

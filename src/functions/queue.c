@@ -221,6 +221,8 @@ inval_touch(PG_FUNCTION_ARGS)
 				 errmsg("delivery \"%s\" does not exist or is not for what is to be done",
 						words[2]),
 				 errhint("It is one of \"commit\", \"background\", and for whole keys that are deleted \"strict\".")));
+	if (entry.action == INVAL_ACTION_PREFIX)
+		lane = INVAL_LANE_WORKER;
 	if (words[3] != NULL && entry.action != INVAL_ACTION_DELETE)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -251,9 +253,9 @@ touch_check_action(const char *name, InvalEntry *entry)
 {
 	if (!inval_action_from_name(name, &entry->action) ||
 		(entry->action != INVAL_ACTION_DELETE && entry->action != INVAL_ACTION_VERSION &&
-		 entry->action != INVAL_ACTION_MEMBERS))
+		 entry->action != INVAL_ACTION_MEMBERS && entry->action != INVAL_ACTION_PREFIX))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("action \"%s\" does not exist or cannot be done by hand", name),
-				 errhint("It is one of \"delete\", \"version\", \"members\".")));
+				 errhint("It is one of \"delete\", \"version\", \"members\", \"prefix\".")));
 }

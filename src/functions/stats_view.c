@@ -210,8 +210,10 @@ status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
 	nulls[12] = target->namespace == NULL;
 	values[13] = Int32GetDatum(target->max_rate);
 	nulls[13] = target->max_rate == 0;
-	values[14] = CStringGetTextDatum(health.progress);
-	nulls[14] = health.progress[0] == '\0';
+	values[14] = CStringGetTextDatum(psprintf("%s%s%s", health.progress,
+											  health.progress[0] && health.purge[0] ? "; " : "",
+											  health.purge));
+	nulls[14] = health.progress[0] == '\0' && health.purge[0] == '\0';
 	values[15] = TimestampTzGetDatum(health.collapsed_at);
 	values[16] = Int64GetDatum(health.collapsed_keys);
 	nulls[15] = nulls[16] = health.collapsed_at == 0;

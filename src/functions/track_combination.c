@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "functions/track.h"
+#include "key/template.h"
 
 /* Longest intervals, in ms */
 #define MAX_REPEAT_MS			(60 * 60 * 1000)
@@ -14,6 +15,7 @@ static bool combination_is(const InvalDefinition *definition, InvalRuleOption op
 						   const char *value);
 static bool combination_has(const InvalDefinition *definition, InvalRuleOption option);
 static void combination_check_action(const InvalDefinition *definition);
+static void combination_check_prefix(const InvalDefinition *definition);
 static void combination_check_strict(const InvalDefinition *definition);
 static void combination_check_repeat(InvalDefinition *definition);
 static void combination_check_ttl(InvalDefinition *definition);
@@ -28,6 +30,8 @@ void
 inval_track_check_combination(InvalDefinition *definition)
 {
 	combination_check_action(definition);
+	if (combination_is(definition, RULE_ACTION, "prefix"))
+		combination_check_prefix(definition);
 	combination_check_strict(definition);
 	combination_check_repeat(definition);
 	combination_check_ttl(definition);
@@ -72,6 +76,30 @@ combination_check_action(const InvalDefinition *definition)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("action \"none\" does nothing by itself"),
 				 errhint("Give publish or stream, to be told of the keys.")));
+}
+
+/*
+ * A prefix that begins with data could be the prefix of everything.  What is removed
+ * by it is not known key by key, so nobody can be told of them.
+ */
+static void
+combination_check_prefix(const InvalDefinition *definition)
+{
+	List	   *segments = inval_template_parse(inval_definition_get(definition, RULE_KEY), "key");
+	const InvalSegment *first = segments != NIL ? linitial(segments) : NULL;
+
+	if (first == NULL || first->kind != INVAL_SEGMENT_LITERAL || first->text[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a key that is a prefix must start with literal text"),
+				 errdetail("It could be the prefix of keys of everybody."),
+				 errhint("Begin with how the keys begin, as in key => 'page:{id}:'.")));
+	if (combination_has(definition, RULE_PUBLISH) || combination_has(definition, RULE_STREAM))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("publish and stream are not for the action \"prefix\""),
+				 errdetail("Which keys it removes is not known before they are gone."),
+				 errhint("Tell of the rows by a rule with the action \"none\".")));
 }
 
 /*

@@ -120,7 +120,7 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 						  InvalDefinition *definition)
 {
 	static const char *const actions[] =
-	{"delete", "version", "members", "expire", "none", "prefix", NULL};
+	{"delete", "version", "members", "prefix", "expire", "none", NULL};
 	static const char *const deliveries[] =
 	{"commit", "background", "strict", NULL};
 	static const char *const states[] = {"on", "shadow", "off", NULL};
@@ -133,7 +133,7 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	options_set(definition, RULE_KEY, options_key(fcinfo, relation));
 	options_set(definition, RULE_FIELD, options_text(fcinfo, TRACK_FIELD));
 	options_set(definition, RULE_ACTION,
-				options_choice(fcinfo, TRACK_ACTION, "action", actions, 5));
+				options_choice(fcinfo, TRACK_ACTION, "action", actions, 6));
 	options_set(definition, RULE_DELIVERY,
 				options_choice(fcinfo, TRACK_DELIVERY, "delivery", deliveries, 3));
 	options_set(definition, RULE_STATE,

@@ -120,6 +120,16 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 }
 
 /*
+ * A number for an entry of this transaction, which no other one of it has.
+ */
+int64
+inval_outbox_take_number(void)
+{
+	outbox_enter_transaction(GetTopFullTransactionId());
+	return next_number++;
+}
+
+/*
  * Which group rows go to: where it begins.
  */
 static int
@@ -259,7 +269,8 @@ outbox_most_entries(int32 number)
 
 /*
  * How many bytes from the front of "entries" make one row of at most so many
- * entries, and how many they are.
+ * entries, and how many they are.  What is delivered by other means is alone in its
+ * row.
  */
 static Size
 outbox_slice(const char *entries, Size length, int most, int32 *count)
@@ -275,10 +286,13 @@ outbox_slice(const char *entries, Size length, int most, int32 *count)
 
 		if (next == NULL)
 			elog(ERROR, "malformed invalidation in the pending set");
-		if (*count > 0 && (next - entries > PACK_MAX || *count == most))
+		if (*count > 0 && (next - entries > PACK_MAX || *count == most ||
+						   entry.action == INVAL_ACTION_PREFIX))
 			break;
 		(*count)++;
 		place = next;
+		if (entry.action == INVAL_ACTION_PREFIX)
+			break;
 	}
 	return (Size) (place - entries);
 }

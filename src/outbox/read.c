@@ -68,12 +68,19 @@ Relation
 inval_outbox_open(int table, int lockmode)
 {
 	const InvalCatalog *catalog = inval_catalog(true);
-	Relation	relation;
-	Oid			relid;
 
-	if (catalog == NULL)
-		return NULL;
-	relid = catalog->outbox[table];
+	return catalog == NULL ? NULL :
+		inval_outbox_open_relation(catalog->outbox[table], lockmode);
+}
+
+/*
+ * The same for another relation of ours.
+ */
+Relation
+inval_outbox_open_relation(Oid relid, int lockmode)
+{
+	Relation	relation;
+
 	if (!never_wait)
 		return try_relation_open(relid, lockmode);
 	if (!ConditionalLockRelationOid(relid, lockmode))

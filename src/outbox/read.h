@@ -26,6 +26,7 @@ extern bool inval_outbox_scan(int table, BlockNumber start,
 							  InvalOutboxVisitor visit, void *arg);
 extern void inval_outbox_never_wait(void);
 extern Relation inval_outbox_open(int table, int lockmode);
+extern Relation inval_outbox_open_relation(Oid relid, int lockmode);
 extern void inval_outbox_scan_relation(Relation relation, Snapshot snapshot, int table,
 									   BlockNumber start,
 									   InvalOutboxVisitor visit, void *arg);

@@ -50,9 +50,11 @@ static bool connection_fail(InvalConnection *connection, InvalFault fault,
 InvalConnection *
 inval_connection_open(const InvalUrl *url, bool prove)
 {
+	static uint64 opened = 0;
 	InvalConnection *connection =
 		MemoryContextAllocZero(TopMemoryContext, sizeof(InvalConnection));
 
+	connection->number = ++opened;
 	connection->wire.fd = -1;
 	connection->state = INVAL_CONNECTION_CONNECTING;
 	connection->has_descriptor = connection_acquire_descriptor();

@@ -55,6 +55,8 @@ typedef struct InvalConnection
 	char		error[INVAL_ERROR_TEXT_LEN];	/* why, without secrets */
 	bool		out_of_step;	/* what was answered is not to be believed */
 	bool		progress;		/* the last exchange got a reply */
+	uint64		number;			/* which of this process's it is: from 1 on, never the
+								 * same again */
 	uint64		last_use;		/* when it was last ready, as inval_clock_us */
 	uint64		login_us;		/* how long the server took to let us in */
 	uint64		library_seen;	/* when it was asked for our functions; 0: not yet */

@@ -18,6 +18,7 @@
 
 static void marker_two_bytes(uint16 crc, int slot, char *bytes);
 static bool marker_is_brace(char byte);
+static bool marker_contains(const char *name, Size length, const char *text);
 
 /*
  * Writes the name of a key's marker of one kind (INVAL_LEASE …), which
@@ -79,4 +80,42 @@ static bool
 marker_is_brace(char byte)
 {
 	return byte == '{' || byte == '}';
+}
+
+/*
+ * Whether a name that was found is a marker's, as far as that can be seen: keys that
+ * look like one are taken for one.
+ */
+bool
+inval_marker_is(const char *name, Size length)
+{
+	return marker_contains(name, length, INVAL_MARKER);
+}
+
+/*
+ * The same for one that no search may remove: a fence is its owner's, and of what a
+ * set has listed somebody is just removing the keys.
+ */
+bool
+inval_marker_stays(const char *name, Size length)
+{
+	return marker_contains(name, length, INVAL_FENCE) ||
+		marker_contains(name, length, INVAL_TAKEN);
+}
+
+static bool
+marker_contains(const char *name, Size length, const char *text)
+{
+	Size		size = strlen(text);
+	const char *place = name;
+	const char *end = name + length;
+
+	while ((Size) (end - place) >= size &&
+		   (place = memchr(place, text[0], (Size) (end - place) - size + 1)) != NULL)
+	{
+		if (memcmp(place, text, size) == 0)
+			return true;
+		place++;
+	}
+	return false;
 }

@@ -164,6 +164,7 @@ health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
 	health->kept = 0;
 	health->kept_since = 0;
 	health->progress[0] = '\0';
+	health->purge[0] = '\0';
 	health->collapsed_at = 0;
 	health->collapsed_keys = 0;
 	pg_atomic_write_u32(&health->paused, 0);

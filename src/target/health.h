@@ -112,6 +112,8 @@ typedef struct InvalTargetHealth
 	int64		kept;			/* entries in the tables for targets that are away */
 	TimestampTz kept_since;		/* the oldest of them */
 	char		progress[INVAL_PROGRESS_LEN];	/* of a removal that runs; "": none */
+	char		purge[INVAL_PROGRESS_LEN];	/* the same of a purge in a session, */
+	pid_t		purge_pid;		/* and of which, that of the last one */
 	TimestampTz collapsed_at;	/* when the backlog last was; 0: never */
 	int64		collapsed_keys; /* how many entries that were */
 } InvalTargetHealth;

@@ -65,7 +65,6 @@ inval_target_connect(InvalTarget *target, uint64 deadline, bool may_resolve)
 		return true;
 	inval_target_disconnect(target);
 	target->connected_mark = mark;
-	target->connections++;
 	reach_open(target, single, 1, &url, may_resolve, deadline);
 	return target->connection != NULL;
 }

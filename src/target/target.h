@@ -51,7 +51,6 @@ typedef struct InvalTarget
 	InvalUrl	url;
 	uint32		url_hash;
 	InvalConnection *connection;	/* NULL: none; of a single server */
-	uint64		connections;	/* how many there have been */
 	uint32		connected_mark; /* of the place that it leads to; 0: the URL says
 								 * it, so that it never moves */
 	uint64		pause_until;	/* it failed here: not before that is it tried again, */

@@ -129,7 +129,7 @@ inval_backlog_watch(InvalTarget *target)
 	next_measure = TimestampTzPlusMilliseconds(backlog.now, inval_sweep_interval);
 	if (excess <= 1)
 		return false;
-	if (target->namespace == NULL || inval_url_is_cluster(&target->url) ||
+	if (target->namespace == NULL ||
 		pg_atomic_read_u32(&target->health->paused) != 0)
 	{
 		backlog_warn(&backlog, excess);
@@ -210,7 +210,12 @@ backlog_is_covered(const InvalTarget *target, const InvalOutboxRow *row,
 		/* Leases of members are void with them. */
 		*fence |= entry.fence || entry.action == INVAL_ACTION_MEMBERS;
 		if (entry.action == INVAL_ACTION_PREFIX)
-			*is_removal = true;
+		{
+			/* A purge's row in the log waits for what it has removed. */
+			if (entry.field != NULL)
+				return false;
+			*is_removal = entry.key_length == target->namespace_length;
+		}
 		else if (entry.action == INVAL_ACTION_NONE || inval_entry_is_told(&entry))
 			return false;
 	}
@@ -341,10 +346,7 @@ backlog_warn(const Backlog *backlog, double excess)
 					paused ? "paused" : "down"),
 			 paused ?
 			 errdetail("Nothing is dropped while a target is paused, and the queue goes on growing.") :
-			 errdetail("Nothing is dropped, because %s, and the queue goes on growing.",
-					   inval_url_is_cluster(&backlog->target->url) ?
-					   "a Redis Cluster cannot be searched for the keys of a namespace" :
-					   "the target has no namespace"),
+			 errdetail("Nothing is dropped, because the target has no namespace, and the queue goes on growing."),
 			 paused ? errhint("Resume the target by inval_resume.") :
 			 errhint("The limits are inval.backlog_max_keys and inval.backlog_max_age.")));
 }

@@ -1,17 +1,20 @@
 /*
  * removal.c
- *		The removal of all keys of a target that start with some bytes.
+ *		Prefix entries of the outbox: the removal of all keys that look alike.
  *
- * What an entry with the action "prefix" asks for.  It takes as long as the
- * server is large, so it goes on in steps, each a bounded question for keys
- * (redis/prefix.c) and a bounded batch of UNLINK, between which deletes are
- * delivered.  How far it is, is known to this process only: after whatever
- * interrupts it (a lost connection, another worker), it starts anew.
+ * It takes as long as the target is large, so it goes on in steps (target/wipe.c),
+ * between which deletes are delivered.  How far it is, is known to this process
+ * only: after whatever interrupts it (a lost connection, another worker), it starts
+ * anew.
  *
- * The search starts after the entry is committed, so every key that was there
- * when the entry was queued is met.  The entry is confirmed when all that was
- * found is gone.  Keys that the target refuses to remove, for an ACL, are
- * counted, logged and left: to try for ever would remove the others for ever.
+ * One search may do for many entries: those of one rule, which a statement over many
+ * rows leaves, and those whose prefix another one covers.  They are collected until
+ * the search begins, and so are committed before it does: every key that was there
+ * when one of them was queued is met.  What is met later, or cannot share the search,
+ * waits for the next one.  The entries are confirmed when all that was found is gone.
+ *
+ * The entry of a purge has a glob pattern as its field, and a row in the purge log,
+ * which is completed in the same transaction.
  */
 #include "postgres.h"
 
@@ -23,36 +26,44 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-#include "base/settings.h"
+#include "base/catalog.h"
 #include "base/transaction.h"
+#include "outbox/purge_log.h"
 #include "outbox/read.h"
-#include "target/breaker.h"
-#include "target/delivery.h"
-#include "target/pace.h"
+#include "stats/stats.h"
 #include "target/trust.h"
 #include "worker/refusal.h"
 #include "worker/removal.h"
 #include "worker/requeue.h"
 
-/* The row of an entry, wherever it has been moved to */
-typedef struct RemovalRow
+/* Most entries of one removal, and bytes of their prefixes */
+#define MAX_ENTRIES		10000
+#define MAX_BYTES		(1024 * 1024)
+
+/* Rows of entries, wherever they have been moved to */
+typedef struct RemovalRows
 {
 	const InvalRemoval *removal;
-	InvalOutboxRow row;
-	bool		found;
-} RemovalRow;
+	InvalOutboxRow *rows;
+	int			count;
+	int			max;
+} RemovalRows;
 
-static void removal_start(InvalRemoval *removal, const InvalOutboxRow *row,
-						  const InvalEntry *entry);
+static const char *removal_problem(const InvalRemoval *removal, const InvalEntry *entry);
+static bool removal_collect(InvalRemoval *removal, const InvalOutboxRow *row,
+							const InvalEntry *entry);
+static bool removal_can_share(const InvalRemoval *removal, const InvalEntry *entry);
+static void removal_begin(InvalRemoval *removal);
+static int	removal_compare(const void *a, const void *b);
+static bool removal_has(const InvalRemoval *removal, const InvalOutboxRow *row);
 static bool removal_is_allowed(const InvalRemoval *removal);
-static void removal_rewind(InvalRemoval *removal);
-static bool removal_search(InvalRemoval *removal);
-static void removal_take(InvalRemoval *removal, const InvalReply *keys);
-static bool removal_unlink(InvalRemoval *removal);
-static void removal_settle(InvalRemoval *removal, const InvalShipment *shipment);
+static void removal_refused(InvalRemoval *removal, const char *error);
 static void removal_show(const InvalRemoval *removal);
 static bool removal_confirm(InvalRemoval *removal);
 static bool removal_visit_row(InvalOutboxRow *row, void *arg);
+static bool removal_delete_rows(InvalRemoval *removal, RemovalRows *found);
+static bool removal_note_purge(const InvalRemoval *removal, const InvalOutboxRow *row);
+static void removal_count(InvalRemoval *removal, const InvalOutboxRow *row);
 static void removal_log(const InvalRemoval *removal);
 
 /*
@@ -65,83 +76,161 @@ inval_removal_create(InvalTarget *target, bool own_transactions)
 
 	removal->target = target;
 	removal->own_transactions = own_transactions;
-	removal->context = AllocSetContextCreate(CurrentMemoryContext, "inval removal",
-											 ALLOCSET_SMALL_SIZES);
-	removal->found_context = AllocSetContextCreate(removal->context, "inval found keys",
-												   ALLOCSET_DEFAULT_SIZES);
+	inval_wipe_init(&removal->wipe, target);
 	return removal;
 }
 
 /*
  * Whether a row that is owed, due and readable is an entry of this kind.  If so,
- * and none runs, starts its removal.  "removal" may be NULL: then it only tells.
+ * it becomes part of the next removal, if it can.  "removal" may be NULL: then it
+ * only tells.
  */
 bool
 inval_removal_meet(InvalRemoval *removal, const InvalOutboxRow *row)
 {
 	InvalEntry	entry;
+	const char *problem;
 
 	if (row->entries != 1 ||
 		inval_entry_read(row->pack, row->pack + row->pack_length, &entry) == NULL ||
 		entry.action != INVAL_ACTION_PREFIX)
 		return false;
-	if (removal == NULL || removal->running)
+	if (removal == NULL)
 		return true;
-	if (entry.key_length == 0)
-		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first),
-						   "a prefix must not be empty");
-	else if (inval_url_is_cluster(&removal->target->url))
-		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first),
-						   "a Redis Cluster cannot be searched for keys");
-	else if (!inval_target_may_have(removal->target, &entry))
-		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first),
-						   "outside the namespace of the target");
-	else
-		removal_start(removal, row, &entry);
+	problem = removal_problem(removal, &entry);
+	if (problem != NULL)
+		inval_refusal_note(inval_outbox_entry_id(row->xid, row->first), problem);
+	else if (!removal_collect(removal, row, &entry))
+		removal->waiting = true;
 	return true;
 }
 
-static void
-removal_start(InvalRemoval *removal, const InvalOutboxRow *row, const InvalEntry *entry)
+/*
+ * Why an entry cannot be delivered; NULL if it can.
+ */
+static const char *
+removal_problem(const InvalRemoval *removal, const InvalEntry *entry)
 {
-	MemoryContext old = MemoryContextSwitchTo(removal->context);
+	if (entry->key_length == 0)
+		return "a prefix must not be empty";
+	if (!inval_target_may_have(removal->target, entry))
+		return "outside the namespace of the target";
+	return NULL;
+}
+
+/*
+ * Makes an entry part of the removal; false if it needs another one.
+ */
+static bool
+removal_collect(InvalRemoval *removal, const InvalOutboxRow *row, const InvalEntry *entry)
+{
+	MemoryContext old;
+
+	if (removal->searching)
+		return removal_has(removal, row);
+	if (removal->running && !removal_can_share(removal, entry))
+		return false;
+	old = MemoryContextSwitchTo(removal->wipe.context);
+	if (!removal->running)
+	{
+		removal->running = true;
+		removal->count = 0;
+		removal->size = 0;
+		removal->rule = entry->rule;
+		removal->fence = false;
+		removal->quiet = entry->rule != 0 ||
+			entry->key_length != removal->target->namespace_length;
+		removal->glob = NULL;
+		removal->entries = palloc(MAX_ENTRIES * sizeof(InvalRemovalEntry));
+		removal->prefixes = palloc(MAX_ENTRIES * sizeof(InvalPrefix));
+	}
+	removal->entries[removal->count].xid = row->xid;
+	removal->entries[removal->count].first = row->first;
+	removal->prefixes[removal->count].bytes = pnstrdup(entry->key, entry->key_length);
+	removal->prefixes[removal->count].length = entry->key_length;
+	removal->count++;
+	removal->size += entry->key_length;
+	removal->fence |= entry->fence;
+	if (entry->field != NULL)
+	{
+		removal->glob = pnstrdup(entry->field, entry->field_length);
+		removal->glob_length = entry->field_length;
+	}
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/*
+ * Whether an entry can share the search of those that are collected: it is of the
+ * same rule, so they start alike, or the first one covers it.
+ */
+static bool
+removal_can_share(const InvalRemoval *removal, const InvalEntry *entry)
+{
+	const InvalPrefix *first = &removal->prefixes[0];
+
+	if (removal->count == MAX_ENTRIES || removal->size > MAX_BYTES ||
+		removal->glob != NULL || entry->field != NULL)
+		return false;
+	if (entry->rule != 0 && entry->rule == removal->rule &&
+		entry->key[0] == first->bytes[0])
+		return true;
+	return entry->key_length >= first->length &&
+		memcmp(entry->key, first->bytes, first->length) == 0;
+}
+
+/*
+ * Begins the search, for what is collected.
+ */
+static void
+removal_begin(InvalRemoval *removal)
+{
+	MemoryContext old = MemoryContextSwitchTo(removal->wipe.context);
 
 	/* See drain_send. */
 	if (!removal->own_transactions && inval_trust_is_limited(removal->target))
 		(void) GetTopFullTransactionId();
-	inval_prefix_init(&removal->search, entry->key, entry->key_length, entry->fence);
+	if (removal->glob != NULL)
+		inval_pattern_of_glob(&removal->wipe.pattern, removal->prefixes[0].bytes,
+							  removal->prefixes[0].length, removal->glob,
+							  removal->glob_length);
+	else
+		inval_pattern_of_prefixes(&removal->wipe.pattern, removal->prefixes,
+								  removal->count);
+	qsort(removal->entries, removal->count, sizeof(InvalRemovalEntry), removal_compare);
+	inval_wipe_begin(&removal->wipe, removal->fence);
+	removal->searching = true;
 	MemoryContextSwitchTo(old);
-	removal->xid = row->xid;
-	removal->first = row->first;
-	removal->removed = 0;
-	removal->running = true;
-	removal_rewind(removal);
+}
+
+static int
+removal_compare(const void *a, const void *b)
+{
+	const InvalRemovalEntry *first = a;
+	const InvalRemovalEntry *second = b;
+
+	if (!FullTransactionIdEquals(first->xid, second->xid))
+		return FullTransactionIdPrecedes(first->xid, second->xid) ? -1 : 1;
+	return first->first < second->first ? -1 : first->first > second->first;
+}
+
+static bool
+removal_has(const InvalRemoval *removal, const InvalOutboxRow *row)
+{
+	InvalRemovalEntry entry = {.xid = row->xid,.first = row->first};
+
+	return bsearch(&entry, removal->entries, removal->count, sizeof(InvalRemovalEntry),
+				   removal_compare) != NULL;
 }
 
 /*
- * Forgets the removal.  If its entry is still there, it is met again.
+ * Forgets the removal.  Entries that are still there are met again.
  */
 void
 inval_removal_stop(InvalRemoval *removal)
 {
-	removal->running = false;
-	removal->found_count = removal->next = 0;
-	MemoryContextReset(removal->found_context);
-	inval_prefix_end(&removal->search);
-	removal_show(removal);
-}
-
-/*
- * Starts anew.  What was refused is met again, what was removed is not.
- */
-static void
-removal_rewind(InvalRemoval *removal)
-{
-	removal->refused = 0;
-	removal->error[0] = '\0';
-	inval_prefix_rewind(&removal->search);
-	removal->connection = removal->target->connections;
-	removal->found_count = removal->next = 0;
+	removal->running = removal->searching = false;
+	inval_wipe_end(&removal->wipe);
 	removal_show(removal);
 }
 
@@ -151,7 +240,9 @@ removal_rewind(InvalRemoval *removal)
 long
 inval_removal_wait_ms(const InvalRemoval *removal)
 {
-	return removal->running ? inval_pace_wait_ms(removal->target) : LONG_MAX;
+	if (!removal->running)
+		return LONG_MAX;
+	return removal->searching ? inval_wipe_wait_ms(&removal->wipe) : 0;
 }
 
 /*
@@ -160,23 +251,34 @@ inval_removal_wait_ms(const InvalRemoval *removal)
 InvalRemovalResult
 inval_removal_step(InvalRemoval *removal)
 {
-	if (removal->running && !removal_is_allowed(removal))
-		inval_removal_stop(removal);
+	InvalWipeResult result;
+
 	if (!removal->running)
 		return INVAL_REMOVAL_NONE;
-	if (inval_removal_wait_ms(removal) > 0)
-		return INVAL_REMOVAL_LATER;
-	if (removal->connection != removal->target->connections)
-		removal_rewind(removal);
-
-	if (removal->next == removal->found_count && !removal->search.through &&
-		!removal_search(removal))
-		return removal->running ? INVAL_REMOVAL_FAILED : INVAL_REMOVAL_NONE;
-	if (removal->next < removal->found_count && !removal_unlink(removal))
-		return INVAL_REMOVAL_FAILED;
+	if (!removal->searching)
+		removal_begin(removal);
+	if (!removal_is_allowed(removal))
+	{
+		inval_removal_stop(removal);
+		return INVAL_REMOVAL_NONE;
+	}
+	result = inval_wipe_step(&removal->wipe);
 	removal_show(removal);
-	if (removal->next < removal->found_count || !removal->search.through ||
-		!removal_confirm(removal))
+	switch (result)
+	{
+		case INVAL_WIPE_LATER:
+			return INVAL_REMOVAL_LATER;
+		case INVAL_WIPE_FAILED:
+			return INVAL_REMOVAL_FAILED;
+		case INVAL_WIPE_REFUSED:
+			removal_refused(removal, removal->wipe.search.error);
+			return INVAL_REMOVAL_NONE;
+		case INVAL_WIPE_MORE:
+			return INVAL_REMOVAL_MORE;
+		case INVAL_WIPE_DONE:
+			break;
+	}
+	if (!removal_confirm(removal))
 		return INVAL_REMOVAL_MORE;
 	removal_log(removal);
 	inval_removal_stop(removal);
@@ -184,132 +286,30 @@ inval_removal_step(InvalRemoval *removal)
 }
 
 /*
- * Whether the prefix is still within the target's namespace, which can be
+ * Whether the prefixes are still within the target's namespace, which can be
  * changed at any time.
  */
 static bool
 removal_is_allowed(const InvalRemoval *removal)
 {
-	InvalEntry	entry = {.key = removal->search.prefix,
-	.key_length = (uint32) removal->search.length};
+	InvalEntry	entry = {.key = removal->wipe.pattern.prefixes[0].bytes,
+	.key_length = (uint32) removal->wipe.pattern.common};
 
-	return !inval_url_is_cluster(&removal->target->url) &&
-		inval_target_may_have(removal->target, &entry);
+	return inval_target_may_have(removal->target, &entry);
 }
 
 /*
- * Looks for the next keys.  Returns false if the connection has failed; or if the
- * server refuses to search, which ends the removal for a while.
- */
-static bool
-removal_search(InvalRemoval *removal)
-{
-	InvalTarget *target = removal->target;
-	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
-	char		error[INVAL_ERROR_LEN];
-	MemoryContext old;
-	const InvalReply *keys;
-
-	MemoryContextReset(removal->found_context);
-	old = MemoryContextSwitchTo(removal->found_context);
-	keys = inval_prefix_step(&removal->search, target->connection, deadline,
-							 error, sizeof(error));
-	if (keys != NULL)
-		removal_take(removal, keys);
-	MemoryContextSwitchTo(old);
-
-	if (keys != NULL)
-	{
-		/* A look that finds nothing is work for the server too. */
-		if (removal->found_count == 0)
-			inval_pace_sent(target, 1);
-		return true;
-	}
-	if (target->connection->state == INVAL_CONNECTION_READY)
-	{
-		inval_refusal_note(inval_outbox_entry_id(removal->xid, removal->first), error);
-		inval_removal_stop(removal);
-	}
-	/* A connection that was of no use any more is no outage. */
-	else if (target->connection->fault == INVAL_FAULT_NONE)
-		inval_target_disconnect(target);
-	else
-		inval_target_failed(target, target->connection->fault, error);
-	return false;
-}
-
-/*
- * Makes deletes of the keys that were found.
+ * The server refuses to search, which ends the removal for a while.
  */
 static void
-removal_take(InvalRemoval *removal, const InvalReply *keys)
+removal_refused(InvalRemoval *removal, const char *error)
 {
 	int			i;
 
-	removal->found = palloc0(Max(keys->count, 1) * sizeof(InvalEntry));
-	removal->found_count = removal->next = 0;
-	for (i = 0; i < keys->count; i++)
-	{
-		const InvalReply *key = &keys->items[i];
-
-		if (key->type != INVAL_REPLY_TEXT ||
-			!inval_prefix_has(&removal->search, key->text, key->length))
-			continue;
-		removal->found[removal->found_count].action = INVAL_ACTION_DELETE;
-		removal->found[removal->found_count].key = key->text;
-		removal->found[removal->found_count].key_length = (uint32) key->length;
-		removal->found_count++;
-	}
-}
-
-/*
- * Removes the next of the keys that were found.  Returns false if the target
- * failed.
- */
-static bool
-removal_unlink(InvalRemoval *removal)
-{
-	InvalTarget *target = removal->target;
-	int			count = Min(removal->found_count - removal->next,
-							inval_pace_batch(target));
-	MemoryContext old = MemoryContextSwitchTo(removal->found_context);
-	InvalShipment shipment;
-	int			i;
-
-	inval_shipment_init(&shipment, target, true);
-	for (i = 0; i < count; i++)
-		inval_shipment_add(&shipment, &removal->found[removal->next + i]);
-	inval_shipment_seal(&shipment);
-	inval_pace_sent(target, count);
-	(void) inval_shipment_send_singly(&shipment, removal->found + removal->next, target);
-	removal_settle(removal, &shipment);
-	MemoryContextSwitchTo(old);
-	return target->connection != NULL;
-}
-
-/*
- * Counts what became of a batch; what is open stays to be removed.
- */
-static void
-removal_settle(InvalRemoval *removal, const InvalShipment *shipment)
-{
-	int			kept = removal->next + shipment->entries;
-	int			i;
-
-	for (i = shipment->entries - 1; i >= 0; i--)
-	{
-		if (shipment->outcomes[i] == INVAL_OUTCOME_CONFIRMED)
-			removal->removed++;
-		else if (shipment->outcomes[i] == INVAL_OUTCOME_OPEN)
-			removal->found[--kept] = removal->found[removal->next + i];
-		else
-		{
-			removal->refused++;
-			if (removal->error[0] == '\0')
-				strlcpy(removal->error, shipment->errors[i], sizeof(removal->error));
-		}
-	}
-	removal->next = kept;
+	for (i = 0; i < removal->count; i++)
+		inval_refusal_note(inval_outbox_entry_id(removal->entries[i].xid,
+												 removal->entries[i].first), error);
+	inval_removal_stop(removal);
 }
 
 /*
@@ -324,40 +324,29 @@ removal_show(const InvalRemoval *removal)
 
 	if (!removal->own_transactions && health->worker_pid != 0)
 		return;
-	if (removal->running)
-		snprintf(progress, sizeof(progress),
-				 "prefix: about %d %%, " UINT64_FORMAT " keys removed",
-				 (int) (inval_prefix_share(&removal->search) * 100), removal->removed);
+	if (removal->searching)
+		inval_wipe_describe(&removal->wipe, removal->glob != NULL ? "purge" : "prefix",
+							progress, sizeof(progress));
 	SpinLockAcquire(&health->mutex);
 	strlcpy(health->progress, progress, sizeof(health->progress));
 	SpinLockRelease(&health->mutex);
 }
 
 /*
- * Removes the entry from the outbox, unless somebody else has.  Returns false if
- * somebody is just moving it: try again.
+ * Removes the entries from the outbox, unless somebody else has.  Returns false if
+ * somebody is just moving one: try again.
  */
 static bool
 removal_confirm(InvalRemoval *removal)
 {
-	RemovalRow	search = {.removal = removal};
-	bool		gone = true;
+	RemovalRows found = {.removal = removal};
+	bool		gone;
 
 	if (removal->own_transactions)
 		inval_transaction_begin();
-	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, removal_visit_row, &search);
-	if (search.found)
-	{
-		Relation	relation = inval_outbox_open(search.row.table, RowExclusiveLock);
-
-		if (relation != NULL)
-		{
-			gone = inval_outbox_delete(relation, &search.row);
-			if (gone)
-				inval_requeue_confirmed(&search.row);
-			relation_close(relation, NoLock);
-		}
-	}
+	removal->confirmed = 0;
+	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, removal_visit_row, &found);
+	gone = removal_delete_rows(removal, &found);
 	if (removal->own_transactions)
 		inval_transaction_commit();
 	else
@@ -368,30 +357,100 @@ removal_confirm(InvalRemoval *removal)
 static bool
 removal_visit_row(InvalOutboxRow *row, void *arg)
 {
-	RemovalRow *search = arg;
+	RemovalRows *found = arg;
+	InvalOutboxRow *copy;
 
-	if (row->target != search->removal->target->number ||
-		row->first != search->removal->first ||
-		!FullTransactionIdEquals(row->xid, search->removal->xid))
+	if (row->target != found->removal->target->number ||
+		!removal_has(found->removal, row))
 		return true;
-	search->row = *row;
-	search->row.pack = memcpy(palloc(row->pack_length), row->pack, row->pack_length);
-	search->found = true;
-	return false;
+	if (found->count == found->max)
+	{
+		found->max = Max(16, found->max * 2);
+		found->rows = found->rows == NULL ?
+			palloc(found->max * sizeof(InvalOutboxRow)) :
+			repalloc(found->rows, found->max * sizeof(InvalOutboxRow));
+	}
+	copy = &found->rows[found->count++];
+	*copy = *row;
+	copy->pack = memcpy(palloc(row->pack_length), row->pack, row->pack_length);
+	return true;
 }
 
+static bool
+removal_delete_rows(InvalRemoval *removal, RemovalRows *found)
+{
+	bool		gone = true;
+	int			i;
+
+	for (i = 0; i < found->count; i++)
+	{
+		InvalOutboxRow *row = &found->rows[i];
+		Relation	relation = inval_outbox_open(row->table, RowExclusiveLock);
+
+		if (relation == NULL)
+		{
+			/* Somebody waits for it, or the extension is gone. */
+			gone &= inval_catalog(true) == NULL;
+			continue;
+		}
+		if (removal_note_purge(removal, row) && inval_outbox_delete(relation, row))
+		{
+			removal_count(removal, row);
+			inval_requeue_confirmed(row);
+		}
+		else
+			gone = false;
+		relation_close(relation, NoLock);
+	}
+	return gone;
+}
+
+/*
+ * Completes a purge's row in the log.  Returns false if that must be tried again.
+ */
+static bool
+removal_note_purge(const InvalRemoval *removal, const InvalOutboxRow *row)
+{
+	return removal->glob == NULL ||
+		inval_purge_log_finish(inval_outbox_entry_id(row->xid, row->first),
+							   (int64) removal->wipe.removed);
+}
+
+/*
+ * An entry is confirmed.  What waited for standbys was counted when it was delivered
+ * first.
+ */
+static void
+removal_count(InvalRemoval *removal, const InvalOutboxRow *row)
+{
+	int64		id = inval_outbox_entry_id(row->xid, row->first);
+	uint64		lag_us = (uint64) Max(GetCurrentTimestamp() - row->queued_at, 0);
+	InvalEntry	entry;
+
+	removal->confirmed++;
+	inval_refusal_forget(id);
+	(void) inval_entry_read(row->pack, row->pack + row->pack_length, &entry);
+	if (removal->glob == NULL && !inval_outbox_is_waiting(row))
+		inval_stats_delivered(inval_stats_slot(entry.rule, removal->target->name), 1,
+							  lag_us, true);
+}
+
+/*
+ * What rules have queued is data, and is not shown.
+ */
 static void
 removal_log(const InvalRemoval *removal)
 {
-	inval_refusal_forget(inval_outbox_entry_id(removal->xid, removal->first));
-	ereport(LOG,
-			(errmsg("inval target \"%s\": all keys that start with \"%s\" are removed",
-					removal->target->name, removal->search.prefix),
-			 errdetail("They were " UINT64_FORMAT ".", removal->removed)));
-	if (removal->refused > 0)
+	const InvalWipe *wipe = &removal->wipe;
+
+	if (removal->glob == NULL && !removal->quiet)
+		ereport(LOG,
+				(errmsg("inval target \"%s\": all keys that start with \"%s\" are removed",
+						removal->target->name, removal->target->namespace),
+				 errdetail("They were " UINT64_FORMAT ".", wipe->removed)));
+	if (wipe->refused > 0)
 		ereport(WARNING,
-				(errmsg("inval target \"%s\" refuses to remove " UINT64_FORMAT " keys that start with \"%s\": %s",
-						removal->target->name, removal->refused,
-						removal->search.prefix, removal->error),
+				(errmsg("inval target \"%s\" refuses to remove " UINT64_FORMAT " keys: %s",
+						removal->target->name, wipe->refused, wipe->error),
 				 errdetail("They are left as they are, and may be out of date.")));
 }

@@ -1,41 +1,51 @@
 /*
  * removal.h
- *		The removal of all keys of a target that start with some bytes.
+ *		Prefix entries of the outbox: the removal of all keys that look alike.
  */
 #ifndef INVAL_REMOVAL_H
 #define INVAL_REMOVAL_H
 
 #include "outbox/outbox.h"
-#include "redis/prefix.h"
-#include "target/target.h"
+#include "target/wipe.h"
 
 typedef enum InvalRemovalResult
 {
 	INVAL_REMOVAL_NONE,			/* there is none that runs */
-	INVAL_REMOVAL_LATER,		/* not yet, for the target's rate */
+	INVAL_REMOVAL_LATER,		/* not yet, for the target's rate or a lost node */
 	INVAL_REMOVAL_MORE,			/* it goes on */
-	INVAL_REMOVAL_DONE,			/* its entry is confirmed */
+	INVAL_REMOVAL_DONE,			/* its entries are confirmed */
 	INVAL_REMOVAL_FAILED		/* the target did not take it */
 } InvalRemovalResult;
 
-/* At most one runs at a time, for one prefix entry of the outbox */
+/* An entry that it is for */
+typedef struct InvalRemovalEntry
+{
+	FullTransactionId xid;
+	int64		first;
+} InvalRemovalEntry;
+
+/*
+ * At most one runs at a time.  Entries that can share a search are collected until
+ * it begins.
+ */
 typedef struct InvalRemoval
 {
 	InvalTarget *target;
 	bool		own_transactions;	/* start and commit them here */
-	MemoryContext context;		/* of all that follows */
 	bool		running;
-	FullTransactionId xid;		/* which entry it is for */
-	int64		first;
-	InvalPrefixSearch search;
-	uint64		connection;		/* target->connections when the search began */
-	MemoryContext found_context;	/* of the keys of the last step */
-	InvalEntry *found;			/* as deletes */
-	int			found_count;
-	int			next;			/* of them to be removed */
-	uint64		removed;		/* keys, so far */
-	uint64		refused;		/* and those that the target refused */
-	char		error[INVAL_ERROR_LEN]; /* the first reason why */
+	bool		searching;		/* nothing more is collected */
+	bool		waiting;		/* entries were met that need another one */
+	InvalWipe	wipe;
+	InvalRemovalEntry *entries; /* in order, once it is searching */
+	InvalPrefix *prefixes;		/* of each */
+	int			count;
+	Size		size;			/* bytes of the prefixes */
+	uint32		rule;			/* of the first */
+	bool		fence;			/* of one of them */
+	bool		quiet;			/* they are of rules: too many to be told of */
+	char	   *glob;			/* a purge's pattern, of which there is one; or NULL */
+	Size		glob_length;
+	int			confirmed;		/* entries of the last one that is done */
 } InvalRemoval;
 
 extern InvalRemoval *inval_removal_create(InvalTarget *target, bool own_transactions);

@@ -312,7 +312,8 @@ worker_note_stuck(uint64 open, bool whole)
 }
 
 /*
- * Goes a step on with what removes many keys.  While nothing else has shown
+ * Goes a step on with what removes many keys; where others wait for their turn, a
+ * look at everything finds them.  While nothing else has shown
  * whether the target takes anything, until a key was removed, or it was long
  * enough.
  */
@@ -320,15 +321,20 @@ static InvalRemovalResult
 worker_remove(bool on_trial)
 {
 	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
-	uint64		before = removal->removed;
+	uint64		before = removal->wipe.removed;
 	InvalRemovalResult result;
 
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
 		result = inval_removal_step(removal);
-	} while (on_trial && result == INVAL_REMOVAL_MORE && removal->removed == before &&
+	} while (on_trial && result == INVAL_REMOVAL_MORE && removal->wipe.removed == before &&
 			 inval_clock_us() < deadline);
+	if (!removal->running && removal->waiting)
+	{
+		removal->waiting = false;
+		next_look = GetCurrentTimestamp();
+	}
 	return result;
 }
 
