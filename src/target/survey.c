@@ -14,6 +14,7 @@
 #include "redis/slot_claim.h"
 #include "target/breaker.h"
 #include "target/cluster.h"
+#include "target/lost_node.h"
 #include "target/reach.h"
 #include "target/survey.h"
 
@@ -33,6 +34,7 @@ typedef struct SurveyRound
 static bool survey_cluster(SurveyRound *round);
 static void survey_list(int node, SurveyRound *round);
 static void survey_ask(SurveyRound *round, int from, uint64 deadline);
+static bool survey_serves(SurveyRound *round, int node, InvalConnection *connection);
 static void survey_read(SurveyRound *round, int i, InvalConnection *connection);
 static void survey_connection_failed(SurveyRound *round, int i, InvalFault fault,
 									 const char *error);
@@ -156,7 +158,7 @@ survey_ask(SurveyRound *round, int from, uint64 deadline)
 	{
 		InvalConnection *connection = *inval_reach_place(target, round->nodes[i]);
 
-		if (connection == NULL)
+		if (connection == NULL || !survey_serves(round, round->nodes[i], connection))
 			continue;
 		inval_connection_ask(connection, round->context, lengthof(question), question);
 		asked[count++] = connection;
@@ -172,6 +174,35 @@ survey_ask(SurveyRound *round, int from, uint64 deadline)
 		else
 			survey_read(round, i, connection);
 	}
+}
+
+/*
+ * Whether a node that was lost serves again.  Who only answers may be one of a
+ * minority, which takes no keys.
+ */
+static bool
+survey_serves(SurveyRound *round, int node, InvalConnection *connection)
+{
+	static const char *question[] = {"CLUSTER", "INFO"};
+	InvalTarget *target = round->of->target;
+	const InvalNode *which = &target->cluster->map.node[node];
+	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
+	char		error[INVAL_ERROR_LEN];
+	const InvalReply *answer;
+
+	if (!inval_cluster_is_lost(target, node))
+		return true;
+	answer = inval_await_answer(connection, round->context, lengthof(question), question,
+								deadline, error, sizeof(error));
+	if (answer != NULL && answer->type == INVAL_REPLY_TEXT &&
+		strstr(answer->text, "cluster_state:ok") != NULL)
+	{
+		inval_lost_node_serves(target->health, which->host, which->port);
+		return true;
+	}
+	*inval_reach_place(target, node) = NULL;
+	inval_connection_close(connection);
+	return false;
 }
 
 /*
