@@ -218,7 +218,8 @@ survey_read(SurveyRound *round, int i, InvalConnection *connection)
 	round->answering = round->nodes[i];
 	if (connection->state != INVAL_CONNECTION_READY)
 		survey_connection_failed(round, i, connection->fault, connection->error);
-	else if (answer->type == INVAL_REPLY_ERROR && answer->kind == INVAL_ERROR_SERVER)
+	else if (answer->type == INVAL_REPLY_ERROR && answer->kind == INVAL_ERROR_SERVER &&
+			 strncmp(answer->text, "NOPERM ", 7) != 0)
 		survey_connection_failed(round, i, INVAL_FAULT_SERVER, answer->text);
 	else if (answer->type == INVAL_REPLY_ERROR)
 		strlcpy(survey->error, answer->text, sizeof(survey->error));
