@@ -16,6 +16,7 @@
 #include "commit/fence.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
+#include "commit/portion.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
@@ -30,9 +31,6 @@
 #include "target/target.h"
 #include "target/targets.h"
 #include "target/trust.h"
-
-/* Bytes of entries delivered at commit; commands take about twice as much. */
-#define COMMIT_MAX_BYTES	(32 * 1024 * 1024)
 
 /* What PRE_COMMIT leaves for COMMIT: for one target, */
 typedef struct PlanLeg
@@ -66,15 +64,11 @@ static Plan plan;
 
 static void plan_write_set(const InvalOwed *owed, Size now, const Size *at_commit,
 						   InvalOutboxUse use);
-static bool plan_is_at_commit(int32 target, const Size *at_commit);
 static PlanLeg *plan_leg(InvalTarget *target);
-static bool plan_split_sets(Size *at_commit);
-static bool plan_may_send(int32 number);
 static void plan_prepare_leg(PlanLeg *leg, const Size *at_commit);
 static bool plan_connect(InvalTarget *target, uint64 deadline);
 static void plan_fill_shipment(PlanLeg *leg, const Size *at_commit, uint64 deadline);
 static bool plan_extension_is_gone(void);
-static Size plan_split(const char *entries, Size length);
 static void plan_list_shadow(void);
 static void plan_await(uint64 deadline);
 static void plan_tell_workers(void);
@@ -117,7 +111,7 @@ inval_plan_prepare(void)
 
 	plan.legs = palloc0(Max(inval_pending_sets(), 1) * sizeof(PlanLeg));
 	at_commit = palloc0(Max(inval_pending_sets(), 1) * sizeof(Size));
-	use = plan_split_sets(at_commit) ? INVAL_OUTBOX_ALL : INVAL_OUTBOX_MORE;
+	use = inval_portion_split(at_commit) ? INVAL_OUTBOX_ALL : INVAL_OUTBOX_MORE;
 	for (i = 0; i < inval_pending_sets(); i++)
 	{
 		InvalOwed	owed = inval_pending_set(i);
@@ -131,42 +125,6 @@ inval_plan_prepare(void)
 			plan_prepare_leg(&plan.legs[i], at_commit);
 	inval_stats_prepare();
 	inval_pending_flushed(true);
-}
-
-/*
- * Says for each set how many bytes of it are delivered at commit.  Returns whether
- * all that is owed goes by one lane to one target, and none of it went before.
- */
-static bool
-plan_split_sets(Size *at_commit)
-{
-	int			pieces = 0;
-	int			i;
-
-	for (i = 0; i < inval_pending_sets(); i++)
-	{
-		InvalOwed	owed = inval_pending_set(i);
-
-		if ((owed.lane == INVAL_LANE_COMMIT || owed.lane == INVAL_LANE_STRICT) &&
-			inval_commit_timeout > 0 && plan_may_send(owed.target))
-			at_commit[i] = plan_split(owed.entries, owed.length);
-		if (owed.lane != INVAL_LANE_SHADOW)
-			pieces += (at_commit[i] > 0) + (at_commit[i] < owed.length);
-	}
-	return pieces == 1 && !inval_pending_did_spill();
-}
-
-/*
- * Whether it is worth trying to deliver at commit.  To a target that is down only
- * where there are no workers, who else would.
- */
-static bool
-plan_may_send(int32 number)
-{
-	InvalTarget *target = inval_target_by_number(number);
-
-	return target == NULL || inval_target_is_open(target) ||
-		(!inval_target_has_worker() && pg_atomic_read_u32(&target->health->paused) == 0);
 }
 
 /*
@@ -202,7 +160,7 @@ plan_write_set(const InvalOwed *owed, Size now, const Size *at_commit, InvalOutb
 	if (owed->lane == INVAL_LANE_REFILL)
 	{
 		inval_outbox_write(owed->entries, owed->length, owed->lane, owed->target, 0,
-						   plan_is_at_commit(owed->target, at_commit) ?
+						   inval_portion_is_all(owed->target, at_commit) ?
 						   INVAL_OUTBOX_AT_COMMIT : INVAL_OUTBOX_MORE);
 		plan_leg(target)->to_worker = true;
 		return;
@@ -218,26 +176,6 @@ plan_write_set(const InvalOwed *owed, Size now, const Size *at_commit, InvalOutb
 	leg->again = inval_replay_is_wanted();
 	leg->at_commit |= now > 0;
 	plan.has_commit_lane |= now > 0;
-}
-
-/*
- * Whether all invalidations that a target is owed are sent at commit.
- */
-static bool
-plan_is_at_commit(int32 target, const Size *at_commit)
-{
-	int			i;
-
-	for (i = 0; i < inval_pending_sets(); i++)
-	{
-		InvalOwed	owed = inval_pending_set(i);
-
-		if (owed.target == target && owed.lane != INVAL_LANE_REPEAT &&
-			owed.lane != INVAL_LANE_REFILL && owed.lane != INVAL_LANE_SHADOW &&
-			at_commit[i] < owed.length)
-			return false;
-	}
-	return !inval_pending_did_spill();
 }
 
 /*
@@ -279,29 +217,6 @@ plan_extension_is_gone(void)
 				 errhint("Remove the keys of the rows it changed by hand.")));
 	inval_pending_flushed(true);
 	return true;
-}
-
-/*
- * How many bytes from the front are delivered at commit.
- */
-static Size
-plan_split(const char *entries, Size length)
-{
-	const char *place = entries;
-	const char *end = entries + length;
-	int			count = 0;
-
-	while (place < end && count < inval_commit_max_keys)
-	{
-		InvalEntry	entry;
-		const char *next = inval_entry_read(place, end, &entry);
-
-		if (next - entries > COMMIT_MAX_BYTES)
-			break;
-		count++;
-		place = next;
-	}
-	return (Size) (place - entries);
 }
 
 /*

@@ -29,11 +29,10 @@
 #include "base/transaction.h"
 #include "capture/refilling.h"
 #include "outbox/read.h"
-#include "redis/marker.h"
-#include "stats/stats.h"
-#include "target/ask.h"
 #include "target/pace.h"
 #include "worker/query_limit.h"
+#include "worker/refill_failure.h"
+#include "worker/refill_lease.h"
 #include "worker/refills.h"
 #include "worker/refusal.h"
 
@@ -46,31 +45,14 @@
 /* What Redis, or a lock, has kept from being put back so often is given up. */
 #define REFILL_TRIES		6
 
-/* The lease lives for so much longer than the query may take, in ms. */
-#define LEASE_MARGIN_MS		1000
-
 /* Commands to Redis that a value takes, for the target's rate */
 #define REFILL_COMMANDS		2
-
-typedef enum RefillOutcome
-{
-	REFILL_DONE,				/* or given up */
-	REFILL_LATER,				/* it cannot be had now */
-	REFILL_NOT_TRIED			/* for lack of time */
-} RefillOutcome;
 
 typedef struct RefillRow
 {
 	InvalOutboxRow row;
 	bool		confirmed;		/* what comes before it */
 } RefillRow;
-
-/* What the log was told of a rule last */
-typedef struct RefillTold
-{
-	uint32		rule;
-	char	   *why;
-} RefillTold;
 
 struct InvalRefills
 {
@@ -79,40 +61,26 @@ struct InvalRefills
 	MemoryContext context;		/* of one value */
 	List	   *rows;			/* of RefillRow * */
 	uint64		turn_ends;
-	uint64		created;		/* as inval_clock_us */
+	uint64		created;		/* this process, as inval_clock_us */
 	char		error[INVAL_ERROR_TEXT_LEN];	/* why something is to be tried later */
 };
-
-static List *told = NIL;		/* of RefillTold * */
 
 static bool refills_have(const InvalRefills *refills, const InvalOutboxRow *row);
 static void refills_leave(InvalRefills *refills, const InvalOutboxRow *row);
 static bool refills_have_time(const InvalRefills *refills);
 static void refills_row(InvalRefills *refills, const RefillRow *row);
-static RefillOutcome refills_entry(InvalRefills *refills, const RefillRow *row,
+static InvalRefillOutcome refills_entry(InvalRefills *refills, const RefillRow *row,
 								   const InvalEntry *entry);
-static RefillOutcome refills_take_lease(InvalRefills *refills, const RefillRow *row,
-										const InvalEntry *entry, const char **token);
-static bool refills_may_be_ours(const InvalRefills *refills);
-static void refills_ask_unlink(InvalQuestion *questions, int *count, const char *name,
-							   Size length);
-static InvalQuestion refills_call(const char *function, const InvalEntry *entry);
-static RefillOutcome refills_find(InvalRefills *refills, const RefillRow *row,
+static InvalRefillOutcome refills_find(InvalRefills *refills, const RefillRow *row,
 								  const InvalEntry *entry, InvalRefillFound *found);
 static bool refills_is_accident(const ErrorData *error);
-static RefillOutcome refills_store(InvalRefills *refills, const InvalEntry *entry,
-								   const char *token, const InvalRefillFound *found);
-static void refills_release(InvalRefills *refills, const InvalEntry *entry,
-							const char *token);
 static void refills_settle(InvalRefills *refills, const InvalOutboxRow *row,
-						   const RefillOutcome *outcomes);
-static bool refills_rest(const InvalOutboxRow *row, const RefillOutcome *outcomes,
+						   const InvalRefillOutcome *outcomes);
+static bool refills_rest(const InvalOutboxRow *row, const InvalRefillOutcome *outcomes,
 						 InvalOutboxRow *rest);
 static bool refills_is_hopeless(int64 id, const char *error);
 static void refills_give_up(InvalRefills *refills, const InvalOutboxRow *row,
 							const InvalOutboxRow *rest, const char *why);
-static void refills_failed(InvalRefills *refills, uint32 rule, const char *why);
-static RefillTold *refills_told_of(uint32 rule);
 
 /*
  * For a worker, which keeps it for its life.
@@ -241,7 +209,7 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 {
 	const char *place = row->row.pack;
 	const char *end = place + row->row.pack_length;
-	RefillOutcome *outcomes;
+	InvalRefillOutcome *outcomes;
 	bool		lost = false;
 	int			i;
 
@@ -253,7 +221,7 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 		return;
 	}
 	outcomes = MemoryContextAlloc(refills->rows_context,
-								  row->row.entries * sizeof(RefillOutcome));
+								  row->row.entries * sizeof(InvalRefillOutcome));
 	for (i = 0; i < row->row.entries; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(refills->context);
@@ -261,10 +229,10 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 
 		CHECK_FOR_INTERRUPTS();
 		place = inval_entry_read(place, end, &entry);
-		outcomes[i] = REFILL_NOT_TRIED;
+		outcomes[i] = INVAL_REFILL_NOT_TRIED;
 		if (!lost && (i == 0 || refills_have_time(refills)))
 			outcomes[i] = refills_entry(refills, row, &entry);
-		lost |= outcomes[i] == REFILL_LATER && refills->target->connection == NULL;
+		lost |= outcomes[i] == INVAL_REFILL_LATER && refills->target->connection == NULL;
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(refills->context);
 	}
@@ -274,117 +242,38 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 /*
  * Puts a value back.  In the memory context of one value.
  */
-static RefillOutcome
+static InvalRefillOutcome
 refills_entry(InvalRefills *refills, const RefillRow *row, const InvalEntry *entry)
 {
 	InvalRefillFound found;
-	RefillOutcome outcome;
+	InvalRefillOutcome outcome;
 	const char *token = NULL;
 
 	/* It may have got another namespace. */
 	if (!inval_target_may_have(refills->target, entry))
-		return REFILL_DONE;
+		return INVAL_REFILL_DONE;
 	inval_pace_sent(refills->target, REFILL_COMMANDS);
-	outcome = refills_take_lease(refills, row, entry, &token);
+	outcome = inval_refill_take_lease(refills->target, entry, row->confirmed, refills->created,
+									  &token, refills->error);
 	if (token == NULL)
 		return outcome;
 	outcome = refills_find(refills, row, entry, &found);
 	if (found.value.bytes != NULL)
-		outcome = refills_store(refills, entry, token, &found);
-	if (found.value.bytes == NULL || outcome != REFILL_DONE)
-		refills_release(refills, entry, token);
+		outcome = inval_refill_store(refills->target, entry, token, &found, refills->error);
+	if (found.value.bytes == NULL || outcome != INVAL_REFILL_DONE)
+		inval_refill_release(refills->target, entry, token);
 	return outcome;
-}
-
-/*
- * Takes the lease of a key, after its invalidation: then *token is set.  Who has it, or
- * has filled the key since, knows what is new; while a strict commit is under way nobody
- * may fill it.
- */
-static RefillOutcome
-refills_take_lease(InvalRefills *refills, const RefillRow *row, const InvalEntry *entry,
-				   const char **token)
-{
-	InvalQuestion questions[3] = {{0}};
-	int			count = 0;
-	const InvalReply *answer;
-	const char *word = NULL;
-	char	   *lease_ms = psprintf("%d", inval_refill_timeout + LEASE_MARGIN_MS);
-
-	if (!row->confirmed)
-	{
-		char	   *lease = palloc(INVAL_MARKER_SIZE(entry->key_length));
-		Size		length = inval_marker_write(INVAL_LEASE, entry->key, entry->key_length,
-											   lease);
-
-		refills_ask_unlink(questions, &count, lease, length);
-		refills_ask_unlink(questions, &count, entry->key, entry->key_length);
-	}
-	questions[count] = refills_call("inval_get", entry);
-	inval_question_add(&questions[count++], lease_ms, strlen(lease_ms));
-	answer = inval_ask(refills->target, entry->key, entry->key_length, questions, count,
-					   refills->error, sizeof(refills->error));
-	if (answer == NULL)
-	{
-		/* It is there, and larger than what we read. */
-		return strcmp(refills->error, INVAL_REPLY_TOO_LARGE) == 0 ? REFILL_DONE : REFILL_LATER;
-	}
-	if (answer->type == INVAL_REPLY_LIST)
-		word = inval_reply_text(answer, 0);
-	if (word != NULL && strcmp(word, "fill") == 0)
-		*token = inval_reply_text(answer, 1);
-	if (word != NULL && (strcmp(word, "hit") == 0 ||
-						 (strcmp(word, "wait") == 0 && !refills_may_be_ours(refills))))
-		return REFILL_DONE;
-	strlcpy(refills->error, word == NULL ? "inval_get answers what it never does" :
-			strcmp(word, "bypass") == 0 ? "a strict commit of the key is under way" :
-			"the key is being filled", sizeof(refills->error));
-	return REFILL_LATER;
-}
-
-/*
- * Whether a lease may be that of a worker before us, which is gone.
- */
-static bool
-refills_may_be_ours(const InvalRefills *refills)
-{
-	return inval_clock_us() < refills->created +
-		(uint64) (inval_refill_timeout + LEASE_MARGIN_MS) * 1000;
-}
-
-static void
-refills_ask_unlink(InvalQuestion *questions, int *count, const char *name, Size length)
-{
-	InvalQuestion *question = &questions[(*count)++];
-
-	inval_question_add(question, "UNLINK", strlen("UNLINK"));
-	inval_question_add(question, name, length);
-}
-
-/*
- * The call of a function for a key, but for its arguments.
- */
-static InvalQuestion
-refills_call(const char *function, const InvalEntry *entry)
-{
-	InvalQuestion question = {0};
-
-	inval_question_add(&question, "FCALL", strlen("FCALL"));
-	inval_question_add(&question, function, strlen(function));
-	inval_question_add(&question, "1", 1);
-	inval_question_add(&question, entry->key, entry->key_length);
-	return question;
 }
 
 /*
  * Finds the value, in a transaction of its own that begins after the lease was taken.
  */
-static RefillOutcome
+static InvalRefillOutcome
 refills_find(InvalRefills *refills, const RefillRow *row, const InvalEntry *entry,
 			 InvalRefillFound *found)
 {
 	MemoryContext context = CurrentMemoryContext;
-	volatile RefillOutcome outcome = REFILL_DONE;
+	volatile InvalRefillOutcome outcome = INVAL_REFILL_DONE;
 
 	memset(found, 0, sizeof(*found));
 	PG_TRY();
@@ -400,7 +289,7 @@ refills_find(InvalRefills *refills, const RefillRow *row, const InvalEntry *entr
 		inval_transaction_commit();
 		*found = result;
 		if (result.problem != NULL)
-			refills_failed(refills, entry->rule, result.problem);
+			inval_refill_failed(refills->target, entry->rule, result.problem);
 	}
 	PG_CATCH();
 	{
@@ -414,10 +303,10 @@ refills_find(InvalRefills *refills, const RefillRow *row, const InvalEntry *entr
 		if (refills_is_accident(error))
 		{
 			strlcpy(refills->error, error->message, sizeof(refills->error));
-			outcome = REFILL_LATER;
+			outcome = INVAL_REFILL_LATER;
 		}
 		else
-			refills_failed(refills, entry->rule, error->message);
+			inval_refill_failed(refills->target, entry->rule, error->message);
 		FreeErrorData(error);
 	}
 	PG_END_TRY();
@@ -441,56 +330,10 @@ refills_is_accident(const ErrorData *error)
 }
 
 /*
- * Stores a value under the lease.  If that is gone, somebody has invalidated the key
- * since.
- */
-static RefillOutcome
-refills_store(InvalRefills *refills, const InvalEntry *entry, const char *token,
-			  const InvalRefillFound *found)
-{
-	InvalQuestion question = refills_call("inval_set", entry);
-	char	   *ttl_ms = psprintf("%d", found->ttl_ms);
-	const InvalReply *answer;
-	InvalStatsSlot *slot;
-	RefillTold *known;
-
-	inval_question_add(&question, token, strlen(token));
-	inval_question_add(&question, found->value.bytes, found->value.length);
-	inval_question_add(&question, ttl_ms, strlen(ttl_ms));
-	answer = inval_ask(refills->target, entry->key, entry->key_length, &question, 1,
-					   refills->error, sizeof(refills->error));
-	if (answer == NULL)
-		return REFILL_LATER;
-	if (answer->type != INVAL_REPLY_INTEGER || answer->integer != 1)
-		return REFILL_DONE;
-	slot = inval_stats_slot(entry->rule, refills->target->name);
-	if (slot != NULL)
-		pg_atomic_fetch_add_u64(&slot->refilled, 1);
-	known = refills_told_of(entry->rule);
-	if (known != NULL)
-		told = list_delete_ptr(told, known);
-	return REFILL_DONE;
-}
-
-/*
- * Gives the lease back.  If that cannot be done, it ends by itself.
- */
-static void
-refills_release(InvalRefills *refills, const InvalEntry *entry, const char *token)
-{
-	InvalQuestion question = refills_call("inval_release", entry);
-	char		error[INVAL_ERROR_TEXT_LEN];
-
-	inval_question_add(&question, token, strlen(token));
-	(void) inval_ask(refills->target, entry->key, entry->key_length, &question, 1,
-					 error, sizeof(error));
-}
-
-/*
  * Takes a row out of the outbox, or what of it is done.
  */
 static void
-refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const RefillOutcome *outcomes)
+refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const InvalRefillOutcome *outcomes)
 {
 	InvalOutboxRow rest;
 	Relation	relation;
@@ -499,7 +342,7 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const RefillOut
 	int			i;
 
 	for (i = 0; i < row->entries; i++)
-		later |= outcomes[i] == REFILL_LATER;
+		later |= outcomes[i] == INVAL_REFILL_LATER;
 	inval_transaction_begin();
 	left = refills_rest(row, outcomes, &rest);
 	if (later && refills_is_hopeless(inval_outbox_entry_id(rest.xid, rest.first),
@@ -526,7 +369,7 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const RefillOut
  * Makes a row of what is not done; false if all is.
  */
 static bool
-refills_rest(const InvalOutboxRow *row, const RefillOutcome *outcomes, InvalOutboxRow *rest)
+refills_rest(const InvalOutboxRow *row, const InvalRefillOutcome *outcomes, InvalOutboxRow *rest)
 {
 	char	   *pack = palloc(row->pack_length);
 	const char *place = row->pack;
@@ -542,7 +385,7 @@ refills_rest(const InvalOutboxRow *row, const RefillOutcome *outcomes, InvalOutb
 		InvalEntry	entry;
 
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if (outcomes[i] == REFILL_DONE)
+		if (outcomes[i] == INVAL_REFILL_DONE)
 			continue;
 		if (rest->entries == 0)
 			rest->first = row->first + i;
@@ -589,52 +432,7 @@ refills_give_up(InvalRefills *refills, const InvalOutboxRow *row,
 
 		place = inval_entry_read(place, end, &entry);
 		if (place != NULL)
-			refills_failed(refills, entry.rule, why);
+			inval_refill_failed(refills->target, entry.rule, why);
 	}
 }
 
-/*
- * Counts a key that stays empty, and says why in the log, if it was not said last.
- */
-static void
-refills_failed(InvalRefills *refills, uint32 rule, const char *why)
-{
-	InvalStatsSlot *slot = inval_stats_slot(rule, refills->target->name);
-	RefillTold *known = refills_told_of(rule);
-	MemoryContext old;
-
-	if (slot != NULL)
-		pg_atomic_fetch_add_u64(&slot->refill_failed, 1);
-	if (known != NULL && strcmp(known->why, why) == 0)
-		return;
-	ereport(LOG,
-			(errmsg("inval rule %u could not put a value back: %s", rule, why),
-			 errdetail("The key stays empty. This is said once, until it is for another reason."),
-			 errhint("inval_stats.refill_failed counts them.")));
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	if (known == NULL)
-	{
-		known = palloc0(sizeof(RefillTold));
-		known->rule = rule;
-		told = lappend(told, known);
-	}
-	if (known->why != NULL)
-		pfree(known->why);
-	known->why = pstrdup(why);
-	MemoryContextSwitchTo(old);
-}
-
-static RefillTold *
-refills_told_of(uint32 rule)
-{
-	ListCell   *lc;
-
-	foreach(lc, told)
-	{
-		RefillTold *known = lfirst(lc);
-
-		if (known->rule == rule)
-			return known;
-	}
-	return NULL;
-}
