@@ -80,9 +80,8 @@ inval_fencers_enter(FullTransactionId xid, const BlockNumber *blocks)
 	TimestampTz now = GetCurrentTimestamp();
 	uint32		i;
 
-	Assert(mine == NULL);
 	SpinLockAcquire(mutex);
-	for (i = 0; i < fencers_area.count && mine == NULL; i++)
+	for (i = 0; i < fencers_area.count; i++)
 	{
 		/* Mostly the place of before is free. */
 		InvalFencer *place = &fencers[(i + (uint32) MyProcPid) % fencers_area.count];
@@ -97,10 +96,10 @@ inval_fencers_enter(FullTransactionId xid, const BlockNumber *blocks)
 		mine->since = now;
 		mine->left = false;
 		memcpy(mine->blocks, blocks, sizeof(mine->blocks));
-		mine->xid = xid;
+		mine->xid = my_xid = xid;
+		break;
 	}
 	SpinLockRelease(mutex);
-	my_xid = xid;
 	return mine != NULL;
 }
 

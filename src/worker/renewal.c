@@ -50,7 +50,7 @@ typedef struct Renewal
 	InvalTarget *target;
 	InvalFencer fencer;
 	RenewalPurpose purpose;
-	InvalShipment *shipment;
+	InvalShipment shipment;
 } Renewal;
 
 static RenewalNote *notes = NULL;	/* one for each place */
@@ -178,13 +178,12 @@ renewal_send(Renewal *renewal, RenewalPurpose purpose)
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	InvalTargetHealth *health = renewal->target->health;
-	InvalShipment shipment;
+	InvalShipment *shipment = &renewal->shipment;
 	bool		done;
 	int			table;
 
 	renewal->purpose = purpose;
-	renewal->shipment = &shipment;
-	inval_shipment_init(&shipment, renewal->target, false);
+	inval_shipment_init(shipment, renewal->target, false);
 	inval_transaction_begin();
 	MemoryContextSwitchTo(context);
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
@@ -193,16 +192,16 @@ renewal_send(Renewal *renewal, RenewalPurpose purpose)
 										 renewal_visit, renewal);
 	inval_transaction_commit();
 	MemoryContextSwitchTo(context);
-	inval_shipment_seal(&shipment);
+	inval_shipment_seal(shipment);
 
-	done = shipment.entries == 0 ||
-		inval_shipment_send(&shipment,
+	done = shipment->entries == 0 ||
+		inval_shipment_send(shipment,
 							inval_clock_us() + (uint64) inval_reply_timeout * 1000);
 	pg_atomic_fetch_add_u32(&health->fences_lost,
-							purpose == RENEWAL_FENCE ? shipment.fences_lost : 0);
+							purpose == RENEWAL_FENCE ? shipment->fences_lost : 0);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
-	return done || !shipment.lost;
+	return done || !shipment->lost;
 }
 
 static bool
@@ -229,11 +228,11 @@ renewal_visit(InvalOutboxRow *row, void *arg)
 		entry.xid = row->xid;
 		entry.queued_at = row->queued_at;
 		if (renewal->purpose == RENEWAL_FENCE)
-			inval_shipment_add_fence(renewal->shipment, &entry, inval_fence_life);
+			inval_shipment_add_fence(&renewal->shipment, &entry, inval_fence_life);
 		else if (renewal->purpose == RENEWAL_END)
-			inval_shipment_add_end(renewal->shipment, &entry);
+			inval_shipment_add_end(&renewal->shipment, &entry);
 		else
-			inval_shipment_add(renewal->shipment, &entry);
+			inval_shipment_add(&renewal->shipment, &entry);
 	}
 	return true;
 }
