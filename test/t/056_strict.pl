@@ -199,6 +199,30 @@ ok(poll_until(sub { reader('item:1') eq 'hit old' }, 'the end of a fence that ca
 is(sql('SELECT n FROM item WHERE id = 1'), 2, 'as nothing has changed');
 ok(wait_target_state($node, 'postgres', 'up'), 'the target is up');
 
+# Who waits for his fences can be cancelled, and goes on.
+$session = Inval::Session->new($node, 'postgres', 'cancelled');
+$session->query(q{SET inval.strict_timeout = '60s'});
+poll_until(sub { ($session->query('UPDATE item SET n = 0 WHERE id = 8'))[0] eq '00000' }, 'a commit');
+fresh('item:6', 'shelf:1');
+$redis->freeze;
+my $ended;
+$session->ask('UPDATE item SET n = 9 WHERE id = 6', sub { ($ended) = @_ });
+poll_until(
+	sub {
+		sql(q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+			WHERE query LIKE 'UPDATE item SET n = 9 WHERE id = 6%' AND pid <> pg_backend_pid()});
+		Inval::Session::wait_for_any(0.05, $session);
+		return defined $ended;
+	},
+	'the end');
+is($ended, '57014', 'a commit that waits for its fences is cancelled');
+$redis->thaw;
+ok(poll_until(sub { reader('item:6') eq 'hit old' }, 'the end of its fence'), 'and has changed nothing');
+ok(wait_target_state($node, 'postgres', 'up'), 'the target is up');
+poll_until(sub { ($session->query('UPDATE item SET n = 6 WHERE id = 6'))[0] eq '00000' }, 'a commit');
+is($redis->cmd('EXISTS', 'item:6'), 0, 'the session commits as before');
+$session->quit;
+
 # One that is known to be down
 $redis->stop;
 error_of($node, 'UPDATE other SET n = n + 1');
@@ -267,6 +291,25 @@ finish($session);
 hold_commits_after_crash();
 ok(poll_until(sub { reader('item:9') eq 'fill' }, 'the key'), 'after a crash the key is delivered');
 is(sql('SELECT n FROM item WHERE id = 9'), 9, 'whose commit counts');
+
+# Before its commit record nobody can tell whether it will commit: the fence stands for
+# as long as it lives, and takes the value with it.
+$session = Inval::Session->new($node, 'postgres', 'dies');
+$session->query(q{SET inval.strict_timeout = '60s'});
+poll_until(sub { ($session->query('UPDATE item SET n = 0 WHERE id = 8'))[0] eq '00000' }, 'a commit');
+fresh('item:10', 'shelf:1');
+$redis->freeze;
+$session->ask('UPDATE item SET n = 10 WHERE id = 10', sub { });
+poll_query($node, 'postgres', q{SELECT count(*) = 1 FROM pg_stat_activity
+	WHERE query LIKE 'UPDATE item SET n = 10 %' AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()});
+kill 'KILL', sql(q{SELECT pid FROM pg_stat_activity
+	WHERE query LIKE 'UPDATE item SET n = 10 %' AND pid <> pg_backend_pid()});
+finish($session);
+$redis->thaw;
+poll_until(sub { $node->psql('postgres', 'SELECT 1') == 0 }, 'recovery');
+is(sql('SELECT n FROM item WHERE id = 10'), 0, 'a crash before the commit record: nothing has changed');
+ok(poll_until(sub { reader('item:10') =~ /^(fill|hit)/ }, 'the end of the fence'),
+	'and when its fence is over, readers go on');
 
 sub hold_commits_after_crash
 {
