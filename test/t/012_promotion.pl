@@ -82,7 +82,7 @@ ok(wait_queue_empty($standby, 'postgres'), 'promoted: the queue is empty');
 
 # What was known of its targets while it was a standby does not get in the way: one of
 # two has confirmed, and is sent nothing more while the other is away.
-my $other = Inval::Redis->new;
+$other = Inval::Redis->new;
 $standby->safe_psql('postgres', "SELECT inval_add_target('other', '" . $other->unix_url . "')");
 $standby->safe_psql('postgres', "SELECT inval_touch('to_both', target => 'other')");
 $redis->cmd('CONFIG', 'RESETSTAT');

@@ -83,8 +83,8 @@ is_deeply([ $cluster->existing('ns:other', 'outside', $set . ':x') ], [ 'ns:othe
 	'members: nothing else is');
 is($cluster->owner("ns:\0\r\n")->cmd('FCALL', 'inval_set', 1, "ns:\0\r\n", $token, 'old', 1000), 0,
 	'members: leases are void');
-is(sql(q{SELECT delivered_at_commit || ' ' || delivered_by_worker FROM inval_stats
-		WHERE target = 'there' AND rule IS NOT NULL}), '0 1', 'members: by the worker');
+like(sql(q{SELECT delivered_at_commit || ' ' || delivered_by_worker FROM inval_stats
+		WHERE target = 'there' AND rule IS NOT NULL}), qr/^0 [1-9]/, 'members: by the worker');
 touch(2);
 delivered('members of a set that is not there');
 
