@@ -48,6 +48,8 @@ static void action_publish(InvalCommands *commands, const InvalEntry *entry);
 static void action_append_stream(InvalCommands *commands, const InvalTarget *target,
 								 const InvalEntry *entry);
 static void action_lead(InvalCommands *commands, int first);
+static void action_expect_fence(InvalCommand *command, uint8 lost);
+static int64 action_unix_us(TimestampTz time);
 static void words_add(ActionWords *words, const char *text);
 static void words_add_bytes(ActionWords *words, const char *bytes, Size length);
 static InvalCommand *words_append(ActionWords *words, InvalCommands *commands,
@@ -62,7 +64,7 @@ void
 inval_action_add(InvalCommands *commands, const InvalTarget *target, const InvalEntry *entry)
 {
 	bool		alone = entry->action != INVAL_ACTION_DELETE || entry->field != NULL ||
-		entry->strict || inval_entry_is_told(entry);
+		entry->strict || inval_entry_is_told(entry) || (entry->fence && commands->routed);
 	int			first;
 
 	if (!alone)
@@ -176,10 +178,7 @@ action_remove(InvalCommands *commands, const InvalEntry *entry, bool alone)
 	{
 		action_void_lease(commands, entry);
 		if (commands->routed)
-		{
 			inval_commands_finish(commands);
-			commands->commands[commands->pipeline.count - 1].leads = true;
-		}
 	}
 	inval_commands_remove(commands, entry->key, entry->key_length);
 	commands->waiting_entries++;
@@ -211,9 +210,7 @@ action_count_up(InvalCommands *commands, const InvalEntry *entry)
 	ActionWords step = {0};
 	char		now[NUMBER_LEN];
 
-	snprintf(now, sizeof(now), INT64_FORMAT,
-			 GetCurrentTimestamp() +
-			 (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY);
+	snprintf(now, sizeof(now), INT64_FORMAT, action_unix_us(GetCurrentTimestamp()));
 	words_add(&start, "SET");
 	words_add_bytes(&start, entry->key, entry->key_length);
 	words_add(&start, now);
@@ -294,9 +291,7 @@ action_append_stream(InvalCommands *commands, const InvalTarget *target,
 	snprintf(most, sizeof(most), "%d", inval_stream_max_entries);
 	snprintf(xid, sizeof(xid), UINT64_FORMAT, U64FromFullTransactionId(entry->xid));
 	snprintf(rule, sizeof(rule), "%u", entry->rule);
-	snprintf(at, sizeof(at), INT64_FORMAT,
-			 (entry->queued_at + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY) /
-			 1000);
+	snprintf(at, sizeof(at), INT64_FORMAT, action_unix_us(entry->queued_at) / 1000);
 	words_add(&words, "FCALL");
 	words_add(&words, "inval_append");
 	words_add(&words, "1");
@@ -332,7 +327,6 @@ void
 inval_action_add_end(InvalCommands *commands, const InvalEntry *entry)
 {
 	ActionWords words = {0};
-	InvalCommand *command;
 	char		owner[INVAL_OWNER_LEN];
 	Size		length;
 	char	   *fence;
@@ -343,12 +337,7 @@ inval_action_add_end(InvalCommands *commands, const InvalEntry *entry)
 	words_add(&words, "ZREM");
 	words_add_bytes(&words, fence, length);
 	words_add_bytes(&words, owner, inval_action_owner(entry->xid, owner));
-	command = words_append(&words, commands, entry);
-	command->answer = INVAL_ANSWER_COUNT;
-	command->keys = 1;
-	command->entries = 1;
-	command->has_fence = true;
-	command->fence_answer = 0;
+	action_expect_fence(words_append(&words, commands, entry), 0);
 }
 
 /*
@@ -358,7 +347,6 @@ void
 inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry, int life_ms)
 {
 	ActionWords words = {0};
-	InvalCommand *command;
 	char		owner[INVAL_OWNER_LEN];
 	char		life[NUMBER_LEN];
 	Size		length;
@@ -374,12 +362,21 @@ inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry, int lif
 	words_add_bytes(&words, fence, length);
 	words_add_bytes(&words, owner, inval_action_owner(entry->xid, owner));
 	words_add(&words, life);
-	command = words_append(&words, commands, entry);
+	action_expect_fence(words_append(&words, commands, entry), 1);
+}
+
+/*
+ * A command for an entry, about a fence that should be there: of which answer says
+ * that it is not.
+ */
+static void
+action_expect_fence(InvalCommand *command, uint8 lost)
+{
 	command->answer = INVAL_ANSWER_COUNT;
 	command->keys = 1;
 	command->entries = 1;
 	command->has_fence = true;
-	command->fence_answer = 1;
+	command->fence_answer = lost;
 }
 
 /*
@@ -391,6 +388,15 @@ inval_action_owner(FullTransactionId xid, char *owner)
 {
 	return (Size) snprintf(owner, INVAL_OWNER_LEN, UINT64_FORMAT "." UINT64_FORMAT,
 						   GetSystemIdentifier(), U64FromFullTransactionId(xid));
+}
+
+/*
+ * As other systems count time, from 1970 on.
+ */
+static int64
+action_unix_us(TimestampTz time)
+{
+	return time + (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 }
 
 static void

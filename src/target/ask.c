@@ -201,26 +201,16 @@ ask_lost(Asking *asking, InvalConnection *connection)
 static bool
 ask_redirect(Asking *asking)
 {
-	InvalCluster *cluster = asking->target->cluster;
-	char		host[INVAL_NODE_NAME_LEN];
-	int			port;
-	int			slot;
-	int			node = -1;
+	int			node;
 
 	if (!inval_url_is_cluster(&asking->target->url) ||
 		(asking->kind != INVAL_ERROR_MOVED && asking->kind != INVAL_ERROR_ASK))
 		return false;
-	if (inval_error_names(asking->error, &slot, host, sizeof(host), &port) &&
-		slot == asking->slot)
-		node = inval_slot_map_meant(&cluster->map, asking->node, host, port);
+	node = inval_cluster_redirect(asking->target, asking->node, asking->slot, asking->kind,
+								  asking->error);
 	if (node < 0)
-	{
-		cluster->stale = true;
 		return false;
-	}
 	asking->importing = asking->kind == INVAL_ERROR_ASK;
 	asking->node = node;
-	if (!asking->importing)
-		inval_cluster_moved(asking->target, slot, node);
 	return true;
 }

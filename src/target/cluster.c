@@ -477,11 +477,24 @@ inval_cluster_has_lost_all(InvalTarget *target)
 }
 
 /*
- * Notes what a MOVED says.  The rest of the map may be wrong as well.
+ * Where a MOVED or ASK points to, which a node has answered to a command for a slot: a
+ * node's number, or -1 if it is none that we know.  MOVED is noted in the map.
  */
-void
-inval_cluster_moved(InvalTarget *target, int slot, int node)
+int
+inval_cluster_redirect(InvalTarget *target, int answered, int slot, InvalErrorKind kind,
+					   const char *error)
 {
-	target->cluster->map.owner[slot] = (uint8) node;
-	target->cluster->stale = true;
+	InvalCluster *cluster = target->cluster;
+	char		host[INVAL_NODE_NAME_LEN];
+	int			named;
+	int			port;
+	int			node = -1;
+
+	if (inval_error_names(error, &named, host, sizeof(host), &port) && named == slot)
+		node = inval_slot_map_meant(&cluster->map, answered, host, port);
+	if (node < 0 || kind == INVAL_ERROR_MOVED)
+		cluster->stale = true;
+	if (node >= 0 && kind == INVAL_ERROR_MOVED)
+		cluster->map.owner[slot] = (uint8) node;
+	return node;
 }

@@ -18,6 +18,7 @@ extern bool inval_cluster_has_lost_all(InvalTarget *target);
 /* Cannot fail: may be called after the commit record */
 extern void inval_cluster_node_failed(InvalTarget *target, int node, InvalFault fault,
 									  const char *error, uint64 took_us);
-extern void inval_cluster_moved(InvalTarget *target, int slot, int node);
+extern int	inval_cluster_redirect(InvalTarget *target, int answered, int slot,
+								   InvalErrorKind kind, const char *error);
 
 #endif							/* INVAL_CLUSTER_H */

@@ -152,24 +152,16 @@ confirm_redirect(InvalPart *part, int number, const InvalReply *reply)
 {
 	InvalTarget *target = part->shipment->target;
 	InvalCommand *command = &part->shipment->commands.commands[number];
-	char		host[INVAL_NODE_NAME_LEN];
-	int			port;
-	int			slot;
-	int			node = -1;
+	int			node = inval_cluster_redirect(target, part->node, command->slot,
+											  reply->kind, reply->text);
 
-	if (inval_error_names(reply->text, &slot, host, sizeof(host), &port) &&
-		slot == command->slot)
-		node = inval_slot_map_meant(&target->cluster->map, part->node, host, port);
 	if (node < 0)
 	{
-		target->cluster->stale = true;
 		confirm_refuse(part->shipment, number, reply->text);
 		return;
 	}
 	command->state = INVAL_COMMAND_OPEN;
-	if (reply->kind == INVAL_ERROR_MOVED)
-		inval_cluster_moved(target, slot, node);
-	else
+	if (reply->kind == INVAL_ERROR_ASK)
 	{
 		command->state = INVAL_COMMAND_ASK;
 		command->ask_node = (uint8) node;

@@ -327,25 +327,17 @@ peek_error(PeekPart *part, InvalPeek *key, const InvalReply *reply)
 static void
 peek_redirect(PeekPart *part, InvalPeek *key, const InvalReply *reply)
 {
-	InvalCluster *cluster = part->peeking->target->cluster;
-	char		host[INVAL_NODE_NAME_LEN];
-	int			port;
-	int			slot;
-	int			node = -1;
+	int			node = inval_cluster_redirect(part->peeking->target, part->node,
+											  inval_slot_of_key(key->key, key->key_length),
+											  reply->kind, reply->text);
 
-	if (inval_error_names(reply->text, &slot, host, sizeof(host), &port) &&
-		slot == inval_slot_of_key(key->key, key->key_length))
-		node = inval_slot_map_meant(&cluster->map, part->node, host, port);
 	if (node < 0)
 	{
-		cluster->stale = true;
 		strlcpy(part->peeking->refusal, reply->text, sizeof(part->peeking->refusal));
 		return;
 	}
 	key->state = INVAL_PEEK_OPEN;
-	if (reply->kind == INVAL_ERROR_MOVED)
-		inval_cluster_moved(part->peeking->target, slot, node);
-	else
+	if (reply->kind == INVAL_ERROR_ASK)
 	{
 		key->state = INVAL_PEEK_ASK;
 		key->ask_node = (uint8) node;
