@@ -189,13 +189,7 @@ inval_outbox_announce(InvalTargetHealth *target)
 	int			i;
 
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
-	{
-		uint32		low = pg_atomic_read_u32(&target->low_block[i]);
-
-		while (written[i] < low &&
-			   !pg_atomic_compare_exchange_u32(&target->low_block[i], &low, written[i]))
-			;
-	}
+		inval_outbox_leave_from(&target->low_block[i], written[i]);
 }
 
 /*

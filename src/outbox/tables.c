@@ -90,7 +90,16 @@ inval_outbox_take_looks(int table)
 void
 inval_outbox_leave_looks(int table, BlockNumber block)
 {
-	pg_atomic_uint32 *place = &inval_outbox_tables()->look_block[table];
+	inval_outbox_leave_from(&inval_outbox_tables()->look_block[table], block);
+}
+
+/*
+ * Says that somebody has something to find from a block on: where he begins to look
+ * is no later than that.  InvalidBlockNumber: nothing.
+ */
+void
+inval_outbox_leave_from(pg_atomic_uint32 *place, BlockNumber block)
+{
 	uint32		low = pg_atomic_read_u32(place);
 
 	while (block < low && !pg_atomic_compare_exchange_u32(place, &low, block))

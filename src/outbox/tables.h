@@ -26,6 +26,9 @@ extern void inval_outbox_tables_init(void);
 extern InvalOutboxTables *inval_outbox_tables(void);
 extern void inval_outbox_free_database(Oid database);
 extern BlockNumber inval_outbox_take_looks(int table);
-extern void inval_outbox_leave_looks(int table, BlockNumber block);	/* cannot fail */
+
+/* Cannot fail */
+extern void inval_outbox_leave_looks(int table, BlockNumber block);
+extern void inval_outbox_leave_from(pg_atomic_uint32 *place, BlockNumber block);
 
 #endif							/* INVAL_OUTBOX_TABLES_H */

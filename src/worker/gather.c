@@ -18,6 +18,7 @@
 
 #include "base/settings.h"
 #include "outbox/read.h"
+#include "outbox/tables.h"
 #include "target/pace.h"
 #include "worker/gather.h"
 #include "worker/pass.h"
@@ -240,13 +241,8 @@ gather_first_block(InvalPass *pass, InvalPassCursor *cursor)
 static void
 gather_miss(InvalPass *pass, const InvalPassCursor *cursor, BlockNumber block)
 {
-	pg_atomic_uint32 *place = &pass->target->health->low_block[cursor->next.table];
-	uint32		low = pg_atomic_read_u32(place);
-
-	if (!pass->own_transactions)
-		return;
-	while (block < low && !pg_atomic_compare_exchange_u32(place, &low, block))
-		;
+	if (pass->own_transactions)
+		inval_outbox_leave_from(&pass->target->health->low_block[cursor->next.table], block);
 }
 
 /*

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/lock.h"
@@ -59,7 +60,7 @@ inval_limit_was_overrun(int64 id)
 /*
  * Begins what may take so long, for an entry, in a transaction of a worker's own that
  * has just begun.  inval_limit_end must follow before that ends, or, after an error,
- * inval_limit_after_error.
+ * inval_limit_caught.
  */
 void
 inval_limit_begin(int64 id, int timeout_ms)
@@ -81,13 +82,24 @@ inval_limit_end(void)
 	running = 0;
 }
 
-void
-inval_limit_after_error(void)
+/*
+ * After an error, in PG_CATCH: ends that as well, and the transaction.  Returns the
+ * error, in the memory context.
+ */
+ErrorData *
+inval_limit_caught(MemoryContext context)
 {
+	ErrorData  *error;
+
+	MemoryContextSwitchTo(context);
+	error = CopyErrorData();
+	FlushErrorState();
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	disable_timeout(overrun_timeout, false);
 	QueryCancelPending = false;
 	running = 0;
+	AbortCurrentTransaction();
+	return error;
 }
 
 /*

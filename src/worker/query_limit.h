@@ -12,7 +12,7 @@ extern void inval_limit_lock_waits(void);
 extern bool inval_limit_was_overrun(int64 id);
 extern void inval_limit_begin(int64 id, int timeout_ms);
 extern void inval_limit_end(void);
-extern void inval_limit_after_error(void);
+extern ErrorData *inval_limit_caught(MemoryContext context);
 extern void inval_limit_forget_locks(void);
 
 #endif							/* INVAL_QUERY_LIMIT_H */

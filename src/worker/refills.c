@@ -29,12 +29,14 @@
 #include "base/transaction.h"
 #include "capture/refilling.h"
 #include "outbox/read.h"
+#include "outbox/tables.h"
 #include "target/pace.h"
 #include "worker/query_limit.h"
 #include "worker/refill_failure.h"
 #include "worker/refill_lease.h"
 #include "worker/refills.h"
 #include "worker/refusal.h"
+#include "worker/split.h"
 
 /* So many rows are taken note of at a time. */
 #define REFILL_ROWS			256
@@ -76,8 +78,6 @@ static InvalRefillOutcome refills_find(InvalRefills *refills, const RefillRow *r
 static bool refills_is_accident(const ErrorData *error);
 static void refills_settle(InvalRefills *refills, const InvalOutboxRow *row,
 						   const InvalRefillOutcome *outcomes);
-static bool refills_rest(const InvalOutboxRow *row, const InvalRefillOutcome *outcomes,
-						 InvalOutboxRow *rest);
 static bool refills_is_hopeless(int64 id, const char *error);
 static void refills_give_up(InvalRefills *refills, const InvalOutboxRow *row,
 							const InvalOutboxRow *rest, const char *why);
@@ -158,12 +158,8 @@ refills_have(const InvalRefills *refills, const InvalOutboxRow *row)
 static void
 refills_leave(InvalRefills *refills, const InvalOutboxRow *row)
 {
-	pg_atomic_uint32 *place = &refills->target->health->low_block[row->table];
-	BlockNumber block = ItemPointerGetBlockNumber(&row->tid);
-	uint32		low = pg_atomic_read_u32(place);
-
-	while (block < low && !pg_atomic_compare_exchange_u32(place, &low, block))
-		;
+	inval_outbox_leave_from(&refills->target->health->low_block[row->table],
+							ItemPointerGetBlockNumber(&row->tid));
 }
 
 /*
@@ -293,13 +289,8 @@ refills_find(InvalRefills *refills, const RefillRow *row, const InvalEntry *entr
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = inval_limit_caught(context);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		inval_limit_after_error();
-		AbortCurrentTransaction();
 		if (refills_is_accident(error))
 		{
 			strlcpy(refills->error, error->message, sizeof(refills->error));
@@ -337,14 +328,19 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const InvalRefi
 {
 	InvalOutboxRow rest;
 	Relation	relation;
+	bool	   *undone;
 	bool		left;
 	bool		later = false;
 	int			i;
 
-	for (i = 0; i < row->entries; i++)
-		later |= outcomes[i] == INVAL_REFILL_LATER;
 	inval_transaction_begin();
-	left = refills_rest(row, outcomes, &rest);
+	undone = palloc(row->entries * sizeof(bool));
+	for (i = 0; i < row->entries; i++)
+	{
+		later |= outcomes[i] == INVAL_REFILL_LATER;
+		undone[i] = outcomes[i] != INVAL_REFILL_DONE;
+	}
+	left = inval_split_keep(row, undone, &rest);
 	if (later && refills_is_hopeless(inval_outbox_entry_id(rest.xid, rest.first),
 									 refills->error))
 		refills_give_up(refills, row, &rest, refills->error);
@@ -363,37 +359,6 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const InvalRefi
 	inval_transaction_commit();
 	if (left && !later)
 		refills_leave(refills, &rest);
-}
-
-/*
- * Makes a row of what is not done; false if all is.
- */
-static bool
-refills_rest(const InvalOutboxRow *row, const InvalRefillOutcome *outcomes, InvalOutboxRow *rest)
-{
-	char	   *pack = palloc(row->pack_length);
-	const char *place = row->pack;
-	int			i;
-
-	*rest = *row;
-	rest->pack = pack;
-	rest->pack_length = 0;
-	rest->entries = 0;
-	for (i = 0; i < row->entries; i++)
-	{
-		const char *start = place;
-		InvalEntry	entry;
-
-		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if (outcomes[i] == INVAL_REFILL_DONE)
-			continue;
-		if (rest->entries == 0)
-			rest->first = row->first + i;
-		memcpy(pack + rest->pack_length, start, (Size) (place - start));
-		rest->pack_length += (Size) (place - start);
-		rest->entries++;
-	}
-	return rest->entries > 0;
 }
 
 /*

@@ -279,13 +279,8 @@ relook_row_alone(InvalOutboxRow *row)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData  *error = inval_limit_caught(context);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		inval_limit_after_error();
-		AbortCurrentTransaction();
 		relook_failed(row, error);
 		FreeErrorData(error);
 	}

@@ -71,13 +71,12 @@ inval_drain_keep_rest(const InvalOutboxRow *row, const InvalOutcome *outcomes)
 }
 
 /*
- * Makes a row of those of the row's entries that are confirmed, or that are not,
- * and returns whether there are any.  They are numbered anew from the first of
- * them on, within the numbers that the row had.
+ * Makes a row of those of the row's entries that are to be kept, and returns whether
+ * there are any.  They are numbered anew from the first of them on, within the numbers
+ * that the row had.  In the current memory context.
  */
-static bool
-split_collect(const InvalOutboxRow *row, const InvalOutcome *outcomes, bool confirmed,
-			  InvalOutboxRow *rest)
+bool
+inval_split_keep(const InvalOutboxRow *row, const bool *keep, InvalOutboxRow *rest)
 {
 	char	   *pack = palloc(row->pack_length);
 	const char *place = row->pack;
@@ -87,15 +86,13 @@ split_collect(const InvalOutboxRow *row, const InvalOutcome *outcomes, bool conf
 	rest->pack = pack;
 	rest->pack_length = 0;
 	rest->entries = 0;
-	rest->lane = INVAL_LANE_WORKER;
-	rest->sole = false;
 	for (i = 0; i < row->entries; i++)
 	{
 		const char *start = place;
 		InvalEntry	entry;
 
 		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
-		if ((outcomes[i] == INVAL_OUTCOME_CONFIRMED) != confirmed)
+		if (!keep[i])
 			continue;
 		if (rest->entries == 0)
 			rest->first = row->first + i;
@@ -104,4 +101,23 @@ split_collect(const InvalOutboxRow *row, const InvalOutcome *outcomes, bool conf
 		rest->entries++;
 	}
 	return rest->entries > 0;
+}
+
+/*
+ * The same for those that are confirmed, or that are not; the worker delivers them.
+ */
+static bool
+split_collect(const InvalOutboxRow *row, const InvalOutcome *outcomes, bool confirmed,
+			  InvalOutboxRow *rest)
+{
+	bool	   *keep = palloc(row->entries * sizeof(bool));
+	bool		any;
+	int			i;
+
+	for (i = 0; i < row->entries; i++)
+		keep[i] = (outcomes[i] == INVAL_OUTCOME_CONFIRMED) == confirmed;
+	any = inval_split_keep(row, keep, rest);
+	rest->lane = INVAL_LANE_WORKER;
+	rest->sole = false;
+	return any;
 }

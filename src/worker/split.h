@@ -10,6 +10,8 @@
 
 extern void inval_drain_split(const InvalOutboxRow *row,
 							  const InvalOutcome *outcomes, char **errors);
+extern bool inval_split_keep(const InvalOutboxRow *row, const bool *keep,
+							 InvalOutboxRow *rest);
 extern void inval_drain_keep_rest(const InvalOutboxRow *row,
 								  const InvalOutcome *outcomes);
 
