@@ -355,8 +355,8 @@ catalog_find_extension(void)
 			return false;		/* CREATE EXTENSION has not come that far */
 	}
 	catalog.purge_record = catalog_relation("inval_purge_record");
-	return OidIsValid(catalog.purge_record) && OidIsValid(catalog.carrier_function) && OidIsValid(catalog.row_function) &&
-		OidIsValid(catalog.truncate_function);
+	return OidIsValid(catalog.purge_record) && OidIsValid(catalog.carrier_function) &&
+		OidIsValid(catalog.row_function) && OidIsValid(catalog.truncate_function);
 }
 
 static Oid

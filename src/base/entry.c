@@ -221,8 +221,8 @@ entry_read_told(const char *place, const char *end, InvalEntry *entry)
 void
 inval_entry_merge(char *place, const InvalEntry *other)
 {
-	*place = (char) (*place | (other->fence ? HEAD_FENCE : 0) |
-					 (other->strict ? HEAD_STRICT : 0));
+	if (other->fence)
+		*place = (char) (*place | HEAD_FENCE);
 }
 
 /*

@@ -57,17 +57,20 @@ inval_owed_queue(InvalRule *rule, const InvalEntry *entry)
 static void
 owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry)
 {
-	InvalEntry	queued = *entry;
 	InvalLane	lane = rule->lane;
+	InvalEntry	unfenced;
 
 	if (rule->repeat_ms > 0 && rule->lane != INVAL_LANE_SHADOW)
 		owed_repeat(rule, target->number, entry);
-	if (lane == INVAL_LANE_STRICT && inval_target_default()->health->worker_pid == MyProcPid)
+	if (unlikely(lane == INVAL_LANE_STRICT &&
+				 inval_target_default()->health->worker_pid == MyProcPid))
 	{
+		unfenced = *entry;
+		unfenced.strict = false;
+		entry = &unfenced;
 		lane = INVAL_LANE_COMMIT;
-		queued.strict = false;
 	}
-	if (!inval_commit_queue(lane, target->number, &queued))
+	if (!inval_commit_queue(lane, target->number, entry))
 		inval_stats_tally(rule->id, target->number)->counts.coalesced++;
 }
 

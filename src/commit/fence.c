@@ -39,7 +39,7 @@ typedef struct Fence
 	InvalShipment ends;			/* of those, should it be rolled back */
 } Fence;
 
-/* In the memory context of the commit */
+/* In the memory context of the commit; good while the transaction is a fencer */
 static Fence *fences = NULL;
 static int	nfences = 0;
 
@@ -56,10 +56,9 @@ static void fence_refuse(const InvalTarget *target, const char *error) pg_attrib
 void
 inval_fence_take(void)
 {
-	uint64		deadline = inval_clock_us() + (uint64) inval_strict_timeout * 1000;
+	uint64		deadline = 0;
 	int			i;
 
-	fences = NULL;
 	nfences = 0;
 	for (i = 0; i < inval_pending_sets(); i++)
 	{
@@ -68,8 +67,11 @@ inval_fence_take(void)
 		if (owed.lane != INVAL_LANE_STRICT || owed.length == 0 ||
 			inval_target_by_number(owed.target) == NULL)
 			continue;
-		if (fences == NULL)
+		if (nfences == 0)
+		{
 			fences = palloc0(inval_pending_sets() * sizeof(Fence));
+			deadline = inval_clock_us() + (uint64) inval_strict_timeout * 1000;
+		}
 		fence_prepare(&fences[nfences], &owed, deadline);
 		nfences++;
 	}
@@ -211,8 +213,6 @@ void
 inval_fence_commit(void)
 {
 	inval_fencers_leave(true);
-	nfences = 0;
-	fences = NULL;
 }
 
 /*
@@ -222,12 +222,13 @@ inval_fence_commit(void)
 void
 inval_fence_abort(void)
 {
-	uint64		deadline = inval_clock_us() + (uint64) inval_commit_timeout * 1000;
+	uint64		deadline;
 	bool		ended = true;
 	int			i;
 
 	if (!inval_fencers_roll_back())
-		nfences = 0;
+		return;
+	deadline = inval_clock_us() + (uint64) inval_commit_timeout * 1000;
 	for (i = 0; i < nfences; i++)
 	{
 		inval_shipment_rejoin(&fences[i].ends);
@@ -236,6 +237,4 @@ inval_fence_abort(void)
 	for (i = 0; i < nfences; i++)
 		ended &= inval_shipment_finish(&fences[i].ends, deadline, INVAL_WAIT_HELD);
 	inval_fencers_leave(ended);
-	nfences = 0;
-	fences = NULL;
 }

@@ -99,8 +99,6 @@ static MemoryContext pending_context = NULL;
 static bool flushed = false;	/* the outbox has it all */
 static bool spilled = false;	/* the outbox may have some already */
 
-static InvalLane pending_early_lane(InvalLane lane);
-static bool pending_is_counted(InvalLane lane);
 static PendingSet *pending_find(InvalLane lane, int32 target, int after_ms);
 static void pending_mark_level(PendingSet *set);
 static void pending_make_room(PendingSet *set, Size size);
@@ -141,7 +139,7 @@ inval_pending_add(InvalLane lane, int32 target, int after_ms, const InvalEntry *
 		if (lane != INVAL_LANE_SHADOW)
 		{
 			inval_entry_write(bytes, entry);
-			inval_outbox_write(bytes, size, pending_early_lane(lane), target, after_ms,
+			inval_outbox_write(bytes, size, inval_pending_worker_lane(lane), target, after_ms,
 							   INVAL_OUTBOX_LASTING);
 		}
 		pfree(bytes);
@@ -345,19 +343,21 @@ inval_pending_reset(void)
 }
 
 /*
- * What goes to the outbox early, or late, is the worker's.
+ * The lane of what goes to the outbox early, or late, or is prepared: it is the
+ * worker's.
  */
-static InvalLane
-pending_early_lane(InvalLane lane)
+InvalLane
+inval_pending_worker_lane(InvalLane lane)
 {
-	return pending_is_counted(lane) || lane == INVAL_LANE_SHADOW ? INVAL_LANE_WORKER : lane;
+	return inval_pending_is_counted(lane) ? INVAL_LANE_WORKER : lane;
 }
 
 /*
- * Whether a lane is of invalidations that are counted where they are queued.
+ * Whether a lane is of invalidations that are counted where they are queued: not of
+ * what comes later, or once more.
  */
-static bool
-pending_is_counted(InvalLane lane)
+bool
+inval_pending_is_counted(InvalLane lane)
 {
 	return lane != INVAL_LANE_REPEAT && lane != INVAL_LANE_LOOK && lane != INVAL_LANE_REFILL;
 }
@@ -529,11 +529,11 @@ pending_spill(PendingSet *set)
 				 errdetail("All of them must be fenced before the commit, and there is no more memory to note them."),
 				 errhint("Raise inval.pending_memory, or change fewer rows in one transaction.")));
 
-	if (pending_is_counted(set->lane))
+	if (inval_pending_is_counted(set->lane))
 		inval_stats_count_queued(set->target, set->log + start, set->length - start, false);
 	if (set->lane != INVAL_LANE_SHADOW)
 		inval_outbox_write(set->log + start, set->length - start,
-						   pending_early_lane(set->lane), set->target, set->after_ms,
+						   inval_pending_worker_lane(set->lane), set->target, set->after_ms,
 						   INVAL_OUTBOX_LASTING);
 	pending_truncate(set, start);
 	spilled = true;

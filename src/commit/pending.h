@@ -24,6 +24,8 @@ extern InvalOwed inval_pending_find_set(InvalLane lane, int32 target);
 extern void inval_pending_forget(InvalLane lane, int32 target);
 extern int	inval_pending_sets(void);
 extern InvalOwed inval_pending_set(int i);
+extern InvalLane inval_pending_worker_lane(InvalLane lane);
+extern bool inval_pending_is_counted(InvalLane lane);
 extern bool inval_pending_did_spill(void);
 extern void inval_pending_spilled(void);
 extern bool inval_pending_is_flushed(void);

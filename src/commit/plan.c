@@ -300,10 +300,8 @@ inval_plan_prepare_two_phase(void)
 
 		if (owed.lane != INVAL_LANE_SHADOW)
 			inval_outbox_write(owed.entries, owed.length,
-							   owed.lane == INVAL_LANE_REPEAT ||
-							   owed.lane == INVAL_LANE_REFILL ? owed.lane : INVAL_LANE_WORKER,
-							   owed.target, owed.after_ms, INVAL_OUTBOX_LASTING);
-		if (owed.lane != INVAL_LANE_REPEAT && owed.lane != INVAL_LANE_REFILL)
+							   inval_pending_worker_lane(owed.lane), owed.target, owed.after_ms, INVAL_OUTBOX_LASTING);
+		if (inval_pending_is_counted(owed.lane))
 			inval_stats_count_queued(owed.target, owed.entries, owed.length, false);
 	}
 	inval_stats_prepare();

@@ -89,9 +89,8 @@ inval_portion_is_all(int32 target, const Size *at_commit)
 	{
 		InvalOwed	owed = inval_pending_set(i);
 
-		if (owed.target == target && owed.lane != INVAL_LANE_REPEAT &&
-			owed.lane != INVAL_LANE_REFILL && owed.lane != INVAL_LANE_SHADOW &&
-			at_commit[i] < owed.length)
+		if (owed.target == target && inval_pending_is_counted(owed.lane) &&
+			owed.lane != INVAL_LANE_SHADOW && at_commit[i] < owed.length)
 			return false;
 	}
 	return !inval_pending_did_spill();

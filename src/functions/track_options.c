@@ -45,11 +45,10 @@ static void options_set(InvalDefinition *definition, InvalRuleOption option, cha
 static void options_check_length(const InvalDefinition *definition, InvalRuleOption option);
 static bool options_has_query(const InvalDefinition *definition, InvalRuleOption option,
 							  Relation relation);
-static void options_check_via(InvalDefinition *definition, Relation relation);
-static void options_check_refill(InvalDefinition *definition, const InvalRule *rule,
-								 Relation relation);
-static void options_check_plans(const InvalDefinition *definition, const InvalRule *rule,
-								Relation relation);
+static void options_check_query(InvalDefinition *definition, InvalRuleOption option,
+								const InvalQuerySource *source);
+static void options_check_plan(const InvalDefinition *definition, InvalRuleOption option,
+							   const InvalQuerySource *source);
 static void options_check_literals(const InvalRule *rule);
 static void options_check_variables(const InvalDefinition *definition, InvalRuleOption option);
 static void options_check_changes(Datum changes, Relation relation);
@@ -164,13 +163,15 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 void
 inval_track_check_rule(InvalDefinition *definition, Relation relation)
 {
+	InvalQuerySource via = {"via", relation, NULL};
+	InvalQuerySource refill;
 	MemoryContext context;
 	InvalRule	rule;
 	int			i;
 
 	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 		options_check_length(definition, inval_rule_options[i]);
-	options_check_via(definition, relation);
+	options_check_query(definition, RULE_VIA, &via);
 	inval_track_check_combination(definition);
 	inval_track_check_targets(definition, relation);
 	context = AllocSetContextCreate(CurrentMemoryContext, "inval rule",
@@ -178,9 +179,11 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	inval_rule_compile(&rule, definition, relation, relation, context);
 	options_check_literals(&rule);
 	inval_rule_check_rights(&rule, relation, relation->rd_rel->relowner);
-	options_check_refill(definition, &rule, relation);
+	refill = inval_refill_source(rule.via, relation);
+	options_check_query(definition, RULE_REFILL, &refill);
 	inval_rule_bind_refill(&rule, definition, relation, relation, context);
-	options_check_plans(definition, &rule, relation);
+	options_check_plan(definition, RULE_VIA, &via);
+	options_check_plan(definition, RULE_REFILL, &refill);
 	MemoryContextDelete(context);
 	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 		options_check_variables(definition, inval_rule_options[i]);
@@ -207,46 +210,26 @@ options_has_query(const InvalDefinition *definition, InvalRuleOption option,
 	return false;
 }
 
-static void
-options_check_via(InvalDefinition *definition, Relation relation)
-{
-	InvalQuerySource source = {"via", relation, NULL};
-
-	if (definition->options[RULE_VIA] == NULL)
-		return;
-	if (!options_has_query(definition, RULE_VIA, relation))
-		definition->options[RULE_VIA] = inval_query_canonical(definition->options[RULE_VIA],
-															  &source);
-}
-
 /*
- * The query of refill names what that of via gives, so the rule is compiled.
+ * Puts the canonical text in place of a query that is not.  What the placeholders of
+ * refill can name is known when the rule is compiled, with its via query.
  */
 static void
-options_check_refill(InvalDefinition *definition, const InvalRule *rule, Relation relation)
+options_check_query(InvalDefinition *definition, InvalRuleOption option,
+					const InvalQuerySource *source)
 {
-	InvalQuerySource source = inval_refill_source(rule->via, relation);
-
-	if (definition->options[RULE_REFILL] == NULL)
-		return;
-	if (!options_has_query(definition, RULE_REFILL, relation))
-		definition->options[RULE_REFILL] = inval_query_canonical(definition->options[RULE_REFILL],
-																 &source);
+	if (definition->options[option] != NULL &&
+		!options_has_query(definition, option, source->tracked))
+		definition->options[option] = inval_query_canonical(definition->options[option],
+															source);
 }
 
-/*
- * They can be planned.
- */
 static void
-options_check_plans(const InvalDefinition *definition, const InvalRule *rule, Relation relation)
+options_check_plan(const InvalDefinition *definition, InvalRuleOption option,
+				   const InvalQuerySource *source)
 {
-	InvalQuerySource via = {"via", relation, NULL};
-	InvalQuerySource refill = inval_refill_source(rule->via, relation);
-
-	if (definition->options[RULE_VIA] != NULL)
-		inval_query_check_plan(definition->options[RULE_VIA], &via);
-	if (definition->options[RULE_REFILL] != NULL)
-		inval_query_check_plan(definition->options[RULE_REFILL], &refill);
+	if (definition->options[option] != NULL)
+		inval_query_check_plan(definition->options[option], source);
 }
 
 static void
