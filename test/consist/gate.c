@@ -82,6 +82,24 @@ is_good(const PGresult *result)
 	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
+bool
+prepare_kinds(PGconn *connection, char letter, const char *(*text) (Kind))
+{
+	bool		good = true;
+
+	for (Kind kind = 0; kind < KINDS && good; kind++)
+	{
+		char		name[8];
+		PGresult   *result;
+
+		snprintf(name, sizeof(name), "%c%d", letter, kind);
+		result = PQprepare(connection, name, text(kind), 0, NULL);
+		good = is_good(result);
+		PQclear(result);
+	}
+	return good;
+}
+
 PGconn *
 worker_database(Worker *worker, bool (*prepare) (PGconn *))
 {

@@ -88,4 +88,7 @@ extern void worker_failed(Worker *worker);
 
 extern bool is_good(const PGresult *result);
 
+/* Prepares a statement for each kind of row or key, named by the letter and its number. */
+extern bool prepare_kinds(PGconn *connection, char letter, const char *(*text) (Kind));
+
 #endif

@@ -37,19 +37,7 @@
 static bool
 prepare_queries(PGconn *connection)
 {
-	bool		good = true;
-
-	for (Kind kind = 0; kind < KINDS && good; kind++)
-	{
-		char		name[8];
-		PGresult   *result;
-
-		snprintf(name, sizeof(name), "q%d", kind);
-		result = PQprepare(connection, name, world_query(kind), 0, NULL);
-		good = is_good(result);
-		PQclear(result);
-	}
-	return good;
+	return prepare_kinds(connection, 'q', world_query);
 }
 
 /* What the database has for a key, as the value to store; false if it has no answer. */

@@ -24,19 +24,7 @@ atomic_int	last_changed;
 static bool
 prepare_updates(PGconn *connection)
 {
-	bool		good = true;
-
-	for (Kind kind = 0; kind < KINDS && good; kind++)
-	{
-		char		name[8];
-		PGresult   *result;
-
-		snprintf(name, sizeof(name), "u%d", kind);
-		result = PQprepare(connection, name, world_update(kind), 0, NULL);
-		good = is_good(result);
-		PQclear(result);
-	}
-	return good;
+	return prepare_kinds(connection, 'u', world_update);
 }
 
 /* The row's new version; -1 if the statement failed. */
