@@ -212,6 +212,37 @@ is($redis->cmd('EXISTS', 'slug:one'), 0, 'not the one that it fed');
 sql(q{UPDATE article SET slug = 'x', body = 'a' WHERE id = 1; UPDATE article SET body = 'b' WHERE id = 1;
 	UPDATE article SET body = 'a' WHERE id = 1});
 has_value('slug:x', 'a', 'the last of several changes');
+
+# Another row in its place
+sql(q{
+	CREATE TABLE page (id int PRIMARY KEY, slug text, body text, head text);
+	SELECT inval_track('page', key => 'page:{slug}', ttl => '1 hour',
+		refill => 'SELECT body FROM page WHERE id = {id}')});
+sql('SELECT inval_pause()');
+sql(q{INSERT INTO page VALUES (1, 'a', 'one'), (2, 'b', 'two')});
+sql(q{UPDATE page SET slug = 'c' WHERE id = 1});
+sql('VACUUM FULL page');
+sql('SELECT inval_resume()');
+ok(wait_refills(), 'the table was rewritten meanwhile');
+is($redis->cmd('EXISTS', 'page:a'), 0, 'and the key that the row feeds no more is absent');
+sql(q{BEGIN; TRUNCATE page; INSERT INTO page VALUES (1, 'd', 'x'); TRUNCATE page;
+	INSERT INTO page VALUES (1, 'e', 'y'); COMMIT});
+has_value('page:e', 'y', 'of two rows that had the same place the last one has its value');
+ok(wait_refills(), 'all is done');
+is($redis->cmd('EXISTS', 'page:d'), 0, 'and the first one none');
+
+# Another query, which would take what was noted for another column
+sql(q{
+	SELECT inval_track('page', key => 'page:{slug}', ttl => '1 hour', refill => 'SELECT {body}::text');
+	SELECT inval_pause()});
+sql(q{UPDATE page SET body = 'body', head = 'head'});
+sql(q{SELECT inval_track('page', key => 'page:{slug}', ttl => '1 hour', refill => 'SELECT {head}::text')});
+sql('SELECT inval_resume()');
+ok(wait_refills(), 'the query was replaced meanwhile');
+is($redis->cmd('EXISTS', 'page:e'), 0, 'and nothing is put back by what the old one was asked by');
+sql(q{UPDATE page SET head = 'new'});
+has_value('page:e', 'new', 'the new one is asked from then on');
+sql(q{SELECT inval_untrack('page')});
 sql('SELECT inval_untrack(t) FROM unnest(ARRAY[\'article\', \'task\', \'tag\']::regclass[]) t');
 
 # Delivered by the worker, in one transaction with what the commit delivers
