@@ -293,6 +293,22 @@ foreach my $what (sort keys %bad)
 }
 is(sql('SELECT count(*) FROM late WHERE id = -1'), 0, 'nothing was written');
 
+# Values that take their time when the query has ended, in which nobody asks whether it is
+# canceled: that must not be meant for what the worker does next.
+my $worker = worker_pid($node, 'postgres');
+$node->append_conf('postgresql.conf', "inval.refill_timeout = '10ms'\n");
+reload($node);
+sql(q{SELECT inval_track('late', 'id', refill => 'SELECT body FROM late WHERE id = {id}', ttl => '1 hour')});
+sql(q{UPDATE late SET body = repeat('x', 16000000) WHERE id = 1});
+foreach (1 .. 5)
+{
+	sql('UPDATE late SET id = id WHERE id = 1');
+	wait_refills();
+}
+is(worker_pid($node, 'postgres'), $worker, 'values that are late cost no process');
+$node->append_conf('postgresql.conf', "inval.refill_timeout = '100ms'\n");
+reload($node);
+
 # One that catches that it is canceled costs a process, once.
 sql(q{
 	CREATE FUNCTION stubborn() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
