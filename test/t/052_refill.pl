@@ -363,6 +363,17 @@ foreach my $going (q{SELECT inval_untrack('late')}, 'ALTER TABLE late ALTER body
 }
 is($redis->cmd('EXISTS', 'late:1'), 0, 'and nothing there');
 
+# A value that is not put back is no key that stays
+sql('CREATE DATABASE leaving');
+$node->safe_psql('leaving', q{
+	CREATE EXTENSION inval;
+	SELECT inval_pause();
+	CREATE TABLE article (id int PRIMARY KEY, body text);
+	SELECT inval_track('article', 'id', refill => 'SELECT body FROM article WHERE id = {id}', ttl => '1 hour')});
+$node->safe_psql('leaving', q{INSERT INTO article VALUES (1, 'x')});
+(undef, undef, $told) = $node->psql('leaving', 'DROP EXTENSION inval CASCADE');
+like($told, qr/drops 1 queued invalidation$/m, 'only invalidations are lost with the extension');
+
 # A cluster
 my $cluster = Inval::Cluster->new(replicas => 0);
 sql(sprintf q{SELECT inval_add_target('cluster', '%s')}, $cluster->url);
