@@ -67,7 +67,7 @@ static void library_gather(LibraryVisit *visit);
 static bool library_is_due(const InvalTarget *target, int node);
 static void library_ask(LibraryVisit *visit);
 static void library_settle(LibraryVisit *visit, int i);
-static bool library_must_wait(InvalTarget *target);
+static bool library_must_wait(InvalTarget *target, InvalConnection *connection);
 static bool library_load(LibraryVisit *visit, int i, bool replace);
 static bool library_question(LibraryVisit *visit, int i, int argc, const char **words);
 static void library_start(LibraryVisit *visit, int i, int argc, const char **words);
@@ -210,7 +210,8 @@ library_settle(LibraryVisit *visit, int i)
 
 		if (!older && strstr(answer->error, "unction not found") == NULL)
 			break;
-		if (!older && library_must_wait(visit->target))
+		waits = !older && library_must_wait(visit->target, connection);
+		if (waits)
 			break;
 		alive = library_load(visit, i, older || replace);
 		if (!alive)
@@ -220,13 +221,17 @@ library_settle(LibraryVisit *visit, int i)
 		if (answer->error[0] != '\0' && !replace)
 			break;
 		alive = library_question(visit, i, lengthof(version_question), version_question);
+	bool		waits = false;
 	}
 	if (!alive)
 	{
 		library_lost(visit, visit->nodes[i]);
 		return;
 	}
-	connection->library_seen = visit->target->library_missed_at == 0 ? inval_clock_us() : 0;
+	/* Perhaps it was somebody else who has waited, and loaded it. */
+	if (!waits)
+		connection->library_missed_at = 0;
+	connection->library_seen = waits ? 0 : inval_clock_us();
 	visit->target->library_losses = 0;
 	library_explain(visit, answer);
 }
@@ -235,20 +240,18 @@ library_settle(LibraryVisit *visit, int i)
  * A server that has lost the library may have lost fences with it, and without the
  * library nobody serves values there.  So that goes on until all transactions are
  * over that may have had fences there before: those that come later find the library
- * missing, and fail.
+ * missing, and fail.  Noted with the connection, as the next one may be to a server
+ * that has lost them once more, and other nodes lose them at other times.
  */
 static bool
-library_must_wait(InvalTarget *target)
+library_must_wait(InvalTarget *target, InvalConnection *connection)
 {
-	if (target->library_missed_at == 0)
-		target->library_missed_at = GetCurrentTimestamp();
-	if (inval_fencers_were_before(target->library_missed_at))
-	{
-		target->next_library_look = inval_clock_us() + WAIT_US;
-		return true;
-	}
-	target->library_missed_at = 0;
-	return false;
+	if (connection->library_missed_at == 0)
+		connection->library_missed_at = GetCurrentTimestamp();
+	if (!inval_fencers_were_before(connection->library_missed_at))
+		return false;
+	target->next_library_look = inval_clock_us() + WAIT_US;
+	return true;
 }
 
 /*
