@@ -28,8 +28,9 @@
 #include "target/reach.h"
 
 /*
- * A server that had it is asked again after that, in us: somebody may have flushed
- * it, or another inval, which had asked before us, put an older one in its place.
+ * A server that had it is asked again after that, in us, or when somebody has missed
+ * it: it may have been flushed, or another inval, which had asked before us, has put
+ * an older one in its place.
  * One that has answered by hanging up, or not at all, is asked after pauses that
  * double up to that.
  */
@@ -67,6 +68,7 @@ static void library_gather(LibraryVisit *visit);
 static bool library_is_due(const InvalTarget *target, int node);
 static void library_ask(LibraryVisit *visit);
 static void library_settle(LibraryVisit *visit, int i);
+static bool library_lacks_function(const char *error);
 static bool library_must_wait(InvalTarget *target, InvalConnection *connection);
 static bool library_load(LibraryVisit *visit, int i, bool replace);
 static bool library_question(LibraryVisit *visit, int i, int argc, const char **words);
@@ -121,6 +123,23 @@ inval_library_is_missing(const InvalTarget *target, char *why, Size size)
 }
 
 /*
+ * A command was answered by an error.  If it was that there is no such function, the
+ * worker is to look now, as strict transactions fail until it is there again.
+ */
+void
+inval_library_note_error(InvalTarget *target, const char *error)
+{
+	if (library_lacks_function(error) && inval_target_shares_health(target))
+		pg_atomic_write_u32(&target->health->library_missed, 1);
+}
+
+static bool
+library_lacks_function(const char *error)
+{
+	return strstr(error, "unction not found") != NULL;
+}
+
+/*
  * Whom to ask: everybody, if one is due, so that what is noted is about all.
  * Nodes that are lost are asked when they serve again.
  */
@@ -129,12 +148,12 @@ library_gather(LibraryVisit *visit)
 {
 	InvalTarget *target = visit->target;
 	uint64		connect_us = (uint64) inval_connect_timeout * 1000;
-	bool		due = false;
+	bool		due = pg_atomic_exchange_u32(&target->health->library_missed, 0) != 0;
 	int			i;
 
 	if (!inval_url_is_cluster(&target->url))
 	{
-		if (library_is_due(target, 0))
+		if (due || library_is_due(target, 0))
 			visit->nodes[visit->count++] = 0;
 		return;
 	}
@@ -201,6 +220,7 @@ library_settle(LibraryVisit *visit, int i)
 	LibraryAnswer *answer = &visit->answers[i];
 	bool		alive = connection->state == INVAL_CONNECTION_READY;
 	bool		replace = false;
+	bool		waits = false;
 	int			tries;
 
 	for (tries = 0; alive && tries < TRIES; tries++)
@@ -208,7 +228,7 @@ library_settle(LibraryVisit *visit, int i)
 		bool		older = answer->type == INVAL_REPLY_INTEGER &&
 			answer->integer < INVAL_LIBRARY_VERSION;
 
-		if (!older && strstr(answer->error, "unction not found") == NULL)
+		if (!older && !library_lacks_function(answer->error))
 			break;
 		waits = !older && library_must_wait(visit->target, connection);
 		if (waits)
@@ -221,7 +241,6 @@ library_settle(LibraryVisit *visit, int i)
 		if (answer->error[0] != '\0' && !replace)
 			break;
 		alive = library_question(visit, i, lengthof(version_question), version_question);
-	bool		waits = false;
 	}
 	if (!alive)
 	{
