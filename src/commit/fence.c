@@ -233,6 +233,22 @@ inval_fence_abort(void)
 	{
 		inval_shipment_rejoin(&fences[i].ends);
 		inval_shipment_start(&fences[i].ends);
+/*
+ * How many of the fences that a target was asked for stood already: keys for which
+ * the transaction has several entries, of which the first ends the fence.
+ */
+int
+inval_fence_doubles(const InvalTarget *target)
+{
+	int			doubles = 0;
+	int			i;
+
+	for (i = 0; i < nfences; i++)
+		if (fences[i].target == target)
+			doubles += fences[i].fences.entries - fences[i].fences.fences_lost;
+	return doubles;
+}
+
 	}
 	for (i = 0; i < nfences; i++)
 		ended &= inval_shipment_finish(&fences[i].ends, deadline, INVAL_WAIT_HELD);
