@@ -49,6 +49,7 @@ static void fence_prepare(Fence *fence, const InvalOwed *owed, uint64 deadline);
 static void fence_enter(void);
 static void fence_send(Fence *fence, uint64 deadline);
 static void fence_check_place(const InvalTarget *target);
+static int	fence_wait_ms(void);
 static void fence_refuse(const InvalTarget *target, const char *error) pg_attribute_noreturn();
 
 /*
@@ -72,7 +73,7 @@ inval_fence_take(void)
 		if (nfences == 0)
 		{
 			fences = palloc0(inval_pending_sets() * sizeof(Fence));
-			deadline = inval_clock_us() + (uint64) inval_strict_timeout * 1000;
+			deadline = inval_clock_us() + (uint64) fence_wait_ms() * 1000;
 		}
 		fence_prepare(&fences[nfences], &owed, deadline);
 		nfences++;
@@ -86,6 +87,16 @@ inval_fence_take(void)
 		fence_send(&fences[i], deadline);
 	for (i = 0; i < nfences; i++)
 		fence_check_place(fences[i].target);
+}
+
+/*
+ * All of the fences must stand when the last is taken, and only workers renew them.
+ */
+static int
+fence_wait_ms(void)
+{
+	return inval_target_has_worker() ? inval_strict_timeout :
+		Min(inval_strict_timeout, inval_fence_life / 2);
 }
 
 /*
