@@ -18,6 +18,7 @@
 
 #include "target/cluster.h"
 #include "target/confirm.h"
+#include "target/library.h"
 
 #define OUT_OF_MEMORY	"OOM "
 #define NO_RIGHT		"NOPERM "
@@ -80,6 +81,7 @@ confirm_error(InvalPart *part, int number, const InvalReply *reply)
 	bool		removes = confirm_is_removal(shipment, number);
 
 	inval_shipment_note_error(shipment, reply->text);
+	inval_library_note_error(shipment->target, reply->text);
 	if (kind == INVAL_ERROR_COMMAND && removes && !shipment->commands.no_unlink &&
 		inval_target_shares_health(shipment->target))
 	{

@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 5,
+	.layout = 6,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -54,6 +54,7 @@ health_initialize(void *element)
 	pg_atomic_init_u32(&health->recoveries, 0);
 	pg_atomic_init_u32(&health->fences_lost, 0);
 	pg_atomic_init_u32(&health->no_unlink, 0);
+	pg_atomic_init_u32(&health->library_missed, 0);
 	pg_atomic_init_u64(&health->trusted_xid, 0);
 	pg_atomic_init_u64(&health->seen_at, 0);
 	pg_atomic_init_u32(&health->work, 0);

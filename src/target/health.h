@@ -69,6 +69,8 @@ typedef struct InvalTargetHealth
 	pg_atomic_uint32 fences_lost;	/* fences of strict rules that were gone before
 									 * they were ended */
 	pg_atomic_uint32 no_unlink; /* 1: the server does not know the command */
+	pg_atomic_uint32 library_missed;	/* 1: somebody has called a function that was
+										 * not there */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
 	pg_atomic_uint32 watching;	/* 1: it looks at the standbys within moments */

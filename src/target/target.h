@@ -59,8 +59,6 @@ typedef struct InvalTarget
 	uint64		next_question;	/* when the sentinels are due to be asked */
 	uint64		next_library_look;	/* see target/library.c */
 	uint32		library_losses; /* connections lost over that, in a row */
-	TimestampTz library_missed_at;	/* since when fences keep it from being
-									 * loaded; 0: they do not */
 	InvalCluster *cluster;		/* if the URL is a cluster's; else perhaps NULL */
 	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;
