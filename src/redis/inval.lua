@@ -15,9 +15,10 @@
 
 -- With every change of what a function does.  A library is only replaced by a
 -- newer one.
-local VERSION = 2
+local VERSION = 3
 
 local LEASE_MS = 5000
+local MOST_ENTRIES = 2 ^ 53 -- from there on not every number is one here
 local FENCE_KEPT_MS = 86400000 -- how long an owner that is never heard of again is remembered
 
 -- Names of markers ---------------------------------------------------------
@@ -239,6 +240,9 @@ local function inval_append(keys, args)
     local info = redis.call('XINFO', 'STREAM', stream)
     for i = 1, #info, 2 do
       if info[i] == 'entries-added' then number = info[i + 1] + 1 end
+    end
+    if number >= MOST_ENTRIES then
+      error({ err = 'ERR inval: the stream has no numbers left' })
     end
   end
   local command = { 'XADD', stream }

@@ -67,7 +67,9 @@ confirm_is_answer(const InvalCommand *command, const InvalReply *reply)
 		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_NIL;
 	if (command->answer == INVAL_ANSWER_LIST)
 		return reply->type == INVAL_REPLY_LIST;
-	return reply->type == INVAL_REPLY_INTEGER && reply->integer >= 0 &&
+	if (reply->type != INVAL_REPLY_INTEGER || command->answer == INVAL_ANSWER_SIGNED)
+		return reply->type == INVAL_REPLY_INTEGER;
+	return reply->integer >= 0 &&
 		(command->answer == INVAL_ANSWER_NUMBER || reply->integer <= command->keys);
 }
 

@@ -99,6 +99,20 @@ cmp_ok($redis->cmd('GET', 'version:3'), '>', $earliest, 'version: the other has 
 is(state_of('default'), 'up', 'version: the target is up');
 $redis->cmd('DEL', 'version:2');
 delivered('version: without the text');
+foreach my $least (-5, '-9223372036854775808')
+{
+	$redis->cmd('SET', 'version:2', $least);
+	sql('UPDATE item SET n = n + 1 WHERE id = 2');
+	delivered("version: $least");
+	cmp_ok($redis->cmd('GET', 'version:2'), '>', $least, "version: $least has grown");
+}
+is(times_logged($node, 'no answer to the command'), 0, 'version: a number below 0 is an answer');
+$redis->cmd('SET', 'version:2', '9223372036854775807');
+sql('UPDATE item SET n = n + 1 WHERE id = 2');
+eventually(sub { sql('SELECT last_error FROM inval_queue') =~ /overflow/ }, 'version: the last number is refused');
+is(state_of('default'), 'up', 'version: and the target is up');
+$redis->cmd('DEL', 'version:2');
+delivered('version: without the last number');
 sql(q{SELECT inval_touch('version:9', action => 'version')});
 cmp_ok($redis->cmd('GET', 'version:9'), '>', $earliest, 'version: by hand');
 sql(q{SELECT inval_untrack('item')});
@@ -276,6 +290,19 @@ is_deeply(\@left, [ $last + 61 - @left .. $last + 60 ], 'stream: and no other');
 $redis->cmd('DEL', 'ns:s');
 sql('UPDATE item SET n = n + 1 WHERE id = 1');
 is_deeply([ numbers(stream($redis, 'ns:s')) ], [1], 'stream: one that was deleted begins again at 1');
+
+# Numbers that the functions cannot tell apart are not given out.
+$redis->cmd('XADD', 'ns:s', '*', 'a', 'b');
+foreach my $added ('9007199254740992', '9223372036854775807')
+{
+	$redis->cmd('XSETID', 'ns:s', '9999999999999-0', 'ENTRIESADDED', $added, 'MAXDELETEDID', '0-0');
+	sql('UPDATE item SET n = n + 1 WHERE id = 1');
+	eventually(sub { sql('SELECT last_error FROM inval_queue LIMIT 1') =~ /no numbers left/ },
+		"stream: there is no number after $added");
+	is(state_of('spaced'), 'up', 'stream: and the target is up');
+}
+$redis->cmd('DEL', 'ns:s');
+delivered('stream: a new one');
 
 # A stream is a key: it keeps to the namespace, and what is at the key goes anyway.
 my ($stdout, $stderr);
