@@ -255,7 +255,7 @@ members_unlink(MembersSet *set, const InvalReply *listed, bool *gone)
 
 /*
  * Whether a member is a key that may be removed: within the namespace, and not the set
- * by which others have registered since, or what was moved aside.
+ * by which others have registered since, what was moved aside, or somebody's fence.
  */
 static bool
 members_is_ours(const MembersSet *set, const InvalReply *member)
@@ -266,8 +266,7 @@ members_is_ours(const MembersSet *set, const InvalReply *member)
 	return member->type == INVAL_REPLY_TEXT && inval_target_may_have(target, &entry) &&
 		!(member->length == set->length &&
 		  memcmp(member->text, set->key, set->length) == 0) &&
-		!(member->length == set->taken_length &&
-		  memcmp(member->text, set->taken, set->taken_length) == 0);
+		!inval_marker_stays(member->text, member->length);
 }
 
 /*

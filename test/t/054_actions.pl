@@ -148,6 +148,11 @@ is_deeply([ $redis->existing('ns:a', 'ns:b', 'ns:set:1', 'ns:c', 'outside') ], [
 	'members: gone, with the set; not what it does not list, nor what is outside the namespace');
 is($redis->cmd('FCALL', 'inval_set', 1, "ns:\0\n", $token, 'old', 1000), 0, 'members: leases are void');
 is(sql(q{SELECT delivered_at_commit FROM inval_stats WHERE target = 'spaced'}), 1, 'members: at commit');
+my $fence = 'ns:k:inval-fence{ns:k}';
+$redis->cmd('ZADD', $fence, 1, 'owner');
+$redis->cmd('SADD', 'ns:set:1', $fence, 'ns:set:1', 'ns:c');
+sql('UPDATE item SET n = n + 1 WHERE id = 1');
+is_deeply([ $redis->existing($fence, 'ns:set:1', 'ns:c') ], [$fence], 'members: a fence stays, whoever lists it');
 $redis->cmd('SET', 'ns:set:2', 'text');
 sql('UPDATE item SET n = n + 1 WHERE id IN (2, 3)');
 eventually(sub { sql('SELECT string_agg(key, $$,$$) FROM inval_queue') eq 'ns:set:2' },
@@ -376,6 +381,18 @@ delivered('few rights');
 is(scalar($redis->existing('few:v', 'few:e', 'few:s')) . ' ' . scalar($redis->existing('few:m', 'few:member')), '3 0',
 	'few rights: all is done');
 cmp_ok($redis->cmd('PTTL', 'few:e'), '>', 0, 'few rights: the life is shorter');
+
+# A member that he may not remove keeps none of the others, whichever comes first.
+my @members = map { "few:$_" } 1 .. 20;
+$redis->cmd('SET', $_, 'v') foreach @members, 'forbidden';
+$redis->cmd('SADD', 'few:m', @members[ 0 .. 9 ], 'forbidden', @members[ 10 .. 19 ], 'few:m');
+sql('UPDATE plain SET n = n + 1 WHERE id = 1');
+eventually(sub { sql('SELECT string_agg(key || last_error, $$,$$) FROM inval_queue') =~ /^few:m.*can't access/ },
+	'few rights: a member that is forbidden is refused');
+is_deeply([ $redis->existing(@members, 'forbidden', 'few:m') ], [ 'forbidden', 'few:m' ],
+	'few rights: and all others are gone');
+$redis->cmd('DEL', 'forbidden', 'few:m');
+delivered('few rights: without the member');
 
 # Where there are no functions, what needs them is refused when it is tracked.
 my $old = Inval::Redis->new(config => { 'rename-command' => 'FCALL ""' });
