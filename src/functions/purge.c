@@ -256,6 +256,9 @@ purge_goes_on(Purge *purge)
 			return true;
 		case INVAL_WIPE_DONE:
 			return false;
+		case INVAL_WIPE_OWED:
+			purge->obstacle = "refuses to remove some keys";
+			return false;
 		case INVAL_WIPE_FAILED:
 			purge->obstacle = "does not answer";
 			return false;

@@ -20,6 +20,8 @@
 
 #define CURSOR_START		"0"
 
+static bool scan_are_texts(const InvalReply *list);
+
 /*
  * Starts at the beginning.
  */
@@ -50,7 +52,7 @@ inval_scan_step(InvalCursor *cursor, const char *pattern, InvalConnection *conne
 	next = inval_reply_text(answer, 0);
 	if (next == NULL || answer->count != 2 ||
 		answer->items[0].length >= INVAL_CURSOR_LEN ||
-		answer->items[1].type != INVAL_REPLY_LIST)
+		!scan_are_texts(&answer->items[1]))
 	{
 		strlcpy(error, "the answer to SCAN is not what it should be", error_size);
 		return NULL;
@@ -58,6 +60,17 @@ inval_scan_step(InvalCursor *cursor, const char *pattern, InvalConnection *conne
 	strlcpy(cursor->place, next, sizeof(cursor->place));
 	cursor->through = strcmp(cursor->place, CURSOR_START) == 0;
 	return &answer->items[1];
+}
+
+static bool
+scan_are_texts(const InvalReply *list)
+{
+	int			i = 0;
+
+	while (list->type == INVAL_REPLY_LIST && i < list->count &&
+		   list->items[i].type == INVAL_REPLY_TEXT)
+		i++;
+	return list->type == INVAL_REPLY_LIST && i == list->count;
 }
 
 /*

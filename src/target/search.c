@@ -169,8 +169,9 @@ search_visit(InvalSearch *search, InvalSearchNode *node, const InvalReply **keys
 	}
 	if (connection->state != INVAL_CONNECTION_READY)
 		return search_connection_failed(search, node, number, connection->fault, error);
-	if (routed && connection->answer->type == INVAL_REPLY_ERROR &&
-		connection->answer->kind == INVAL_ERROR_SERVER)
+	if (connection->answer->type == INVAL_REPLY_ERROR &&
+		connection->answer->kind == INVAL_ERROR_SERVER &&
+		strncmp(connection->answer->text, "NOPERM ", 7) != 0)
 		return search_connection_failed(search, node, number, INVAL_FAULT_SERVER, error);
 	strlcpy(search->error, error, sizeof(search->error));
 	return INVAL_SEARCH_REFUSED;

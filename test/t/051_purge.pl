@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use Inval::Cluster;
+use Inval::Peer;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -172,6 +173,22 @@ sql("SELECT inval_resume('slow')");
 ok(wait_queue_empty($node, 'postgres'), 'resumed: it is done');
 is(sql(q{SELECT string_agg(reason || ' ' || count || ' ' || state, ',') FROM inval_purge_log
 		WHERE reason IN ('paused', 'rolled back', 'not')}), 'paused 100 done', 'resumed: and logged');
+
+# What refuses a key for a reason that may pass is asked again.
+my $peer = Inval::Peer->new($redis);
+sql("SELECT inval_add_target('liar', '" . $peer->url . "')");
+foreach my $lie ('unlink answer -ERR upstream failure\r\n', 'scan answer -LOADING it is\r\n')
+{
+	$redis->cmd('SET', 'liar:1', 'v');
+	$peer->mode("only $lie");
+	like(error_of($node, "SELECT inval_purge('liar:*', 'lie', 'liar')"), qr/so the purge goes on in the background/,
+		"liar: $lie: a notice");
+	is(logged('liar'), 'liar:*|lie|0|queued|t', "liar: $lie: it is queued");
+	$peer->mode('pass');
+	ok(wait_queue_empty($node, 'postgres'), "liar: $lie: nothing is owed");
+	is($redis->cmd('EXISTS', 'liar:1'), 0, "liar: $lie: it is gone when it can be");
+	is(logged('liar'), 'liar:*|lie|1|done|f', "liar: $lie: and logged");
+}
 
 # A server that does not let us search
 $redis->cmd('ACL', 'SETUSER', 'default', '-scan');
