@@ -138,6 +138,29 @@ ok(poll_query($node, 'postgres', q{SELECT progress IS NULL FROM inval_target_sta
 ok(times_logged($node, qr/purge of "slow:\*" was interrupted when it had removed [1-9]\d* keys/), 'cancelled: the log tells');
 is(queue_length($node, 'postgres'), 0, 'cancelled: nothing is queued');
 
+# In the midst of it the namespace is changed, or the target is dropped.
+my $interrupted = times_logged($node, qr/purge of "slow:\*" was interrupted/);
+foreach my $change (
+	"SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 200, namespace => 'slower:')",
+	q{SELECT inval_drop_target('slow')})
+{
+	sql("SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 200, namespace => 'slow:')");
+	$redis->fill('slow:', 1, 5000);
+	$session->query_until(qr/changes/, "\\echo changes\nSELECT inval_purge('slow:*', 'changes', 'slow');\n");
+	ok(poll_query($node, 'postgres', q{SELECT progress ~ ' [1-9]\d* keys removed$'
+			FROM inval_target_status WHERE target = 'slow'}), 'changes: it is on its way');
+	# Whoever drops the extension would wait for the record that is to come.
+	like(error_of($node, q{SET lock_timeout = '50ms'; DROP EXTENSION inval CASCADE}), qr/lock timeout/,
+		'changes: there will be a place for its record');
+	sql($change);
+	$interrupted++;
+	ok(poll_until(sub { times_logged($node, qr/purge of "slow:\*" was interrupted when it had removed [1-9]/) == $interrupted },
+			'the end'), 'changes: it ends');
+	cmp_ok($redis->cmd('DBSIZE'), '>', 1000, 'changes: before all are gone');
+}
+sql("SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 200, namespace => 'slow:')");
+$redis->fill('slow:', 1, 5000);
+
 # Redis dies in the midst of it: it goes on in the background.
 $redis->cmd('SAVE');
 $session->query_until(qr/again/, "\\echo again\nSELECT inval_purge('slow:*', 'dies', 'slow');\n");
