@@ -10,6 +10,7 @@ use Inval::Peer;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $redis = Inval::Redis->new;
 my $node = new_node('purge', url => $redis->unix_url, conf => join "\n",
@@ -182,6 +183,18 @@ ok(wait_queue_empty($node, 'postgres'), 'dies: it is done when Redis is back');
 is(scalar(@{ $redis->cmd('KEYS', 'slow:*') }), 0, 'dies: all are gone');
 is(sql(q{SELECT count(*), min(state), bool_and(count > 1000 AND finished_at IS NOT NULL)
 		FROM inval_purge_log WHERE reason = 'dies'}), '1|done|t', 'dies: the log tells when, and how many');
+
+# Several at once keep to one rate.
+sql("SELECT inval_add_target('shared', '" . $redis->unix_url . "', max_rate => 100, namespace => 'shared:')");
+$redis->fill("shared:$_:", 1, 100) foreach 1 .. 4;
+my $start = time;
+my @sessions = map { $node->background_psql('postgres') } 1 .. 4;
+$sessions[ $_ - 1 ]->query_until(qr/sent/, "\\echo sent\nSELECT inval_purge('shared:$_:*', 'shared', 'shared');\n")
+  foreach 1 .. 4;
+ok(poll_query($node, 'postgres', q{SELECT count(*) = 4 FROM inval_purge_log WHERE reason = 'shared'}),
+	'several at once: all are done');
+cmp_ok(time - $start, '>', 3, 'several at once: as slowly as one');
+$_->quit foreach @sessions;
 
 # Paused, and rolled back
 $redis->fill('slow:', 1, 100);
