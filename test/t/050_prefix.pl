@@ -154,6 +154,13 @@ delivered('liar: what does not start with the prefix');
 is($redis->cmd('EXISTS', 'id:1'), 1, 'liar: what does not start with the prefix is left, whoever names it');
 sql(q{SELECT inval_drop_target('liar')});
 
+# Keys whose names are more, together, than one step may find
+$redis->cmd('EVAL', q{for i = 1, 1500 do redis.call('SET', 'long:' .. i .. string.rep('x', 30000), 'v') end}, 0);
+sql(q{SELECT inval_touch('long:', 'prefix')});
+delivered('long');
+is(scalar(@{ $redis->cmd('KEYS', 'long:*') }), 0, 'long: all are gone');
+is(times_logged($node, 'is down: reply is too large'), 0, 'long: that is no outage');
+
 # 100,000 keys among as many others, by steps that block nobody
 $redis->cmd('FLUSHALL');
 $redis->fill('page:plain:', 1, 100_000);
