@@ -40,6 +40,8 @@ foreach my $case (
 	[ 'team:1:*', 'team:1:a', 'team:1:b' ],
 	[ 'team:?:a', 'team:1:a', 'team:2:a', 'team:*:a' ],
 	[ 'team:[12]:a', 'team:1:a', 'team:2:a' ],
+	[ 'team:[1-1]:a', 'team:1:a' ],
+	[ 'team:[^-1]:a', 'team:2:a', 'team:*:a' ],
 	[ 'team:\\*:a', 'team:*:a' ],
 	[ 'team:\\[1\\]*', 'team:[1]:a' ],
 	[ 'team:1', 'team:1' ],
@@ -63,6 +65,7 @@ foreach my $case (
 	[ q{'*', 'r'}, 'must start with literal' ], [ q{'?eam:*', 'r'}, 'must start with literal' ],
 	[ q{'[t]eam:*', 'r'}, 'must start with literal' ], [ q{'team:[1', 'r'}, 'cannot be used' ],
 	[ q{'team:\\', 'r'}, 'cannot be used' ], [ q{'a*b*c*d*e*', 'r'}, 'cannot be used' ],
+	[ q{'team:[a-]', 'r'}, 'cannot be used' ], [ q{'team:\**\**\**\**\**', 'r'}, 'cannot be used' ],
 	[ q{repeat('a', 7000) || '*', 'r'}, 'too long' ], [ q{'team:*', repeat('r', 1001)}, 'longer than' ],
 	[ q{'team:*', 'r', 'nowhere'}, 'nowhere' ])
 {
