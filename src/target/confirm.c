@@ -189,6 +189,16 @@ inval_confirm_take_back(InvalPart *part)
 }
 
 /*
+ * The answer to the last command of a part is more than is kept.
+ */
+void
+inval_confirm_too_large(InvalPart *part)
+{
+	confirm_refuse(part->shipment, part->numbers ? part->numbers[part->count - 1] :
+				   part->count - 1, INVAL_REPLY_TOO_LARGE);
+}
+
+/*
  * The commands of one entry go one behind the other.  So if one of them has to be
  * sent again, all have to be: the first may have been elsewhere all the time.  But
  * those that were only held back follow the others.

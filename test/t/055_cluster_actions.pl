@@ -90,6 +90,15 @@ like(sql(q{SELECT delivered_at_commit || ' ' || delivered_by_worker FROM inval_s
 touch(2);
 delivered('members of a set that is not there');
 
+# Members whose names are more, together, than is asked for at once
+my @long = map { "ns:m:$_:" . 'x' x 200_000 } 1 .. 180;
+$cluster->set(@long[ 0 .. 2 ]);
+on_owner('SADD', $set, $_) foreach @long;
+touch(1);
+delivered('long members');
+is_deeply([ $cluster->existing(@long[ 0 .. 2 ], $set, $taken) ], [], 'long members: all are gone');
+is(times_logged($node, 'is lost: reply is too large'), 0, 'long members: that is no outage');
+
 # What somebody has left who died on the way goes, too, and so does the rest.
 $cluster->set('ns:left', 'ns:new');
 on_owner('SADD', $taken, 'ns:left') if on_owner('SADD', $set, 'ns:new');
