@@ -100,7 +100,7 @@ inval_marker_is(const char *name, Size length)
 }
 
 /*
- * The same for one that no search may remove: a fence is its owner's, and of what a
+ * The same for one that is removed for nobody who finds it: a fence is its owner's, and of what a
  * set has listed somebody is just removing the keys.
  */
 bool

@@ -219,7 +219,7 @@ action_count_up(InvalCommands *commands, const InvalEntry *entry)
 
 	words_add(&step, "INCR");
 	words_add_bytes(&step, entry->key, entry->key_length);
-	(void) words_append(&step, commands, entry);
+	words_append(&step, commands, entry)->answer = INVAL_ANSWER_SIGNED;
 }
 
 /*

@@ -83,6 +83,8 @@ typedef struct InvalTargetHealth
 									 * lost; see target/trust.c */
 	pg_atomic_uint64 seen_at;	/* the last time that it was found to be where it
 								 * was; 0: not yet */
+	pg_atomic_uint64 next_batch;	/* of whoever keeps to the target's rate: not
+									 * before, as inval_clock_us gives it */
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	slock_t		mutex;			/* protects the fields below */
 	pid_t		worker_pid;		/* 0: no worker */

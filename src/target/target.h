@@ -43,7 +43,6 @@ typedef struct InvalTarget
 	const char *namespace_key;	/* the same as the bytes of a key */
 	Size		namespace_length;	/* of those */
 	int			max_rate;		/* keys per second, 0: no limit */
-	uint64		next_batch;		/* not before, as inval_clock_us gives it */
 	const char *stored_url;		/* of all but the target "default" */
 	bool		dropped;
 	InvalTargetHealth *health;	/* shared */
