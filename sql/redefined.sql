@@ -72,6 +72,12 @@ UPDATE tag SET n = 7 WHERE id = 1;
 CREATE OR REPLACE AGGREGATE biggest(integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '100');
 COMMIT;
 SELECT * FROM queued() WHERE key LIKE 'biggest%';
+-- A procedure, or what is none of the kind that it is replaced by
+BEGIN;
+CREATE PROCEDURE p(a integer, OUT b integer) LANGUAGE sql AS 'SELECT 1';
+CREATE OR REPLACE PROCEDURE p(a integer, OUT b integer) LANGUAGE sql AS 'SELECT 2';
+CREATE OR REPLACE FUNCTION p(integer) RETURNS integer LANGUAGE sql AS 'SELECT 1';
+ROLLBACK;
 -- By itself such a command changes no row.
 CREATE OR REPLACE VIEW base AS SELECT article + 4 AS article, tag FROM link;
 SELECT * FROM queued();

@@ -25,7 +25,7 @@
 #include "ddl/rows.h"
 
 static Oid	redefine_view(RangeVar *name);
-static Oid	redefine_routine(ObjectType type, List *names, List *parameters);
+static Oid	redefine_routine(List *names, List *parameters);
 
 /*
  * Queues what rules owe that read what a command is about to define anew, if it is
@@ -51,12 +51,12 @@ inval_ddl_before_redefine(Node *statement)
 		object = RangeVarGetRelid(((RuleStmt *) statement)->relation, NoLock, true);
 	}
 	else if (IsA(statement, CreateFunctionStmt) && ((CreateFunctionStmt *) statement)->replace)
-		object = redefine_routine(OBJECT_FUNCTION, ((CreateFunctionStmt *) statement)->funcname,
+		object = redefine_routine(((CreateFunctionStmt *) statement)->funcname,
 								  ((CreateFunctionStmt *) statement)->parameters);
 	else if (IsA(statement, DefineStmt) && ((DefineStmt *) statement)->replace &&
 			 ((DefineStmt *) statement)->kind == OBJECT_AGGREGATE &&
 			 !((DefineStmt *) statement)->oldstyle)
-		object = redefine_routine(OBJECT_AGGREGATE, ((DefineStmt *) statement)->defnames,
+		object = redefine_routine(((DefineStmt *) statement)->defnames,
 								  linitial(((DefineStmt *) statement)->args));
 	else if (IsA(statement, AlterFunctionStmt))
 		object = LookupFuncWithArgs(((AlterFunctionStmt *) statement)->objtype,
@@ -80,11 +80,11 @@ redefine_view(RangeVar *name)
 }
 
 /*
- * The same of a function or an aggregate.  Which it is say the types of its
+ * The same of a function, a procedure or an aggregate.  Which it is say the types of its
  * arguments.
  */
 static Oid
-redefine_routine(ObjectType type, List *names, List *parameters)
+redefine_routine(List *names, List *parameters)
 {
 	ObjectWithArgs *routine = makeNode(ObjectWithArgs);
 	char	   *name;
@@ -99,5 +99,5 @@ redefine_routine(ObjectType type, List *names, List *parameters)
 		if (parameter->mode != FUNC_PARAM_OUT && parameter->mode != FUNC_PARAM_TABLE)
 			routine->objargs = lappend(routine->objargs, parameter->argType);
 	}
-	return LookupFuncWithArgs(type, routine, true);
+	return LookupFuncWithArgs(OBJECT_ROUTINE, routine, true);
 }
