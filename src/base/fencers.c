@@ -14,6 +14,7 @@
 #include "port/atomics.h"
 
 #include "base/fencers.h"
+#include "base/settings.h"
 #include "base/shared.h"
 
 typedef struct FencersHead
@@ -212,6 +213,29 @@ inval_fencers_were_before(TimestampTz time)
 		InvalFencer fencer;
 
 		if (inval_fencers_read(i, &fencer) && !fencer.left && fencer.since <= time)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether rows in a table of this database's outbox are what somebody needs to end
+ * fences by.  Once these have ended by themselves it does not matter.
+ */
+bool
+inval_fencers_need(int table)
+{
+	uint32		count = inval_fencers_count();
+	TimestampTz now = GetCurrentTimestamp();
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+	{
+		InvalFencer fencer;
+
+		if (inval_fencers_read(i, &fencer) && fencer.database == MyDatabaseId &&
+			BlockNumberIsValid(fencer.blocks[table]) &&
+			!TimestampDifferenceExceeds(fencer.since, now, inval_fence_life))
 			return true;
 	}
 	return false;

@@ -17,7 +17,8 @@ typedef struct InvalFencer
 	FullTransactionId xid;		/* invalid: none */
 	Oid			database;
 	TimestampTz since;			/* when it took them, or was rolled back */
-	bool		left;			/* it was rolled back, and has yet to end them */
+	bool		left;			/* it was rolled back, and has yet to end them: its
+								 * rows say which they are */
 	BlockNumber blocks[INVAL_OUTBOX_TABLES];	/* where its rows may be: from there
 												 * on; InvalidBlockNumber: not
 												 * in that table */
@@ -29,6 +30,7 @@ extern uint32 inval_fencers_count(void);
 extern bool inval_fencers_read(uint32 number, InvalFencer *copy);
 extern void inval_fencers_forget(uint32 number, FullTransactionId xid);
 extern bool inval_fencers_were_before(TimestampTz time);
+extern bool inval_fencers_need(int table);
 
 /* Cannot fail */
 extern bool inval_fencers_roll_back(void);

@@ -9,7 +9,8 @@
  * lock the second.  The lock is only ever tried for: no writer ever queues
  * behind a waiting worker.  The table is truncated in place, which needs no
  * new catalog rows and so leaves none to vacuum; that cannot be rolled back,
- * and need not be, because there is nothing in it.
+ * and need not be, because there is nothing in it.  Rows of a transaction that was
+ * rolled back are nothing, unless it has left fences that are to be ended.
  */
 #include "postgres.h"
 
@@ -21,6 +22,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
+#include "base/fencers.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
 #include "outbox/rotate.h"
@@ -130,6 +132,8 @@ rotate_try_empty(int table)
 	UnregisterSnapshot(snapshot);
 	has_witness[table] = look.state != INVAL_OUTBOX_EMPTY;
 	witnesses[table] = look.row;
+	if (look.state == INVAL_OUTBOX_EMPTY && inval_fencers_need(table))
+		look.state = INVAL_OUTBOX_IN_USE;
 	if (look.state == INVAL_OUTBOX_EMPTY && RelationGetNumberOfBlocks(relation) > 0)
 		table_relation_nontransactional_truncate(relation);
 	relation_close(relation, AccessExclusiveLock);

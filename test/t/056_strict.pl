@@ -38,7 +38,14 @@ sub sql
 sub reader
 {
 	my ($key, @more) = @_;
-	my $answer = $redis->cmd('FCALL', 'inval_get', 1, $key, @more);
+
+	return reader_of($redis, $key, @more);
+}
+
+sub reader_of
+{
+	my ($server, $key, @more) = @_;
+	my $answer = $server->cmd('FCALL', 'inval_get', 1, $key, @more);
 
 	return $answer->[0] eq 'hit' ? "hit $answer->[1]" : $answer->[0];
 }
@@ -201,6 +208,29 @@ ok(poll_until(sub { reader('item:1') eq 'hit old' }, 'the end of a fence that ca
 	'whose fence the worker ends, and the value stays');
 is(sql('SELECT n FROM item WHERE id = 1'), 2, 'as nothing has changed');
 ok(wait_target_state($node, 'postgres', 'up'), 'the target is up');
+
+# The same at one of two servers.  Emptying the outbox meanwhile forgets no fence.
+my $other = Inval::Redis->new;
+sql(sprintf q{
+	SELECT inval_add_target('other', '%s');
+	CREATE TABLE twin (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO twin VALUES (1);
+	SELECT inval_track('twin', key => 'twin:{id}', delivery => 'strict', targets => '{default,other}')},
+	$other->unix_url);
+poll_until(sub { $other->cmd('FCALL', 'inval_version', 0) }, 'the library');
+$session = Inval::Session->new($node, 'postgres', 'twin');
+poll_until(sub { ($session->query('UPDATE twin SET n = 1'))[0] eq '00000' }, 'a commit');
+$session->query(q{SET inval.strict_timeout = '200ms'});
+$_->cmd('SET', 'twin:1', 'old') foreach $redis, $other;
+$other->freeze;
+is(($session->query('UPDATE twin SET n = 2'))[0], '08006', 'one of two that does not answer fails it');
+ok(poll_until(sub { reader('twin:1') eq 'hit old' }, 'the end of the fence'), 'the value at the other stays');
+sql('UPDATE other SET n = n + 1') foreach 1 .. 40;	# and workers sweep
+$other->thaw;
+ok(poll_until(sub { reader_of($other, 'twin:1') eq 'hit old' }, 'the end of its fence'),
+	'and here, when it answers again');
+$session->quit;
+sql(q{DROP TABLE twin; SELECT inval_drop_target('other')});
 
 # Who waits for his fences can be cancelled, and goes on.
 $session = Inval::Session->new($node, 'postgres', 'cancelled');
