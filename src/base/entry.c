@@ -266,8 +266,9 @@ inval_entry_equal(const InvalEntry *a, const InvalEntry *b)
 static bool
 entry_differs_in(const char *a, uint32 a_length, const char *b, uint32 b_length)
 {
-	return (a != NULL) != (b != NULL) || a_length != b_length ||
-		(a_length > 0 && memcmp(a, b, a_length) != 0);
+	if (a == NULL || b == NULL)
+		return a != b;
+	return a_length != b_length || memcmp(a, b, a_length) != 0;
 }
 
 /*

@@ -14,7 +14,6 @@
 #include "port/atomics.h"
 
 #include "base/fencers.h"
-#include "base/settings.h"
 #include "base/shared.h"
 
 typedef struct FencersHead
@@ -23,7 +22,6 @@ typedef struct FencersHead
 } FencersHead;
 
 static void fencers_initialize_head(void *element);
-static bool fencers_is_over(const InvalFencer *fencer, TimestampTz now);
 
 /* Transactions that commit at the same time, so there can be as many as sessions. */
 static InvalSharedArea fencers_area = {
@@ -70,6 +68,10 @@ fencers_head(void)
  * Says that this session's transaction is about to take fences, and where its rows
  * in the outbox are.  Returns false if there is no room for it.  To be called before
  * the first fence is sent.
+ *
+ * What others have left only keeps workers from forgetting it, so its place is taken
+ * where there is no other: those fences end by themselves.  Else who has his commits
+ * cancelled again and again would keep everybody from theirs.
  */
 bool
 inval_fencers_enter(FullTransactionId xid, const BlockNumber *blocks)
@@ -78,39 +80,34 @@ inval_fencers_enter(FullTransactionId xid, const BlockNumber *blocks)
 	FencersHead *head = fencers_head();
 	slock_t    *mutex = inval_shared_mutex();
 	TimestampTz now = GetCurrentTimestamp();
+	InvalFencer *left = NULL;	/* for the longest time */
 	uint32		i;
 
 	SpinLockAcquire(mutex);
-	for (i = 0; i < fencers_area.count; i++)
+	for (i = 0; i < fencers_area.count && mine == NULL; i++)
 	{
 		/* Mostly the place of before is free. */
 		InvalFencer *place = &fencers[(i + (uint32) MyProcPid) % fencers_area.count];
 
-		/* Where there are no workers, nobody takes away what was left. */
-		if (FullTransactionIdIsValid(place->xid) && !fencers_is_over(place, now))
-			continue;
-		mine = place;
 		if (!FullTransactionIdIsValid(place->xid))
-			pg_atomic_fetch_add_u32(&head->count, 1);
+			mine = place;
+		else if (place->left && (left == NULL || place->since < left->since))
+			left = place;
+	}
+	if (mine != NULL)
+		pg_atomic_fetch_add_u32(&head->count, 1);
+	else
+		mine = left;
+	if (mine != NULL)
+	{
 		mine->database = MyDatabaseId;
 		mine->since = now;
 		mine->left = false;
 		memcpy(mine->blocks, blocks, sizeof(mine->blocks));
 		mine->xid = my_xid = xid;
-		break;
 	}
 	SpinLockRelease(mutex);
 	return mine != NULL;
-}
-
-/*
- * Whether the fences that a transaction has left have ended by themselves.
- */
-static bool
-fencers_is_over(const InvalFencer *fencer, TimestampTz now)
-{
-	return fencer->left &&
-		TimestampDifferenceExceeds(fencer->since, now, inval_fence_life);
 }
 
 /*

@@ -6,8 +6,7 @@
  * a value of after that (worker/refills.c).  It has the key, and as its field what the
  * query is asked by:
  *
- *		place		1 byte: 1 if the row must still be as it was, then 6 and 4: where it
- *					is, and which transaction has written it there
+ *		place		1 byte: 1 if the row must still have these inputs, then 6: where it is
  *		inputs		as look.c has them
  *
  * Of the old row's keys those are left out for which the row would have to be there.
@@ -15,7 +14,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/tableam.h"
 #include "storage/bufmgr.h"
@@ -33,12 +31,14 @@
 /* The field of an entry */
 #define REFILL_ANYWHERE		0
 #define REFILL_IN_PLACE		1
-#define PLACE_SIZE			(sizeof(ItemPointerData) + sizeof(TransactionId))
+#define PLACE_SIZE			sizeof(ItemPointerData)
 
 static StringInfoData buffer;
 
 static bool refill_write(InvalRule *rule, Oid relid, TupleTableSlot *row);
-static bool refill_write_place(TupleTableSlot *row);
+static uint32 refill_inputs_offset(const InvalEntry *refill);
+static bool refill_has_inputs(const InvalRule *rule, Oid relid, TupleTableSlot *row,
+							  const InvalEntry *refill);
 
 /*
  * Queues that a value is put back at the key of an invalidation, if the rule has a
@@ -96,24 +96,20 @@ refill_write(InvalRule *rule, Oid relid, TupleTableSlot *row)
 	}
 	resetStringInfo(&buffer);
 	appendStringInfoChar(&buffer, rule->refill->vague ? REFILL_IN_PLACE : REFILL_ANYWHERE);
-	if (rule->refill->vague && !refill_write_place(row))
-		return false;
+	if (rule->refill->vague)
+	{
+		if (!ItemPointerIsValid(&row->tts_tid))
+			return false;
+		appendBinaryStringInfo(&buffer, (const char *) &row->tts_tid, PLACE_SIZE);
+	}
 	inval_look_write(&buffer, rule, relid, row);
 	return true;
 }
 
-static bool
-refill_write_place(TupleTableSlot *row)
+static uint32
+refill_inputs_offset(const InvalEntry *refill)
 {
-	TransactionId xmin;
-
-	if (!ItemPointerIsValid(&row->tts_tid) ||
-		(!TTS_IS_HEAPTUPLE(row) && !TTS_IS_BUFFERTUPLE(row)))
-		return false;
-	xmin = HeapTupleHeaderGetRawXmin(ExecFetchSlotHeapTuple(row, false, NULL)->t_data);
-	appendBinaryStringInfo(&buffer, (const char *) &row->tts_tid, sizeof(ItemPointerData));
-	appendBinaryStringInfo(&buffer, (const char *) &xmin, sizeof(xmin));
-	return true;
+	return 1 + (refill->field[0] == REFILL_IN_PLACE ? PLACE_SIZE : 0);
 }
 
 /*
@@ -122,12 +118,11 @@ refill_write_place(TupleTableSlot *row)
 bool
 inval_refill_look(const InvalEntry *refill, InvalEntry *look)
 {
-	uint32		skip = 1;
+	uint32		skip;
 
 	if (refill->field == NULL || refill->field_length < 1)
 		return false;
-	if (refill->field[0] == REFILL_IN_PLACE)
-		skip += PLACE_SIZE;
+	skip = refill_inputs_offset(refill);
 	if (refill->field_length < skip)
 		return false;
 	*look = *refill;
@@ -140,30 +135,41 @@ inval_refill_look(const InvalEntry *refill, InvalEntry *look)
 }
 
 /*
- * Whether the row is still the one that was noted, where that matters: it holds for
- * every snapshot that was taken before the call, since the note.
+ * Whether a row that stands where the noted one stood has what was noted of that, so
+ * that it feeds the key and the query is its, where that matters.  Which row it is does
+ * not: tables are rewritten, and truncated by who has just filled them.  Nor does since
+ * when: who has put it there since our lease has invalidated the key.
  */
 bool
-inval_refill_is_in_place(Relation relation, const InvalEntry *refill)
+inval_refill_is_in_place(const InvalRule *rule, Relation relation, const InvalEntry *refill)
 {
 	ItemPointerData tid;
-	TransactionId xmin;
 	TupleTableSlot *slot;
 	Snapshot	snapshot;
 	bool		there;
 
 	if (refill->field[0] != REFILL_IN_PLACE)
-		return true;
-	memcpy(&tid, refill->field + 1, sizeof(tid));
-	memcpy(&xmin, refill->field + 1 + sizeof(tid), sizeof(xmin));
+		return !rule->refill->vague;	/* as it was then, too */
+	memcpy(&tid, refill->field + 1, PLACE_SIZE);
 	slot = table_slot_create(relation, NULL);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	there = ItemPointerGetBlockNumber(&tid) < RelationGetNumberOfBlocks(relation) &&
 		table_tuple_fetch_row_version(relation, &tid, snapshot, slot) &&
-		(TTS_IS_HEAPTUPLE(slot) || TTS_IS_BUFFERTUPLE(slot)) &&
-		TransactionIdEquals(HeapTupleHeaderGetRawXmin(ExecFetchSlotHeapTuple(slot, false, NULL)->t_data),
-							xmin);
+		refill_has_inputs(rule, RelationGetRelid(relation), slot, refill);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
 	return there;
+}
+
+static bool
+refill_has_inputs(const InvalRule *rule, Oid relid, TupleTableSlot *row,
+				  const InvalEntry *refill)
+{
+	uint32		offset = refill_inputs_offset(refill);
+	StringInfoData inputs;
+
+	initStringInfo(&inputs);
+	inval_look_write(&inputs, rule, relid, row);
+	return (uint32) inputs.len == refill->field_length - offset &&
+		memcmp(inputs.data, refill->field + offset, inputs.len) == 0;
 }

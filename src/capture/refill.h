@@ -10,6 +10,7 @@
 extern void inval_refill_owe(InvalRule *rule, const InvalEntry *entry, Oid relid,
 							 TupleTableSlot *row, bool old);
 extern bool inval_refill_look(const InvalEntry *refill, InvalEntry *look);
-extern bool inval_refill_is_in_place(Relation relation, const InvalEntry *refill);
+extern bool inval_refill_is_in_place(const InvalRule *rule, Relation relation,
+									 const InvalEntry *refill);
 
 #endif							/* INVAL_CAPTURE_REFILL_H */

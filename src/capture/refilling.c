@@ -78,7 +78,7 @@ refilling_find(InvalLooking *looking, const InvalEntry *refill, InvalRefillFound
 	value = inval_refill_value(rule->refill, looking->row, given);
 
 	/* After that, so that it holds for the query's snapshot, too. */
-	if (value.bytes == NULL || !inval_refill_is_in_place(looking->relation, refill))
+	if (value.bytes == NULL || !inval_refill_is_in_place(rule, looking->relation, refill))
 		return;
 	found->ttl_ms = rule->ttl_ms;
 	found->value.length = value.length;

@@ -25,6 +25,7 @@
 #include "commit/fence.h"
 #include "commit/pending.h"
 #include "outbox/outbox.h"
+#include "target/address.h"
 #include "target/breaker.h"
 #include "target/confirm.h"
 #include "target/delivery.h"
@@ -47,6 +48,8 @@ static void fence_check_target(InvalTarget *target);
 static void fence_prepare(Fence *fence, const InvalOwed *owed, uint64 deadline);
 static void fence_enter(void);
 static void fence_send(Fence *fence, uint64 deadline);
+static void fence_check_place(const InvalTarget *target);
+static int	fence_wait_ms(void);
 static void fence_refuse(const InvalTarget *target, const char *error) pg_attribute_noreturn();
 
 /*
@@ -70,7 +73,7 @@ inval_fence_take(void)
 		if (nfences == 0)
 		{
 			fences = palloc0(inval_pending_sets() * sizeof(Fence));
-			deadline = inval_clock_us() + (uint64) inval_strict_timeout * 1000;
+			deadline = inval_clock_us() + (uint64) fence_wait_ms() * 1000;
 		}
 		fence_prepare(&fences[nfences], &owed, deadline);
 		nfences++;
@@ -82,6 +85,18 @@ inval_fence_take(void)
 		inval_shipment_start(&fences[i].fences);
 	for (i = 0; i < nfences; i++)
 		fence_send(&fences[i], deadline);
+	for (i = 0; i < nfences; i++)
+		fence_check_place(fences[i].target);
+}
+
+/*
+ * All of the fences must stand when the last is taken, and only workers renew them.
+ */
+static int
+fence_wait_ms(void)
+{
+	return inval_target_has_worker() ? inval_strict_timeout :
+		Min(inval_strict_timeout, inval_fence_life / 2);
 }
 
 /*
@@ -178,6 +193,19 @@ fence_send(Fence *fence, uint64 deadline)
 				 INVAL_NO_ANSWER);
 }
 
+/*
+ * Readers are where the worker would deliver to: fences elsewhere keep nobody from
+ * anything.
+ */
+static void
+fence_check_place(const InvalTarget *target)
+{
+	if (!inval_target_shares_health(target))
+		fence_refuse(target, "this session has another URL for it than the worker");
+	if (inval_address_has_changed(target))
+		fence_refuse(target, "it has moved");
+}
+
 static void
 fence_refuse(const InvalTarget *target, const char *error)
 {
@@ -203,6 +231,22 @@ inval_fence_refuse_two_phase(void)
 					 errmsg("cannot prepare a transaction that has changed rows under strict rules"),
 					 errdetail("Readers would have to be kept from the cache until it is finished."),
 					 errhint("Commit it at once, or give the rules the delivery \"commit\".")));
+}
+
+/*
+ * How many of the fences that a target was asked for stood already: keys for which
+ * the transaction has several entries, of which the first ends the fence.
+ */
+int
+inval_fence_doubles(const InvalTarget *target)
+{
+	int			doubles = 0;
+	int			i;
+
+	for (i = 0; i < nfences; i++)
+		if (fences[i].target == target)
+			doubles += fences[i].fences.entries - fences[i].fences.fences_lost;
+	return doubles;
 }
 
 /*

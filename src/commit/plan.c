@@ -398,7 +398,8 @@ inval_plan_finish(void)
 				!inval_address_has_changed(leg->target) &&
 				inval_trust_is_prompt(leg->target, now - plan.made_at);
 			pg_atomic_fetch_add_u32(&leg->target->health->fences_lost,
-									(int32) leg->shipment.fences_lost);
+									Max(leg->shipment.fences_lost -
+										inval_fence_doubles(leg->target), 0));
 			inval_stats_commit_target(leg->target->number, leg->delivered,
 									  now - plan.committed_at);
 		}

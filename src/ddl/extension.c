@@ -90,7 +90,8 @@ static bool
 extension_count_row(InvalOutboxRow *row, void *arg)
 {
 	CHECK_FOR_INTERRUPTS();
-	if (inval_target_by_number(row->target) != NULL && inval_outbox_is_owed(row))
+	if (row->lane != INVAL_LANE_REFILL && inval_target_by_number(row->target) != NULL &&
+		inval_outbox_is_owed(row))
 		*(int64 *) arg += row->entries;
 	return true;
 }

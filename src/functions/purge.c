@@ -20,6 +20,7 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 
 #include "base/catalog.h"
 #include "base/encoding.h"
@@ -60,6 +61,8 @@ typedef struct Purge
 static void purge_check_moment(void);
 static char *purge_text(FunctionCallInfo fcinfo, int argument, const char *name);
 static void purge_read_pattern(Purge *purge);
+static void purge_check_target(const Purge *purge);
+static void purge_do(Purge *purge);
 static void purge_run(Purge *purge);
 static bool purge_is_possible(Purge *purge);
 static bool purge_goes_on(Purge *purge);
@@ -102,15 +105,9 @@ inval_purge(PG_FUNCTION_ARGS)
 	record->started_at = GetCurrentTimestamp();
 	record->session_user = GetUserNameFromId(GetSessionUserId(), false);
 	record->user = GetUserNameFromId(GetUserId(), false);
-	purge_run(&purge);
-	record->removed = (int64) purge.wipe.removed;
 	purge.number = inval_outbox_take_number();
 	record->id = inval_outbox_entry_id(GetTopFullTransactionId(), purge.number);
-	if (purge.obstacle == NULL)
-		record->finished_at = GetCurrentTimestamp();
-	else
-		purge_queue(&purge);
-	inval_purge_log_write(record);
+	purge_do(&purge);
 	if (purge.wipe.refused > 0)
 		ereport(WARNING,
 				(errmsg("target \"%s\" refuses to remove " UINT64_FORMAT " keys: %s",
@@ -157,9 +154,7 @@ purge_text(FunctionCallInfo fcinfo, int argument, const char *name)
 static void
 purge_read_pattern(Purge *purge)
 {
-	InvalTarget *target = purge->target;
 	const char *problem;
-	InvalEntry	entry = {0};
 	Size		length;
 	Size		start_length;
 
@@ -185,8 +180,21 @@ purge_read_pattern(Purge *purge)
 				 errmsg("pattern is too long"),
 				 errdetail("It has %zu bytes, with its literal start once more, and can have %d.",
 						   start_length + length, INVAL_MAX_KEY_LENGTH)));
-	entry.key = purge->start;
-	entry.key_length = (uint32) start_length;
+	purge_check_target(purge);
+}
+
+/*
+ * An error if there is no such target any more, or what is to be removed is not within
+ * its namespace.  Both can be changed at any time, and a purge takes long.
+ */
+static void
+purge_check_target(const Purge *purge)
+{
+	InvalEntry	entry = {.key = purge->start,.key_length = (uint32) strlen(purge->start)};
+	const InvalTarget *target;
+
+	AcceptInvalidationMessages();
+	target = inval_target_by_name(purge->record.target, false);
 	if (!inval_target_may_have(target, &entry))
 		ereport(ERROR,
 				(errcode(ERRCODE_WITH_CHECK_OPTION_VIOLATION),
@@ -195,8 +203,29 @@ purge_read_pattern(Purge *purge)
 }
 
 /*
- * Goes as far as this session can.  What it has removed is told to the log even if it
- * is cancelled or ended.
+ * Does it, and leaves a record, whatever happens: what was removed stays so.
+ */
+static void
+purge_do(Purge *purge)
+{
+	InvalPurgeRecord *record = &purge->record;
+
+	inval_purge_log_hold();
+	PG_ENSURE_ERROR_CLEANUP(purge_abandon, PointerGetDatum(purge));
+	{
+		purge_run(purge);
+		record->removed = (int64) purge->wipe.removed;
+		if (purge->obstacle == NULL)
+			record->finished_at = GetCurrentTimestamp();
+		else
+			purge_queue(purge);
+		inval_purge_log_write(record);
+	}
+	PG_END_ENSURE_ERROR_CLEANUP(purge_abandon, PointerGetDatum(purge));
+}
+
+/*
+ * Goes as far as this session can.
  */
 static void
 purge_run(Purge *purge)
@@ -205,12 +234,8 @@ purge_run(Purge *purge)
 	inval_pattern_of_glob(&purge->wipe.pattern, purge->start, strlen(purge->start),
 						  purge->glob, strlen(purge->glob));
 	inval_wipe_begin(&purge->wipe, true);
-	PG_ENSURE_ERROR_CLEANUP(purge_abandon, PointerGetDatum(purge));
-	{
-		while (purge_is_possible(purge) && purge_goes_on(purge))
-			CHECK_FOR_INTERRUPTS();
-	}
-	PG_END_ENSURE_ERROR_CLEANUP(purge_abandon, PointerGetDatum(purge));
+	while (purge_is_possible(purge) && purge_goes_on(purge))
+		CHECK_FOR_INTERRUPTS();
 	purge_hide(purge);
 }
 
@@ -224,6 +249,7 @@ purge_is_possible(Purge *purge)
 	InvalTarget *target = purge->target;
 	bool		alone = !inval_target_has_worker();
 
+	purge_check_target(purge);
 	if (pg_atomic_read_u32(&target->health->paused) != 0)
 		purge->obstacle = "is paused";
 	else if (!inval_target_is_open(target) && !(alone && inval_target_claim_probe(target)))
@@ -255,6 +281,9 @@ purge_goes_on(Purge *purge)
 			purge->stuck_since = 0;
 			return true;
 		case INVAL_WIPE_DONE:
+			return false;
+		case INVAL_WIPE_OWED:
+			purge->obstacle = "refuses to remove some keys";
 			return false;
 		case INVAL_WIPE_FAILED:
 			purge->obstacle = "does not answer";
@@ -322,7 +351,8 @@ purge_hide(const Purge *purge)
 }
 
 /*
- * An error, or the end of the session, in the midst of it.
+ * An error, or the end of the session, before its record is written: what it has
+ * removed is told to the server's log.
  */
 static void
 purge_abandon(int code, Datum arg)

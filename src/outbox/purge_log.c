@@ -47,6 +47,16 @@ static void log_read(HeapTuple tuple, TupleDesc desc, InvalPurgeRecord *record);
 static void log_tell(const InvalPurgeRecord *record);
 
 /*
+ * Sees to it that a record can be added later in this transaction: nobody drops the
+ * extension before it has ended.
+ */
+void
+inval_purge_log_hold(void)
+{
+	relation_close(relation_open(inval_catalog(false)->purge_record, RowExclusiveLock), NoLock);
+}
+
+/*
  * Adds a record as part of the current transaction.
  */
 void

@@ -21,6 +21,7 @@ typedef struct InvalPurgeRecord
 	TimestampTz finished_at;	/* 0: it goes on in the background */
 } InvalPurgeRecord;
 
+extern void inval_purge_log_hold(void);
 extern void inval_purge_log_write(const InvalPurgeRecord *record);
 extern bool inval_purge_log_finish(int64 id, int64 removed);
 

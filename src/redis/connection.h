@@ -5,6 +5,7 @@
 #ifndef INVAL_CONNECTION_H
 #define INVAL_CONNECTION_H
 
+#include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
 #include "redis/reader.h"
@@ -60,6 +61,8 @@ typedef struct InvalConnection
 	uint64		last_use;		/* when it was last ready, as inval_clock_us */
 	uint64		login_us;		/* how long the server took to let us in */
 	uint64		library_seen;	/* when it was asked for our functions; 0: not yet */
+	TimestampTz library_missed_at;	/* since when fences keep them from being loaded
+									 * there; 0: they do not */
 	const InvalReply *answer;	/* to inval_connection_ask, once it is ready */
 
 	/* Nobody else's */

@@ -15,9 +15,10 @@
 
 -- With every change of what a function does.  A library is only replaced by a
 -- newer one.
-local VERSION = 2
+local VERSION = 4
 
 local LEASE_MS = 5000
+local MOST_ENTRIES = 2 ^ 53 -- from there on not every number is one here
 local FENCE_KEPT_MS = 86400000 -- how long an owner that is never heard of again is remembered
 
 -- Names of markers ---------------------------------------------------------
@@ -75,6 +76,12 @@ local function beside(key, kind)
   if key:find('^[^{}]+$') then return name .. '{' .. key .. '}' end -- the key becomes the hash tag
   local crc = crc16(key, 0)                                         -- odd braces, no hash tag
   return name .. two_bytes(crc16(name:sub(#key + 1), crc), crc % 16384)
+end
+
+-- Whether a name is that of a marker which is removed for nobody: a fence is its
+-- owner's, and of what a set has listed somebody is just removing the keys.
+local function stays(name)
+  return name:find(':inval-fence', 1, true) or name:find(':inval-taken', 1, true)
 end
 
 -- Time and arguments -------------------------------------------------------
@@ -210,16 +217,23 @@ end
 -- Dependency sets ----------------------------------------------------------
 
 -- FCALL inval_members 1 set [namespace] -> how many names went, leases included
--- One server, or a set whose members share its hash tag: one atomic step.
+-- One server, or a set whose members share its hash tag: one atomic step.  What the
+-- caller may not remove keeps none of the others, but the set: it is still owed.
 local function inval_members(keys, args)
   check_count(keys, args, 0, 1)
-  local namespace, gone = args[1] or '', 0
-  for _, key in ipairs(redis.call('SMEMBERS', keys[1])) do
-    if key:sub(1, #namespace) == namespace then
-      gone = gone + redis.call('UNLINK', beside(key, 'lease'), key)
+  local set, namespace, gone, refusal = keys[1], args[1] or '', 0, nil
+  for _, key in ipairs(redis.call('SMEMBERS', set)) do
+    if key ~= set and key:sub(1, #namespace) == namespace and not stays(key) then
+      local answer = redis.pcall('UNLINK', beside(key, 'lease'), key)
+      if type(answer) == 'table' then
+        refusal = answer
+      else
+        gone = gone + answer
+      end
     end
   end
-  redis.call('UNLINK', keys[1])
+  if refusal then return refusal end
+  redis.call('UNLINK', set)
   return gone
 end
 
@@ -239,6 +253,9 @@ local function inval_append(keys, args)
     local info = redis.call('XINFO', 'STREAM', stream)
     for i = 1, #info, 2 do
       if info[i] == 'entries-added' then number = info[i + 1] + 1 end
+    end
+    if number >= MOST_ENTRIES then
+      error({ err = 'ERR inval: the stream has no numbers left' })
     end
   end
   local command = { 'XADD', stream }

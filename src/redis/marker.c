@@ -17,6 +17,7 @@
 #include "redis/slot.h"
 
 static void marker_two_bytes(uint16 crc, int slot, char *bytes);
+static char *marker_append(char *place, const char *bytes, Size length);
 static bool marker_is_brace(char byte);
 static bool marker_contains(const char *name, Size length, const char *text);
 
@@ -30,25 +31,31 @@ inval_marker_write(const char *kind, const char *key, Size length, char *name)
 	char	   *place = name;
 	const char *tag = key;
 	Size		tag_length = length;
-	Size		kind_length = strlen(kind);
 
-	memcpy(place, key, length);
-	place += length;
-	memcpy(place, kind, kind_length);
-	place += kind_length;
+	place = marker_append(place, key, length);
+	place = marker_append(place, kind, strlen(kind));
 	if (inval_slot_find_tag(&tag, &tag_length))
 		return (Size) (place - name);
 	if (length > 0 && memchr(key, '{', length) == NULL && memchr(key, '}', length) == NULL)
 	{
 		*place++ = '{';
-		memcpy(place, key, length);
-		place += length;
+		place = marker_append(place, key, length);
 		*place++ = '}';
 		return (Size) (place - name);
 	}
 	marker_two_bytes(inval_slot_crc16(name, (Size) (place - name)),
 					 inval_slot_of_key(key, length), place);
 	return (Size) (place - name) + 2;
+}
+
+/*
+ * Returns where the name goes on.
+ */
+static char *
+marker_append(char *place, const char *bytes, Size length)
+{
+	memcpy(place, bytes, length);
+	return place + length;
 }
 
 /*
@@ -93,7 +100,7 @@ inval_marker_is(const char *name, Size length)
 }
 
 /*
- * The same for one that no search may remove: a fence is its owner's, and of what a
+ * The same for one that is removed for nobody who finds it: a fence is its owner's, and of what a
  * set has listed somebody is just removing the keys.
  */
 bool

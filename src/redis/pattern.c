@@ -153,14 +153,15 @@ inval_glob_start(const char *glob, Size length, char *start, Size *start_length)
 	const char *place = glob;
 	const char *end = glob + length;
 	bool		literal = true;
+	bool		star = false;	/* one is before the place */
 	int			stars = 0;
 
 	*start_length = 0;
 	while (place < end)
 	{
 		literal &= strchr("*?[", *place) == NULL;
-		if (*place == '*' && (place == glob || place[-1] != '*'))
-			stars++;
+		stars += *place == '*' && !star;
+		star = *place == '*';
 		if (*place == '[')
 		{
 			place = glob_end_of_class(place + 1, end);
@@ -177,17 +178,21 @@ inval_glob_start(const char *glob, Size length, char *start, Size *start_length)
 }
 
 /*
- * The ] that ends what a [ begins; NULL if none does.
+ * The ] that ends what a [ begins; NULL if none does.  One can be the end of a range.
  */
 static const char *
 glob_end_of_class(const char *place, const char *end)
 {
+	if (place < end && *place == '^')
+		place++;
 	for (; place < end; place++)
 	{
 		if (*place == ']')
 			return place;
 		if (*place == '\\')
 			place++;
+		else if (end - place >= 3 && place[1] == '-')
+			place += 2;
 	}
 	return NULL;
 }

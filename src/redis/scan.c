@@ -14,11 +14,34 @@
 
 /*
  * How many of the server's keys one step visits: a fraction of a millisecond of
- * its time, in which it serves nobody else.
+ * its time, in which it serves nobody else.  If their names are too much to be kept,
+ * it visits fewer.
  */
-#define VISITED_BY_STEP		"1000"
+#define VISITED_BY_STEP		1000
+#define FEWER				16
 
 #define CURSOR_START		"0"
+
+static bool scan_are_texts(const InvalReply *list);
+
+void
+inval_scan_init(InvalCursor *cursor)
+{
+	cursor->visited = VISITED_BY_STEP;
+	inval_scan_begin(cursor);
+}
+
+/*
+ * What a step has found was too much.  Returns whether steps can be smaller.
+ */
+bool
+inval_scan_fewer(InvalCursor *cursor)
+{
+	if (cursor->visited == 1)
+		return false;
+	cursor->visited = Max(cursor->visited / FEWER, 1);
+	return true;
+}
 
 /*
  * Starts at the beginning.
@@ -39,18 +62,20 @@ const InvalReply *
 inval_scan_step(InvalCursor *cursor, const char *pattern, InvalConnection *connection,
 				uint64 deadline, char *error, Size error_size)
 {
-	const char *words[] = {"SCAN", cursor->place, "MATCH", pattern, "COUNT", VISITED_BY_STEP};
-	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext,
-												  lengthof(words), words, deadline,
-												  error, error_size);
+	char		visited[16];
+	const char *words[] = {"SCAN", cursor->place, "MATCH", pattern, "COUNT", visited};
+	const InvalReply *answer;
 	const char *next;
 
+	snprintf(visited, sizeof(visited), "%d", cursor->visited);
+	answer = inval_await_answer(connection, CurrentMemoryContext, lengthof(words), words,
+								deadline, error, error_size);
 	if (answer == NULL)
 		return NULL;
 	next = inval_reply_text(answer, 0);
 	if (next == NULL || answer->count != 2 ||
 		answer->items[0].length >= INVAL_CURSOR_LEN ||
-		answer->items[1].type != INVAL_REPLY_LIST)
+		!scan_are_texts(&answer->items[1]))
 	{
 		strlcpy(error, "the answer to SCAN is not what it should be", error_size);
 		return NULL;
@@ -58,6 +83,17 @@ inval_scan_step(InvalCursor *cursor, const char *pattern, InvalConnection *conne
 	strlcpy(cursor->place, next, sizeof(cursor->place));
 	cursor->through = strcmp(cursor->place, CURSOR_START) == 0;
 	return &answer->items[1];
+}
+
+static bool
+scan_are_texts(const InvalReply *list)
+{
+	int			i = 0;
+
+	while (list->type == INVAL_REPLY_LIST && i < list->count &&
+		   list->items[i].type == INVAL_REPLY_TEXT)
+		i++;
+	return list->type == INVAL_REPLY_LIST && i == list->count;
 }
 
 /*

@@ -219,7 +219,7 @@ action_count_up(InvalCommands *commands, const InvalEntry *entry)
 
 	words_add(&step, "INCR");
 	words_add_bytes(&step, entry->key, entry->key_length);
-	(void) words_append(&step, commands, entry);
+	words_append(&step, commands, entry)->answer = INVAL_ANSWER_SIGNED;
 }
 
 /*
@@ -248,8 +248,8 @@ action_shorten_life(InvalCommands *commands, const InvalEntry *entry)
 {
 	ActionWords words = {0};
 	char		life[NUMBER_LEN];
-	uint32		jitter = (uint32) (pg_prng_double(&pg_global_prng_state) *
-								   (entry->ttl_ms / JITTER));
+	uint32		jitter = (uint32) pg_prng_uint64_range(&pg_global_prng_state, 0,
+													   entry->ttl_ms / JITTER);
 
 	snprintf(life, sizeof(life), "%u", Max(entry->ttl_ms - jitter, 1));
 	words_add(&words, "PEXPIRE");

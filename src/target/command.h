@@ -24,6 +24,7 @@ typedef enum InvalCommandAnswer
 {
 	INVAL_ANSWER_COUNT,			/* a number, at most that of its keys */
 	INVAL_ANSWER_NUMBER,		/* any that is not negative */
+	INVAL_ANSWER_SIGNED,		/* any at all: what somebody has stored, and one more */
 	INVAL_ANSWER_TEXT,			/* a text, or none */
 	INVAL_ANSWER_LIST			/* of texts */
 } InvalCommandAnswer;

@@ -18,6 +18,7 @@
 
 #include "target/cluster.h"
 #include "target/confirm.h"
+#include "target/library.h"
 
 #define OUT_OF_MEMORY	"OOM "
 #define NO_RIGHT		"NOPERM "
@@ -67,7 +68,9 @@ confirm_is_answer(const InvalCommand *command, const InvalReply *reply)
 		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_NIL;
 	if (command->answer == INVAL_ANSWER_LIST)
 		return reply->type == INVAL_REPLY_LIST;
-	return reply->type == INVAL_REPLY_INTEGER && reply->integer >= 0 &&
+	if (reply->type != INVAL_REPLY_INTEGER || command->answer == INVAL_ANSWER_SIGNED)
+		return reply->type == INVAL_REPLY_INTEGER;
+	return reply->integer >= 0 &&
 		(command->answer == INVAL_ANSWER_NUMBER || reply->integer <= command->keys);
 }
 
@@ -80,6 +83,7 @@ confirm_error(InvalPart *part, int number, const InvalReply *reply)
 	bool		removes = confirm_is_removal(shipment, number);
 
 	inval_shipment_note_error(shipment, reply->text);
+	inval_library_note_error(shipment->target, reply->text);
 	if (kind == INVAL_ERROR_COMMAND && removes && !shipment->commands.no_unlink &&
 		inval_target_shares_health(shipment->target))
 	{
@@ -184,6 +188,16 @@ inval_confirm_take_back(InvalPart *part)
 			part->shipment->commands.commands[number].state = INVAL_COMMAND_LATER;
 	}
 	part->refuses = false;
+}
+
+/*
+ * The answer to the last command of a part is more than is kept.
+ */
+void
+inval_confirm_too_large(InvalPart *part)
+{
+	confirm_refuse(part->shipment, part->numbers ? part->numbers[part->count - 1] :
+				   part->count - 1, INVAL_REPLY_TOO_LARGE);
 }
 
 /*

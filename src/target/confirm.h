@@ -10,6 +10,7 @@
 /* With errors kept they allocate; else they cannot fail */
 extern bool inval_confirm_reply(const InvalReply *reply, void *part);
 extern void inval_confirm_take_back(InvalPart *part);
+extern void inval_confirm_too_large(InvalPart *part);
 extern void inval_confirm_chains(InvalShipment *shipment);
 extern bool inval_confirm_is_redirected(const InvalShipment *shipment);
 extern void inval_confirm_refuse_redirected(InvalShipment *shipment);

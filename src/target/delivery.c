@@ -423,6 +423,12 @@ delivery_finish_part(InvalShipment *shipment, InvalPart *part, InvalWait wait)
 	part->connection = NULL;
 	if (connection->out_of_step)
 		inval_confirm_take_back(part);
+	if (shipment->keep != NULL && strcmp(connection->error, INVAL_REPLY_TOO_LARGE) == 0)
+	{
+		/* It is what we have asked for, and no outage. */
+		inval_confirm_too_large(part);
+		connection->fault = INVAL_FAULT_NONE;
+	}
 	if (part->refuses || connection->state != INVAL_CONNECTION_READY)
 	{
 		InvalFault	fault = part->refuses ? INVAL_FAULT_SERVER : connection->fault;

@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 5,
+	.layout = 6,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -54,8 +54,10 @@ health_initialize(void *element)
 	pg_atomic_init_u32(&health->recoveries, 0);
 	pg_atomic_init_u32(&health->fences_lost, 0);
 	pg_atomic_init_u32(&health->no_unlink, 0);
+	pg_atomic_init_u32(&health->library_missed, 0);
 	pg_atomic_init_u64(&health->trusted_xid, 0);
 	pg_atomic_init_u64(&health->seen_at, 0);
+	pg_atomic_init_u64(&health->next_batch, 0);
 	pg_atomic_init_u32(&health->work, 0);
 	pg_atomic_init_u32(&health->idle, 0);
 	pg_atomic_init_u32(&health->watching, 0);
@@ -157,6 +159,7 @@ health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
 	pg_atomic_write_u32(&health->resolved_mark, 0);
 	pg_atomic_write_u64(&health->trusted_xid, 0);
 	pg_atomic_write_u64(&health->seen_at, 0);
+	pg_atomic_write_u64(&health->next_batch, 0);
 	inval_target_forget_place(health);
 	health->visit_at = 0;
 	health->kept_xid = next_xid;

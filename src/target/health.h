@@ -69,6 +69,8 @@ typedef struct InvalTargetHealth
 	pg_atomic_uint32 fences_lost;	/* fences of strict rules that were gone before
 									 * they were ended */
 	pg_atomic_uint32 no_unlink; /* 1: the server does not know the command */
+	pg_atomic_uint32 library_missed;	/* 1: somebody has called a function that was
+										 * not there */
 	pg_atomic_uint32 work;		/* 1: something may wait for the worker */
 	pg_atomic_uint32 idle;		/* 1: the worker sleeps until it is woken */
 	pg_atomic_uint32 watching;	/* 1: it looks at the standbys within moments */
@@ -81,6 +83,8 @@ typedef struct InvalTargetHealth
 									 * lost; see target/trust.c */
 	pg_atomic_uint64 seen_at;	/* the last time that it was found to be where it
 								 * was; 0: not yet */
+	pg_atomic_uint64 next_batch;	/* of whoever keeps to the target's rate: not
+									 * before, as inval_clock_us gives it */
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	slock_t		mutex;			/* protects the fields below */
 	pid_t		worker_pid;		/* 0: no worker */

@@ -28,8 +28,9 @@
 #include "target/reach.h"
 
 /*
- * A server that had it is asked again after that, in us: somebody may have flushed
- * it, or another inval, which had asked before us, put an older one in its place.
+ * A server that had it is asked again after that, in us, or when somebody has missed
+ * it: it may have been flushed, or another inval, which had asked before us, has put
+ * an older one in its place.
  * One that has answered by hanging up, or not at all, is asked after pauses that
  * double up to that.
  */
@@ -67,7 +68,8 @@ static void library_gather(LibraryVisit *visit);
 static bool library_is_due(const InvalTarget *target, int node);
 static void library_ask(LibraryVisit *visit);
 static void library_settle(LibraryVisit *visit, int i);
-static bool library_must_wait(InvalTarget *target);
+static bool library_lacks_function(const char *error);
+static bool library_must_wait(InvalTarget *target, InvalConnection *connection);
 static bool library_load(LibraryVisit *visit, int i, bool replace);
 static bool library_question(LibraryVisit *visit, int i, int argc, const char **words);
 static void library_start(LibraryVisit *visit, int i, int argc, const char **words);
@@ -121,6 +123,23 @@ inval_library_is_missing(const InvalTarget *target, char *why, Size size)
 }
 
 /*
+ * A command was answered by an error.  If it was that there is no such function, the
+ * worker is to look now, as strict transactions fail until it is there again.
+ */
+void
+inval_library_note_error(InvalTarget *target, const char *error)
+{
+	if (library_lacks_function(error) && inval_target_shares_health(target))
+		pg_atomic_write_u32(&target->health->library_missed, 1);
+}
+
+static bool
+library_lacks_function(const char *error)
+{
+	return strstr(error, "unction not found") != NULL;
+}
+
+/*
  * Whom to ask: everybody, if one is due, so that what is noted is about all.
  * Nodes that are lost are asked when they serve again.
  */
@@ -129,12 +148,12 @@ library_gather(LibraryVisit *visit)
 {
 	InvalTarget *target = visit->target;
 	uint64		connect_us = (uint64) inval_connect_timeout * 1000;
-	bool		due = false;
+	bool		due = pg_atomic_exchange_u32(&target->health->library_missed, 0) != 0;
 	int			i;
 
 	if (!inval_url_is_cluster(&target->url))
 	{
-		if (library_is_due(target, 0))
+		if (due || library_is_due(target, 0))
 			visit->nodes[visit->count++] = 0;
 		return;
 	}
@@ -201,6 +220,7 @@ library_settle(LibraryVisit *visit, int i)
 	LibraryAnswer *answer = &visit->answers[i];
 	bool		alive = connection->state == INVAL_CONNECTION_READY;
 	bool		replace = false;
+	bool		waits = false;
 	int			tries;
 
 	for (tries = 0; alive && tries < TRIES; tries++)
@@ -208,9 +228,10 @@ library_settle(LibraryVisit *visit, int i)
 		bool		older = answer->type == INVAL_REPLY_INTEGER &&
 			answer->integer < INVAL_LIBRARY_VERSION;
 
-		if (!older && strstr(answer->error, "unction not found") == NULL)
+		if (!older && !library_lacks_function(answer->error))
 			break;
-		if (!older && library_must_wait(visit->target))
+		waits = !older && library_must_wait(visit->target, connection);
+		if (waits)
 			break;
 		alive = library_load(visit, i, older || replace);
 		if (!alive)
@@ -226,7 +247,10 @@ library_settle(LibraryVisit *visit, int i)
 		library_lost(visit, visit->nodes[i]);
 		return;
 	}
-	connection->library_seen = visit->target->library_missed_at == 0 ? inval_clock_us() : 0;
+	/* Perhaps it was somebody else who has waited, and loaded it. */
+	if (!waits)
+		connection->library_missed_at = 0;
+	connection->library_seen = waits ? 0 : inval_clock_us();
 	visit->target->library_losses = 0;
 	library_explain(visit, answer);
 }
@@ -235,20 +259,18 @@ library_settle(LibraryVisit *visit, int i)
  * A server that has lost the library may have lost fences with it, and without the
  * library nobody serves values there.  So that goes on until all transactions are
  * over that may have had fences there before: those that come later find the library
- * missing, and fail.
+ * missing, and fail.  Noted with the connection, as the next one may be to a server
+ * that has lost them once more, and other nodes lose them at other times.
  */
 static bool
-library_must_wait(InvalTarget *target)
+library_must_wait(InvalTarget *target, InvalConnection *connection)
 {
-	if (target->library_missed_at == 0)
-		target->library_missed_at = GetCurrentTimestamp();
-	if (inval_fencers_were_before(target->library_missed_at))
-	{
-		target->next_library_look = inval_clock_us() + WAIT_US;
-		return true;
-	}
-	target->library_missed_at = 0;
-	return false;
+	if (connection->library_missed_at == 0)
+		connection->library_missed_at = GetCurrentTimestamp();
+	if (!inval_fencers_were_before(connection->library_missed_at))
+		return false;
+	target->next_library_look = inval_clock_us() + WAIT_US;
+	return true;
 }
 
 /*

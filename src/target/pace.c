@@ -2,8 +2,9 @@
  * pace.c
  *		Keeping to a target's rate.
  *
- * After each batch it is noted when the next one may begin.  Batches are small
- * enough that a second is made of many.
+ * After each batch it is noted when the next one may begin, whoever sends it: the
+ * worker, inval_drain or a purge.  Batches are small enough that a second is made of
+ * many.
  */
 #include "postgres.h"
 
@@ -30,9 +31,15 @@ inval_pace_batch(const InvalTarget *target)
 void
 inval_pace_sent(InvalTarget *target, int keys)
 {
-	if (target->max_rate > 0)
-		target->next_batch = Max(target->next_batch, inval_clock_us()) +
-			(uint64) keys * 1000000 / (uint64) target->max_rate;
+	pg_atomic_uint64 *next_batch = &target->health->next_batch;
+	uint64		now = inval_clock_us();
+	uint64		next = pg_atomic_read_u64(next_batch);
+
+	if (target->max_rate == 0)
+		return;
+	while (!pg_atomic_compare_exchange_u64(next_batch, &next, Max(next, now) +
+										   (uint64) keys * 1000000 / (uint64) target->max_rate))
+		;
 }
 
 /*
@@ -41,11 +48,12 @@ inval_pace_sent(InvalTarget *target, int keys)
 long
 inval_pace_wait_ms(const InvalTarget *target)
 {
+	uint64		next;
 	uint64		now;
 
 	if (target->max_rate == 0)
 		return 0;
+	next = pg_atomic_read_u64(&target->health->next_batch);
 	now = inval_clock_us();
-	return now >= target->next_batch ? 0 :
-		(long) ((target->next_batch - now + 999) / 1000);
+	return now >= next ? 0 : (long) ((next - now + 999) / 1000);
 }

@@ -57,6 +57,7 @@ inval_search_begin(InvalSearch *search, InvalTarget *target, const InvalPattern 
 	search->leases_first = search->leases = leases_first;
 	search->survey.nodes = palloc(INVAL_MAP_NODES * sizeof(InvalSearchNode));
 	search->current = -1;
+	inval_scan_init(&search->cursor);
 }
 
 /*
@@ -168,9 +169,17 @@ search_visit(InvalSearch *search, InvalSearchNode *node, const InvalReply **keys
 		return INVAL_SEARCH_MORE;
 	}
 	if (connection->state != INVAL_CONNECTION_READY)
-		return search_connection_failed(search, node, number, connection->fault, error);
-	if (routed && connection->answer->type == INVAL_REPLY_ERROR &&
-		connection->answer->kind == INVAL_ERROR_SERVER)
+	{
+		/* Too much at once is no outage. */
+		bool		fewer = strcmp(error, INVAL_REPLY_TOO_LARGE) == 0 &&
+			inval_scan_fewer(&search->cursor);
+
+		return search_connection_failed(search, node, number,
+										fewer ? INVAL_FAULT_NONE : connection->fault, error);
+	}
+	if (connection->answer->type == INVAL_REPLY_ERROR &&
+		connection->answer->kind == INVAL_ERROR_SERVER &&
+		strncmp(connection->answer->text, "NOPERM ", 7) != 0)
 		return search_connection_failed(search, node, number, INVAL_FAULT_SERVER, error);
 	strlcpy(search->error, error, sizeof(search->error));
 	return INVAL_SEARCH_REFUSED;

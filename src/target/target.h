@@ -43,7 +43,6 @@ typedef struct InvalTarget
 	const char *namespace_key;	/* the same as the bytes of a key */
 	Size		namespace_length;	/* of those */
 	int			max_rate;		/* keys per second, 0: no limit */
-	uint64		next_batch;		/* not before, as inval_clock_us gives it */
 	const char *stored_url;		/* of all but the target "default" */
 	bool		dropped;
 	InvalTargetHealth *health;	/* shared */
@@ -59,8 +58,6 @@ typedef struct InvalTarget
 	uint64		next_question;	/* when the sentinels are due to be asked */
 	uint64		next_library_look;	/* see target/library.c */
 	uint32		library_losses; /* connections lost over that, in a row */
-	TimestampTz library_missed_at;	/* since when fences keep it from being
-									 * loaded; 0: they do not */
 	InvalCluster *cluster;		/* if the URL is a cluster's; else perhaps NULL */
 	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;

@@ -7,8 +7,9 @@
  * removed before more is looked for.  How far it is, is known to this process only:
  * whatever is interrupted starts anew.
  *
- * Keys that the target refuses to remove, for an ACL, are counted and left: to try
- * for ever would remove the others for ever.
+ * Keys that an ACL forbids to remove are counted and left: to try for ever would
+ * remove the others for ever.  Whatever else is said instead of removing one keeps
+ * none of the others, but the end: it is owed, and the search is to begin again.
  */
 #include "postgres.h"
 
@@ -22,6 +23,7 @@
 static void wipe_take(InvalWipe *wipe, const InvalReply *keys);
 static bool wipe_unlink(InvalWipe *wipe);
 static void wipe_settle(InvalWipe *wipe, const InvalShipment *shipment);
+static void wipe_refused(InvalWipe *wipe, const char *error);
 
 /*
  * Makes one that does not run yet, with memory below the current memory context.
@@ -49,7 +51,7 @@ inval_wipe_begin(InvalWipe *wipe, bool leases_first)
 	MemoryContextSwitchTo(old);
 	wipe->found_count = wipe->next = 0;
 	wipe->removed = wipe->refused = 0;
-	wipe->error[0] = '\0';
+	wipe->error[0] = wipe->doubt[0] = '\0';
 }
 
 /*
@@ -114,7 +116,7 @@ inval_wipe_step(InvalWipe *wipe)
 		case INVAL_SEARCH_LATER:
 			return INVAL_WIPE_LATER;
 		case INVAL_SEARCH_THROUGH:
-			return INVAL_WIPE_DONE;
+			return wipe->doubt[0] == '\0' ? INVAL_WIPE_DONE : INVAL_WIPE_OWED;
 		case INVAL_SEARCH_REFUSED:
 			return INVAL_WIPE_REFUSED;
 		case INVAL_SEARCH_FAILED:
@@ -143,8 +145,7 @@ wipe_take(InvalWipe *wipe, const InvalReply *keys)
 		const InvalReply *key = &keys->items[i];
 		InvalEntry *entry = &wipe->found[wipe->found_count];
 
-		if (key->type != INVAL_REPLY_TEXT ||
-			!inval_pattern_has(&wipe->pattern, key->text, key->length))
+		if (!inval_pattern_has(&wipe->pattern, key->text, key->length))
 			continue;
 		entry->action = INVAL_ACTION_DELETE;
 		entry->key = key->text;
@@ -198,11 +199,7 @@ wipe_settle(InvalWipe *wipe, const InvalShipment *shipment)
 		else if (shipment->outcomes[i] == INVAL_OUTCOME_OPEN)
 			wipe->found[--kept] = *entry;
 		else
-		{
-			wipe->refused++;
-			if (wipe->error[0] == '\0')
-				strlcpy(wipe->error, shipment->errors[i], sizeof(wipe->error));
-		}
+			wipe_refused(wipe, shipment->errors[i]);
 	}
 	wipe->next = kept;
 	if (kept < end && shipment->commands.routed)
@@ -210,6 +207,20 @@ wipe_settle(InvalWipe *wipe, const InvalShipment *shipment)
 		wipe->next = wipe->found_count;
 		inval_search_again(&wipe->search);
 	}
+}
+
+/*
+ * Notes that a key was refused.
+ */
+static void
+wipe_refused(InvalWipe *wipe, const char *error)
+{
+	bool		forbidden = strncmp(error, "NOPERM ", 7) == 0;
+	char	   *first = forbidden ? wipe->error : wipe->doubt;
+
+	wipe->refused += forbidden;
+	if (first[0] == '\0')
+		strlcpy(first, error, INVAL_ERROR_LEN);
 }
 
 /*

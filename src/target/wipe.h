@@ -12,6 +12,7 @@ typedef enum InvalWipeResult
 	INVAL_WIPE_LATER,			/* not yet, for the target's rate or a node that is away */
 	INVAL_WIPE_MORE,			/* it goes on */
 	INVAL_WIPE_DONE,
+	INVAL_WIPE_OWED,			/* gone through, but keys are left; see doubt */
 	INVAL_WIPE_REFUSED,			/* the target does not let us search; see search.error */
 	INVAL_WIPE_FAILED			/* the target has failed, which is noted */
 } InvalWipeResult;
@@ -28,8 +29,10 @@ typedef struct InvalWipe
 	InvalPattern pattern;
 	InvalSearch search;
 	uint64		removed;		/* keys, so far */
-	uint64		refused;		/* and how often one was that the target refused */
-	char		error[INVAL_ERROR_LEN]; /* the first reason why */
+	uint64		refused;		/* and how often one was that an ACL forbids */
+	char		error[INVAL_ERROR_LEN]; /* what was said of the first of these */
+	char		doubt[INVAL_ERROR_LEN]; /* of the first that was refused for another
+										 * reason, which may pass; "": none was */
 } InvalWipe;
 
 extern void inval_wipe_init(InvalWipe *wipe, InvalTarget *target);

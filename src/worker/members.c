@@ -27,6 +27,7 @@
 #include "utils/memutils.h"
 
 #include "redis/marker.h"
+#include "redis/reader.h"
 #include "redis/wire.h"
 #include "target/pace.h"
 #include "worker/members.h"
@@ -34,8 +35,14 @@
 /* So long the rest of a batch waits for it, in us */
 #define MEMBERS_US			100000
 
-/* So many members are asked for at once: their names have no bound. */
+/*
+ * So many members are asked for at once.  Their names have no bound: if they are too
+ * much to be kept, fewer are.
+ */
 #define MEMBERS_OF_STEP		256
+#define MEMBERS_FEWER		16
+
+static int	members_most = MEMBERS_OF_STEP; /* until a set is gone */
 
 /* What tells our advisory locks from those that SQL can take, which have 1 and 2 */
 #define MEMBERS_LOCK		3
@@ -55,6 +62,7 @@ typedef struct MembersSet
 static void members_tag(const InvalMembers *members, LOCKTAG *tag);
 static InvalOutcome members_take(MembersSet *set, bool *in_the_way);
 static InvalOutcome members_remove_some(MembersSet *set, bool *left);
+static bool members_fewer(MembersSet *set);
 static InvalOutcome members_unlink(MembersSet *set, const InvalReply *listed,
 								   bool *gone);
 static bool members_is_ours(const MembersSet *set, const InvalReply *member);
@@ -190,14 +198,21 @@ members_remove_some(MembersSet *set, bool *left)
 
 	CHECK_FOR_INTERRUPTS();
 	MemoryContextReset(set->members->context);
-	lengths[2] = (size_t) snprintf(most, sizeof(most), "%d",
-								   Min(MEMBERS_OF_STEP, inval_pace_batch(target)));
-	outcome = members_ask(set, &shipment, INVAL_ANSWER_LIST, lengthof(words), words, lengths);
+	do
+	{
+		lengths[2] = (size_t) snprintf(most, sizeof(most), "%d",
+									   Min(members_most, inval_pace_batch(target)));
+		outcome = members_ask(set, &shipment, INVAL_ANSWER_LIST, lengthof(words), words,
+							  lengths);
+	} while (outcome == INVAL_OUTCOME_REFUSED && members_fewer(set));
 	if (outcome != INVAL_OUTCOME_CONFIRMED)
 		return outcome;
 	*left = shipment.list.count > 0;
 	if (!*left)
+	{
+		members_most = MEMBERS_OF_STEP;
 		return outcome;
+	}
 	MemoryContextSwitchTo(set->members->context);
 	gone = palloc0((Size) shipment.list.count * sizeof(bool));
 	outcome = members_unlink(set, &shipment.list, gone);
@@ -205,6 +220,19 @@ members_remove_some(MembersSet *set, bool *left)
 	inval_pace_sent(target, shipment.list.count);
 	struck = members_strike_off(set, &shipment.list, gone);
 	return outcome == INVAL_OUTCOME_CONFIRMED ? struck : outcome;
+}
+
+/*
+ * Whether fewer members are to be asked for, as those were too much.
+ */
+static bool
+members_fewer(MembersSet *set)
+{
+	if (members_most == 1 || strcmp(set->error, INVAL_REPLY_TOO_LARGE) != 0)
+		return false;
+	members_most = Max(members_most / MEMBERS_FEWER, 1);
+	MemoryContextReset(set->members->context);
+	return true;
 }
 
 /*
@@ -255,7 +283,7 @@ members_unlink(MembersSet *set, const InvalReply *listed, bool *gone)
 
 /*
  * Whether a member is a key that may be removed: within the namespace, and not the set
- * by which others have registered since, or what was moved aside.
+ * by which others have registered since, what was moved aside, or somebody's fence.
  */
 static bool
 members_is_ours(const MembersSet *set, const InvalReply *member)
@@ -266,8 +294,7 @@ members_is_ours(const MembersSet *set, const InvalReply *member)
 	return member->type == INVAL_REPLY_TEXT && inval_target_may_have(target, &entry) &&
 		!(member->length == set->length &&
 		  memcmp(member->text, set->key, set->length) == 0) &&
-		!(member->length == set->taken_length &&
-		  memcmp(member->text, set->taken, set->taken_length) == 0);
+		!inval_marker_stays(member->text, member->length);
 }
 
 /*

@@ -32,6 +32,7 @@ static int	running_level;		/* of settings */
 static volatile sig_atomic_t overrun = false;
 static TimeoutId overrun_timeout = MAX_TIMEOUTS;
 
+static void limit_stop(void);
 static void limit_watch(void);
 static void limit_overrun(void);
 static void limit_on_exit(int code, Datum arg);
@@ -76,10 +77,8 @@ inval_limit_begin(int64 id, int timeout_ms)
 void
 inval_limit_end(void)
 {
-	disable_timeout(STATEMENT_TIMEOUT, false);
-	disable_timeout(overrun_timeout, false);
+	limit_stop();
 	AtEOXact_GUC(false, running_level);
-	running = 0;
 }
 
 /*
@@ -94,12 +93,24 @@ inval_limit_caught(MemoryContext context)
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	FlushErrorState();
+	limit_stop();
+	AbortCurrentTransaction();
+	return error;
+}
+
+/*
+ * A query may have ended without noticing that its time is over: then that concerns
+ * nobody any more, least of all what we do next, which would end with an error.  If it
+ * has cost us the process, that is what the next one must be told.
+ */
+static void
+limit_stop(void)
+{
 	disable_timeout(STATEMENT_TIMEOUT, false);
 	disable_timeout(overrun_timeout, false);
 	QueryCancelPending = false;
-	running = 0;
-	AbortCurrentTransaction();
-	return error;
+	if (!overrun)
+		running = 0;
 }
 
 /*

@@ -161,6 +161,9 @@ inval_relook_in_transaction(TimestampTz deadline, bool *in_time)
 		if (limit == 0 || until < limit)
 			enable_timeout_at(STATEMENT_TIMEOUT, until);
 		error = inval_attempt_anyhow(relook_row_in_transaction, &try);
+		/* It may have ended late without noticing; our caller's limit is set again. */
+		if (get_timeout_indicator(STATEMENT_TIMEOUT, true))
+			QueryCancelPending = false;
 		if (limit != 0)
 			enable_timeout_at(STATEMENT_TIMEOUT, limit);
 		else

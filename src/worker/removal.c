@@ -273,6 +273,9 @@ inval_removal_step(InvalRemoval *removal)
 		case INVAL_WIPE_REFUSED:
 			removal_refused(removal, removal->wipe.search.error);
 			return INVAL_REMOVAL_NONE;
+		case INVAL_WIPE_OWED:
+			removal_refused(removal, removal->wipe.doubt);
+			return INVAL_REMOVAL_NONE;
 		case INVAL_WIPE_MORE:
 			return INVAL_REMOVAL_MORE;
 		case INVAL_WIPE_DONE:
@@ -299,7 +302,8 @@ removal_is_allowed(const InvalRemoval *removal)
 }
 
 /*
- * The server refuses to search, which ends the removal for a while.
+ * The server refuses to search, or to remove what was found, which ends the removal
+ * for a while.
  */
 static void
 removal_refused(InvalRemoval *removal, const char *error)

@@ -303,9 +303,11 @@ is(sql("SELECT string_agg(key, ' ' ORDER BY key) FROM inval_queue
 		WHERE action = 'prefix' AND target = 'there'"), 'app: new:',
 	'changed namespace: each has its entry');
 $there->{acl} = [];
+sql(q{SELECT inval_pause('there')});
 $there->start;
 $there->fill('app:', 500, 510);
 $there->fill('new:', 500, 510);
+sql(q{SELECT inval_resume('there')});
 ok(poll_query($node, 'postgres', q{SELECT last_error FROM inval_queue
 		WHERE key = 'app:' AND action = 'prefix'}, 'outside the namespace of the target'),
 	'changed namespace: what is outside of it now is refused');

@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use Inval::Cluster;
+use Inval::Peer;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -121,6 +122,44 @@ foreach my $fence ('true', 'false')
 	is($redis->calls('scan'), $fence eq 'true' ? 2 : 1,
 		"fence $fence: " . ($fence eq 'true' ? 'leases go first' : 'one search'));
 }
+
+# What else than an ACL keeps a key from being removed may pass: the removal is owed,
+# and the other keys are gone.  So is one that was answered by what is no list of keys.
+my $peer = Inval::Peer->new($redis);
+sql("SELECT inval_add_target('liar', '" . $peer->url . "')");
+foreach my $lie (
+	[ 'unlink answer -ERR upstream failure\r\n', 'upstream failure' ],
+	[ 'unlink answer -MOVED 1 127.0.0.1:1\r\n', 'MOVED' ],
+	[ 'scan answer *2\r\n$1\r\n0\r\n*1\r\n:5\r\n', 'not what it should be' ],
+	[ 'scan answer *2\r\n$1\r\n0\r\n:5\r\n', 'not what it should be' ],
+	[ 'scan answer -LOADING it is\r\n', 'LOADING' ])
+{
+	my ($mode, $error) = @$lie;
+
+	$redis->cmd('SET', 'liar:1', 'v');
+	$peer->mode("only $mode");
+	sql(q{SELECT inval_touch('liar:', 'prefix', target => 'liar')});
+	ok(poll_query($node, 'postgres', "SELECT last_error ~ '$error' FROM inval_queue"),
+		"liar: $error: is owed, and why");
+	is($redis->cmd('EXISTS', 'liar:1'), 1, "liar: $error: it is there");
+	$peer->mode('pass');
+	delivered("liar: $error");
+	is($redis->cmd('EXISTS', 'liar:1'), 0, "liar: $error: it is gone when it can be");
+}
+$redis->cmd('SET', 'liar:1', 'v');
+$peer->mode('only scan answer *2\r\n$1\r\n0\r\n*1\r\n$4\r\nid:1\r\n');
+$redis->cmd('SET', 'id:1', 'v');
+sql(q{SELECT inval_touch('liar:', 'prefix', target => 'liar')});
+delivered('liar: what does not start with the prefix');
+is($redis->cmd('EXISTS', 'id:1'), 1, 'liar: what does not start with the prefix is left, whoever names it');
+sql(q{SELECT inval_drop_target('liar')});
+
+# Keys whose names are more, together, than one step may find
+$redis->cmd('EVAL', q{for i = 1, 1500 do redis.call('SET', 'long:' .. i .. string.rep('x', 30000), 'v') end}, 0);
+sql(q{SELECT inval_touch('long:', 'prefix')});
+delivered('long');
+is(scalar(@{ $redis->cmd('KEYS', 'long:*') }), 0, 'long: all are gone');
+is(times_logged($node, 'is down: reply is too large'), 0, 'long: that is no outage');
 
 # 100,000 keys among as many others, by steps that block nobody
 $redis->cmd('FLUSHALL');

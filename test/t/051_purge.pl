@@ -6,9 +6,11 @@ use strict;
 use warnings;
 
 use Inval::Cluster;
+use Inval::Peer;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(time);
 
 my $redis = Inval::Redis->new;
 my $node = new_node('purge', url => $redis->unix_url, conf => join "\n",
@@ -38,6 +40,8 @@ foreach my $case (
 	[ 'team:1:*', 'team:1:a', 'team:1:b' ],
 	[ 'team:?:a', 'team:1:a', 'team:2:a', 'team:*:a' ],
 	[ 'team:[12]:a', 'team:1:a', 'team:2:a' ],
+	[ 'team:[1-1]:a', 'team:1:a' ],
+	[ 'team:[^-1]:a', 'team:2:a', 'team:*:a' ],
 	[ 'team:\\*:a', 'team:*:a' ],
 	[ 'team:\\[1\\]*', 'team:[1]:a' ],
 	[ 'team:1', 'team:1' ],
@@ -61,6 +65,7 @@ foreach my $case (
 	[ q{'*', 'r'}, 'must start with literal' ], [ q{'?eam:*', 'r'}, 'must start with literal' ],
 	[ q{'[t]eam:*', 'r'}, 'must start with literal' ], [ q{'team:[1', 'r'}, 'cannot be used' ],
 	[ q{'team:\\', 'r'}, 'cannot be used' ], [ q{'a*b*c*d*e*', 'r'}, 'cannot be used' ],
+	[ q{'team:[a-]', 'r'}, 'cannot be used' ], [ q{'team:\**\**\**\**\**', 'r'}, 'cannot be used' ],
 	[ q{repeat('a', 7000) || '*', 'r'}, 'too long' ], [ q{'team:*', repeat('r', 1001)}, 'longer than' ],
 	[ q{'team:*', 'r', 'nowhere'}, 'nowhere' ])
 {
@@ -137,6 +142,29 @@ ok(poll_query($node, 'postgres', q{SELECT progress IS NULL FROM inval_target_sta
 ok(times_logged($node, qr/purge of "slow:\*" was interrupted when it had removed [1-9]\d* keys/), 'cancelled: the log tells');
 is(queue_length($node, 'postgres'), 0, 'cancelled: nothing is queued');
 
+# In the midst of it the namespace is changed, or the target is dropped.
+my $interrupted = times_logged($node, qr/purge of "slow:\*" was interrupted/);
+foreach my $change (
+	"SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 200, namespace => 'slower:')",
+	q{SELECT inval_drop_target('slow')})
+{
+	sql("SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 200, namespace => 'slow:')");
+	$redis->fill('slow:', 1, 5000);
+	$session->query_until(qr/changes/, "\\echo changes\nSELECT inval_purge('slow:*', 'changes', 'slow');\n");
+	ok(poll_query($node, 'postgres', q{SELECT progress ~ ' [1-9]\d* keys removed$'
+			FROM inval_target_status WHERE target = 'slow'}), 'changes: it is on its way');
+	# Whoever drops the extension would wait for the record that is to come.
+	like(error_of($node, q{SET lock_timeout = '50ms'; DROP EXTENSION inval CASCADE}), qr/lock timeout/,
+		'changes: there will be a place for its record');
+	sql($change);
+	$interrupted++;
+	ok(poll_until(sub { times_logged($node, qr/purge of "slow:\*" was interrupted when it had removed [1-9]/) == $interrupted },
+			'the end'), 'changes: it ends');
+	cmp_ok($redis->cmd('DBSIZE'), '>', 1000, 'changes: before all are gone');
+}
+sql("SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 200, namespace => 'slow:')");
+$redis->fill('slow:', 1, 5000);
+
 # Redis dies in the midst of it: it goes on in the background.
 $redis->cmd('SAVE');
 $session->query_until(qr/again/, "\\echo again\nSELECT inval_purge('slow:*', 'dies', 'slow');\n");
@@ -159,6 +187,18 @@ is(scalar(@{ $redis->cmd('KEYS', 'slow:*') }), 0, 'dies: all are gone');
 is(sql(q{SELECT count(*), min(state), bool_and(count > 1000 AND finished_at IS NOT NULL)
 		FROM inval_purge_log WHERE reason = 'dies'}), '1|done|t', 'dies: the log tells when, and how many');
 
+# Several at once keep to one rate.
+sql("SELECT inval_add_target('shared', '" . $redis->unix_url . "', max_rate => 100, namespace => 'shared:')");
+$redis->fill("shared:$_:", 1, 100) foreach 1 .. 4;
+my $start = time;
+my @sessions = map { $node->background_psql('postgres') } 1 .. 4;
+$sessions[ $_ - 1 ]->query_until(qr/sent/, "\\echo sent\nSELECT inval_purge('shared:$_:*', 'shared', 'shared');\n")
+  foreach 1 .. 4;
+ok(poll_query($node, 'postgres', q{SELECT count(*) = 4 FROM inval_purge_log WHERE reason = 'shared'}),
+	'several at once: all are done');
+cmp_ok(time - $start, '>', 3, 'several at once: as slowly as one');
+$_->quit foreach @sessions;
+
 # Paused, and rolled back
 $redis->fill('slow:', 1, 100);
 sql("SELECT inval_pause('slow')");
@@ -172,6 +212,22 @@ sql("SELECT inval_resume('slow')");
 ok(wait_queue_empty($node, 'postgres'), 'resumed: it is done');
 is(sql(q{SELECT string_agg(reason || ' ' || count || ' ' || state, ',') FROM inval_purge_log
 		WHERE reason IN ('paused', 'rolled back', 'not')}), 'paused 100 done', 'resumed: and logged');
+
+# What refuses a key for a reason that may pass is asked again.
+my $peer = Inval::Peer->new($redis);
+sql("SELECT inval_add_target('liar', '" . $peer->url . "')");
+foreach my $lie ('unlink answer -ERR upstream failure\r\n', 'scan answer -LOADING it is\r\n')
+{
+	$redis->cmd('SET', 'liar:1', 'v');
+	$peer->mode("only $lie");
+	like(error_of($node, "SELECT inval_purge('liar:*', 'lie', 'liar')"), qr/so the purge goes on in the background/,
+		"liar: $lie: a notice");
+	is(logged('liar'), 'liar:*|lie|0|queued|t', "liar: $lie: it is queued");
+	$peer->mode('pass');
+	ok(wait_queue_empty($node, 'postgres'), "liar: $lie: nothing is owed");
+	is($redis->cmd('EXISTS', 'liar:1'), 0, "liar: $lie: it is gone when it can be");
+	is(logged('liar'), 'liar:*|lie|1|done|f', "liar: $lie: and logged");
+}
 
 # A server that does not let us search
 $redis->cmd('ACL', 'SETUSER', 'default', '-scan');

@@ -212,6 +212,37 @@ is($redis->cmd('EXISTS', 'slug:one'), 0, 'not the one that it fed');
 sql(q{UPDATE article SET slug = 'x', body = 'a' WHERE id = 1; UPDATE article SET body = 'b' WHERE id = 1;
 	UPDATE article SET body = 'a' WHERE id = 1});
 has_value('slug:x', 'a', 'the last of several changes');
+
+# Another row in its place
+sql(q{
+	CREATE TABLE page (id int PRIMARY KEY, slug text, body text, head text);
+	SELECT inval_track('page', key => 'page:{slug}', ttl => '1 hour',
+		refill => 'SELECT body FROM page WHERE id = {id}')});
+sql('SELECT inval_pause()');
+sql(q{INSERT INTO page VALUES (1, 'a', 'one'), (2, 'b', 'two')});
+sql(q{UPDATE page SET slug = 'c' WHERE id = 1});
+sql('VACUUM FULL page');
+sql('SELECT inval_resume()');
+ok(wait_refills(), 'the table was rewritten meanwhile');
+is($redis->cmd('EXISTS', 'page:a'), 0, 'and the key that the row feeds no more is absent');
+sql(q{BEGIN; TRUNCATE page; INSERT INTO page VALUES (1, 'd', 'x'); TRUNCATE page;
+	INSERT INTO page VALUES (1, 'e', 'y'); COMMIT});
+has_value('page:e', 'y', 'of two rows that had the same place the last one has its value');
+ok(wait_refills(), 'all is done');
+is($redis->cmd('EXISTS', 'page:d'), 0, 'and the first one none');
+
+# Another query, which would take what was noted for another column
+sql(q{
+	SELECT inval_track('page', key => 'page:{slug}', ttl => '1 hour', refill => 'SELECT {body}::text');
+	SELECT inval_pause()});
+sql(q{UPDATE page SET body = 'body', head = 'head'});
+sql(q{SELECT inval_track('page', key => 'page:{slug}', ttl => '1 hour', refill => 'SELECT {head}::text')});
+sql('SELECT inval_resume()');
+ok(wait_refills(), 'the query was replaced meanwhile');
+is($redis->cmd('EXISTS', 'page:e'), 0, 'and nothing is put back by what the old one was asked by');
+sql(q{UPDATE page SET head = 'new'});
+has_value('page:e', 'new', 'the new one is asked from then on');
+sql(q{SELECT inval_untrack('page')});
 sql('SELECT inval_untrack(t) FROM unnest(ARRAY[\'article\', \'task\', \'tag\']::regclass[]) t');
 
 # Delivered by the worker, in one transaction with what the commit delivers
@@ -261,6 +292,22 @@ foreach my $what (sort keys %bad)
 	like(slurp_log(), $bad{$what}[1], 'the log says why');
 }
 is(sql('SELECT count(*) FROM late WHERE id = -1'), 0, 'nothing was written');
+
+# Values that take their time when the query has ended, in which nobody asks whether it is
+# canceled: that must not be meant for what the worker does next.
+my $worker = worker_pid($node, 'postgres');
+$node->append_conf('postgresql.conf', "inval.refill_timeout = '10ms'\n");
+reload($node);
+sql(q{SELECT inval_track('late', 'id', refill => 'SELECT body FROM late WHERE id = {id}', ttl => '1 hour')});
+sql(q{UPDATE late SET body = repeat('x', 16000000) WHERE id = 1});
+foreach (1 .. 5)
+{
+	sql('UPDATE late SET id = id WHERE id = 1');
+	wait_refills();
+}
+is(worker_pid($node, 'postgres'), $worker, 'values that are late cost no process');
+$node->append_conf('postgresql.conf', "inval.refill_timeout = '100ms'\n");
+reload($node);
 
 # One that catches that it is canceled costs a process, once.
 sql(q{
@@ -315,6 +362,17 @@ foreach my $going (q{SELECT inval_untrack('late')}, 'ALTER TABLE late ALTER body
 	ok(wait_refills(), "after $going nothing is owed");
 }
 is($redis->cmd('EXISTS', 'late:1'), 0, 'and nothing there');
+
+# A value that is not put back is no key that stays
+sql('CREATE DATABASE leaving');
+$node->safe_psql('leaving', q{
+	CREATE EXTENSION inval;
+	SELECT inval_pause();
+	CREATE TABLE article (id int PRIMARY KEY, body text);
+	SELECT inval_track('article', 'id', refill => 'SELECT body FROM article WHERE id = {id}', ttl => '1 hour')});
+$node->safe_psql('leaving', q{INSERT INTO article VALUES (1, 'x')});
+(undef, undef, $told) = $node->psql('leaving', 'DROP EXTENSION inval CASCADE');
+like($told, qr/drops 1 queued invalidation$/m, 'only invalidations are lost with the extension');
 
 # A cluster
 my $cluster = Inval::Cluster->new(replicas => 0);

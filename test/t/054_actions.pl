@@ -99,6 +99,20 @@ cmp_ok($redis->cmd('GET', 'version:3'), '>', $earliest, 'version: the other has 
 is(state_of('default'), 'up', 'version: the target is up');
 $redis->cmd('DEL', 'version:2');
 delivered('version: without the text');
+foreach my $least (-5, '-9223372036854775808')
+{
+	$redis->cmd('SET', 'version:2', $least);
+	sql('UPDATE item SET n = n + 1 WHERE id = 2');
+	delivered("version: $least");
+	cmp_ok($redis->cmd('GET', 'version:2'), '>', $least, "version: $least has grown");
+}
+is(times_logged($node, 'no answer to the command'), 0, 'version: a number below 0 is an answer');
+$redis->cmd('SET', 'version:2', '9223372036854775807');
+sql('UPDATE item SET n = n + 1 WHERE id = 2');
+eventually(sub { sql('SELECT last_error FROM inval_queue') =~ /overflow/ }, 'version: the last number is refused');
+is(state_of('default'), 'up', 'version: and the target is up');
+$redis->cmd('DEL', 'version:2');
+delivered('version: without the last number');
 sql(q{SELECT inval_touch('version:9', action => 'version')});
 cmp_ok($redis->cmd('GET', 'version:9'), '>', $earliest, 'version: by hand');
 sql(q{SELECT inval_untrack('item')});
@@ -134,6 +148,11 @@ is_deeply([ $redis->existing('ns:a', 'ns:b', 'ns:set:1', 'ns:c', 'outside') ], [
 	'members: gone, with the set; not what it does not list, nor what is outside the namespace');
 is($redis->cmd('FCALL', 'inval_set', 1, "ns:\0\n", $token, 'old', 1000), 0, 'members: leases are void');
 is(sql(q{SELECT delivered_at_commit FROM inval_stats WHERE target = 'spaced'}), 1, 'members: at commit');
+my $fence = 'ns:k:inval-fence{ns:k}';
+$redis->cmd('ZADD', $fence, 1, 'owner');
+$redis->cmd('SADD', 'ns:set:1', $fence, 'ns:set:1', 'ns:c');
+sql('UPDATE item SET n = n + 1 WHERE id = 1');
+is_deeply([ $redis->existing($fence, 'ns:set:1', 'ns:c') ], [$fence], 'members: a fence stays, whoever lists it');
 $redis->cmd('SET', 'ns:set:2', 'text');
 sql('UPDATE item SET n = n + 1 WHERE id IN (2, 3)');
 eventually(sub { sql('SELECT string_agg(key, $$,$$) FROM inval_queue') eq 'ns:set:2' },
@@ -277,6 +296,19 @@ $redis->cmd('DEL', 'ns:s');
 sql('UPDATE item SET n = n + 1 WHERE id = 1');
 is_deeply([ numbers(stream($redis, 'ns:s')) ], [1], 'stream: one that was deleted begins again at 1');
 
+# Numbers that the functions cannot tell apart are not given out.
+$redis->cmd('XADD', 'ns:s', '*', 'a', 'b');
+foreach my $added ('9007199254740992', '9223372036854775807')
+{
+	$redis->cmd('XSETID', 'ns:s', '9999999999999-0', 'ENTRIESADDED', $added, 'MAXDELETEDID', '0-0');
+	sql('UPDATE item SET n = n + 1 WHERE id = 1');
+	eventually(sub { sql('SELECT last_error FROM inval_queue LIMIT 1') =~ /no numbers left/ },
+		"stream: there is no number after $added");
+	is(state_of('spaced'), 'up', 'stream: and the target is up');
+}
+$redis->cmd('DEL', 'ns:s');
+delivered('stream: a new one');
+
 # A stream is a key: it keeps to the namespace, and what is at the key goes anyway.
 my ($stdout, $stderr);
 $node->psql('postgres', q{
@@ -349,6 +381,18 @@ delivered('few rights');
 is(scalar($redis->existing('few:v', 'few:e', 'few:s')) . ' ' . scalar($redis->existing('few:m', 'few:member')), '3 0',
 	'few rights: all is done');
 cmp_ok($redis->cmd('PTTL', 'few:e'), '>', 0, 'few rights: the life is shorter');
+
+# A member that he may not remove keeps none of the others, whichever comes first.
+my @members = map { "few:$_" } 1 .. 20;
+$redis->cmd('SET', $_, 'v') foreach @members, 'forbidden';
+$redis->cmd('SADD', 'few:m', @members[ 0 .. 9 ], 'forbidden', @members[ 10 .. 19 ], 'few:m');
+sql('UPDATE plain SET n = n + 1 WHERE id = 1');
+eventually(sub { sql('SELECT string_agg(key || last_error, $$,$$) FROM inval_queue') =~ /^few:m.*can't access/ },
+	'few rights: a member that is forbidden is refused');
+is_deeply([ $redis->existing(@members, 'forbidden', 'few:m') ], [ 'forbidden', 'few:m' ],
+	'few rights: and all others are gone');
+$redis->cmd('DEL', 'forbidden', 'few:m');
+delivered('few rights: without the member');
 
 # Where there are no functions, what needs them is refused when it is tracked.
 my $old = Inval::Redis->new(config => { 'rename-command' => 'FCALL ""' });

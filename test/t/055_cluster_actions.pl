@@ -72,21 +72,32 @@ sql(sprintf q{
 
 # Members on all nodes, more than one step takes, with leases, and what is not for us.
 my @members = map { "ns:m:$_" } 1 .. 5000;
+my $fence = 'ns:k:inval-fence{ns:k}';
 $cluster->set(@members, 'ns:other', 'outside', $set . ':x');
+$cluster->owner($fence)->cmd('ZADD', $fence, 1, 'owner');
 on_owner('SADD', $set, splice @{ [@members] }, 1000 * $_, 1000) foreach 0 .. 4;
-on_owner('SADD', $set, 'outside', $set, $taken, "ns:\0\r\n");
+on_owner('SADD', $set, 'outside', $set, $taken, $fence, "ns:\0\r\n");
 my $token = $cluster->owner("ns:\0\r\n")->cmd('FCALL', 'inval_get', 1, "ns:\0\r\n", 3_600_000)->[1];
 touch(1);
 delivered('members');
 is_deeply([ $cluster->existing(@members, $set, $taken) ], [], 'members: all are gone, and the set');
-is_deeply([ $cluster->existing('ns:other', 'outside', $set . ':x') ], [ 'ns:other', 'outside', $set . ':x' ],
-	'members: nothing else is');
+is_deeply([ $cluster->existing('ns:other', 'outside', $set . ':x', $fence) ],
+	[ 'ns:other', 'outside', $set . ':x', $fence ], 'members: nothing else is, fences included');
 is($cluster->owner("ns:\0\r\n")->cmd('FCALL', 'inval_set', 1, "ns:\0\r\n", $token, 'old', 1000), 0,
 	'members: leases are void');
 like(sql(q{SELECT delivered_at_commit || ' ' || delivered_by_worker FROM inval_stats
 		WHERE target = 'there' AND rule IS NOT NULL}), qr/^0 [1-9]/, 'members: by the worker');
 touch(2);
 delivered('members of a set that is not there');
+
+# Members whose names are more, together, than is asked for at once
+my @long = map { "ns:m:$_:" . 'x' x 200_000 } 1 .. 180;
+$cluster->set(@long[ 0 .. 2 ]);
+on_owner('SADD', $set, $_) foreach @long;
+touch(1);
+delivered('long members');
+is_deeply([ $cluster->existing(@long[ 0 .. 2 ], $set, $taken) ], [], 'long members: all are gone');
+is(times_logged($node, 'is lost: reply is too large'), 0, 'long members: that is no outage');
 
 # What somebody has left who died on the way goes, too, and so does the rest.
 $cluster->set('ns:left', 'ns:new');

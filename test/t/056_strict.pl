@@ -7,8 +7,11 @@
 use strict;
 use warnings;
 
+use Inval::Proxy;
 use Inval::Session;
 use Inval::Test;
+use List::Util 'first';
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $redis = Inval::Redis->new;
@@ -254,6 +257,73 @@ finish($session);
 ok(poll_until(sub { eval { reader('item:1') eq 'fill' } }, 'readers'), 'until the commit is visible');
 is(sql('SELECT n FROM item WHERE id = 1'), 4, 'and it is');
 
+# The same with workers of two databases, of which one brings the functions back: each
+# time the other has found them brought by somebody, and must wait the next time.
+sub times_missed
+{
+	return times_logged($node, 'does not have the functions');
+}
+
+$node->safe_psql('postgres', 'CREATE DATABASE second');
+$node->safe_psql('second', q{
+	CREATE EXTENSION inval;
+	CREATE TABLE item (id int);
+	SELECT inval_track('item', key => 'second:{id}', delivery => 'strict')});
+ok(poll_until(sub { $node->safe_psql('second', 'SELECT worker_pid FROM inval_target_status') }, 'a worker'),
+	'a second database has a worker');
+foreach my $round (1 .. 3)
+{
+	my $missed = times_missed();
+
+	hold_commits(1);
+	$session = held("UPDATE item SET n = n + 1 WHERE id = 1");
+	$redis->restart;
+	poll_until(sub { times_missed() >= $missed + 2 || eval { $redis->cmd('FCALL', 'inval_version', 0) } },
+		'both workers');
+	$redis->cmd('SET', 'item:1', 'old');
+	ok(!eval { reader('item:1'); 1 }, "readers are not served, restart $round");
+	hold_commits(0);
+	finish($session);
+	ok(poll_until(sub { eval { reader('item:1') eq 'fill' } }, 'readers'), 'until the commit is visible');
+	# Both have noted that they are there, as there is nothing worse to show.
+	poll_until(sub { !grep { $node->safe_psql($_, 'SELECT last_error FROM inval_target_status') ne '' }
+			'postgres', 'second' }, 'the functions');
+}
+$node->safe_psql('postgres', 'DROP DATABASE second');
+
+# Functions that somebody has flushed are missed by who needs them, not only by who
+# looks from time to time.
+$redis->cmd('FUNCTION', 'FLUSH');
+like(error_of($node, 'UPDATE item SET n = 9 WHERE id = 7'), qr/unction not found/,
+	'without the functions strict commits fail');
+ok(defined(first { error_of($node, 'UPDATE item SET n = 4 WHERE id = 7') eq '' } 1 .. 300), 'until they are back');
+
+# One key, of which two channels are told, has one fence.
+sql(q{
+	CREATE TABLE one (id int PRIMARY KEY, n int DEFAULT 0);
+	CREATE TABLE two (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO one VALUES (1);
+	INSERT INTO two VALUES (1);
+	SELECT inval_track('one', key => 'both:{id}', delivery => 'strict', publish => 'one');
+	SELECT inval_track('two', key => 'both:{id}', delivery => 'strict', publish => 'two')});
+my $lost = sql('SELECT fences_lost FROM inval_target_status');
+sql('BEGIN; UPDATE one SET n = 1; UPDATE two SET n = 1; COMMIT');
+is(sql('SELECT fences_lost FROM inval_target_status'), $lost, 'a key with two entries has lost no fence');
+is(fences('both:1'), 0, 'and has none');
+
+# Fences that readers would not meet
+my $elsewhere = Inval::Redis->new;
+$elsewhere->cmd('FUNCTION', 'LOAD', slurp_file('src/redis/inval.lua'));
+$session = Inval::Session->new($node, 'postgres', 'elsewhere');
+$session->query(sprintf q{SET inval.redis_url = '%s'}, $elsewhere->unix_url);
+fresh('item:1', 'shelf:1');
+is(($session->query('UPDATE item SET n = 9 WHERE id = 1'))[0], '08006',
+	'a session that has another server than the worker cannot fence');
+is($elsewhere->cmd('EXISTS', 'item:1:inval-fence{item:1}'), 0, 'and leaves no fence there');
+$session->query('RESET inval.redis_url');
+is(($session->query('UPDATE item SET n = 4 WHERE id = 1'))[0], '00000', 'with that of the worker it can');
+$session->quit;
+
 # Losing the fence alone cannot be helped, and is noticed.
 fresh('item:1', 'shelf:1');
 hold_commits(1);
@@ -261,8 +331,8 @@ $session = held('UPDATE item SET n = 5 WHERE id = 1');
 $redis->cmd('FLUSHALL');
 hold_commits(0);
 finish($session);
-is(sql('SELECT fences_lost FROM inval_target_status'), 2, 'fences that were lost are counted');
-ok(poll_until(sub { times_logged($node, 'has lost 2 fences') }, 'the loss'), 'and logged');
+is(sql('SELECT fences_lost FROM inval_target_status'), $lost + 2, 'fences that were lost are counted');
+ok(poll_until(sub { times_logged($node, sprintf 'has lost %d fences', $lost + 2) }, 'the loss'), 'and logged');
 
 # A commit that takes longer than its fences live
 sql(q(ALTER SYSTEM SET inval.fence_life = '2s'));
@@ -327,4 +397,58 @@ like(error_of($node, q{SELECT inval_touch('by:hand', field => 'f', delivery => '
 	qr/is not for what is to be done/, 'of a field it is refused');
 ok(wait_queue_empty($node, 'postgres'), 'nothing is owed');
 no_crash($node, 'no crash', kill9 => 1);
+$node->stop;
+
+# Without a worker nobody renews fences, or ends those that were left: who is
+# cancelled again and again leaves more than there are places, and keeps nobody from
+# committing.
+my $second = Inval::Redis->new;
+my $proxy = Inval::Proxy->new($redis);
+
+$redis->restart;
+$_->cmd('FUNCTION', 'LOAD', slurp_file('src/redis/inval.lua')) foreach $redis, $second;
+$node = new_node('strict_alone', url => $proxy->url, preload => 0, conf => <<'EOC');
+inval.commit_timeout = '2s'
+inval.strict_timeout = '60s'
+EOC
+sql(sprintf q{
+	SELECT inval_add_target('second', '%s');
+	CREATE TABLE item (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO item SELECT g FROM generate_series(1, 3) g;
+	SELECT inval_track('item', key => 'item:{id}', delivery => 'strict');
+	CREATE TABLE pair (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO pair VALUES (1);
+	SELECT inval_track('pair', key => 'pair:{id}', delivery => 'strict', targets => '{default,second}');
+	CREATE ROLE writer;
+	GRANT SELECT, UPDATE ON item TO writer}, $second->unix_url);
+$session = Inval::Session->new($node, 'postgres', 'writer');
+$session->query('SET ROLE writer');
+$session->query(q{SET statement_timeout = '100ms'});
+$proxy->mode('mute');
+foreach (1 .. 17)
+{
+	my ($failed) = $session->query('DO $$ BEGIN UPDATE item SET n = 2 WHERE id = 2; COMMIT; END $$');
+
+	diag "a commit that was to be cancelled: $failed" if $failed ne '57014';
+}
+$session->quit;
+$proxy->mode('pass');
+is(error_of($node, 'UPDATE item SET n = 3 WHERE id = 3'), '', 'fences that were left keep nobody from committing');
+
+# Two servers, of which the second answers when the fence at the first is over
+$node->append_conf('postgresql.conf', q(inval.fence_life = '1s'));
+reload($node);
+$session = Inval::Session->new($node, 'postgres', 'pair');
+is(($session->query('UPDATE pair SET n = 1'))[0], '00000', 'two servers are fenced');
+fresh('pair:1');
+my $outcome;
+$second->freeze;
+$session->ask('UPDATE pair SET n = 2', sub { ($outcome) = @_ });
+poll_until(sub { fences('pair:1') || defined $outcome }, 'the first fence');
+poll_until(sub { reader('pair:1') ne 'bypass' }, 'its end');
+$second->thaw;
+finish($session);
+is($outcome, '08006', 'a commit whose first fence may be over fails');
+is(sql('SELECT n FROM pair'), 1, 'and has changed nothing');
+no_crash($node, 'no crash');
 done_testing();

@@ -1,6 +1,7 @@
 """Private servers for the tests: each lives in a temporary directory and ends with it."""
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -13,6 +14,8 @@ import redis
 
 from inval import library
 
+# Of the function library that the servers get.
+VERSION = int(re.search(r"^local VERSION = (\d+)$", library.source(), re.M).group(1))
 SECONDS = 60  # for what must come, however busy the machine is
 
 

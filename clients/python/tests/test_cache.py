@@ -13,7 +13,7 @@ from collections import Counter
 import quiet  # noqa: F401
 import servers
 
-from inval import (AsyncCache, Cache, KeyOutsideNamespace, NotCacheable, NotReady, Policy)
+from inval import (AsyncCache, Cache, KeyOutsideNamespace, NotCacheable, NotReady, Policy, ready)
 from inval.__main__ import main
 from inval.testing import MemoryCache, NullCache
 
@@ -44,7 +44,7 @@ class Case(unittest.TestCase):
 class ReadTest(Case):
     def test_filled_then_hit(self):
         cache = self.cache()
-        self.assertEqual(cache.check(), 2)
+        self.assertEqual(cache.check(), servers.VERSION)
         first = cache.fetch("k", lambda: {"a": [1, None]})
         second = cache.fetch("k", self.fail)
         self.assertEqual([(r.value, r.source) for r in (first, second)],
@@ -359,7 +359,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
                 results = await asyncio.gather(*(cache.fetch("hot", load) for _ in range(100)))
                 self.assertEqual({r.value for r in results}, {"value"})
                 self.assertEqual(len(loads), 1)
-                self.assertEqual(await cache.check(), 2)
+                self.assertEqual(await cache.check(), servers.VERSION)
 
                 @cache.entry("u:{id}", tables=["u"])
                 async def user(id):
@@ -430,7 +430,7 @@ class MemoryTest(unittest.TestCase):
         self.assertEqual(cache.fetch("k", load).source, "unstored")
         self.assertEqual(cache.fetch("k", lambda: 1).source, "filled")
         self.assertEqual(cache.memory.keys(), ["k"])
-        self.assertEqual(cache.check(), 2)
+        self.assertEqual(cache.check(), ready.VERSION)
 
     def test_null_cache_loads(self):
         cache = NullCache.from_url("redis://192.0.2.1/0")
@@ -448,8 +448,9 @@ class ReadyTest(Case):
                 with contextlib.redirect_stdout(io.StringIO()) as out:
                     self.assertEqual(main(["load", bare.url]), 0)
                     self.assertEqual(main(["load", bare.url]), 0)
-                self.assertEqual(out.getvalue(), "loaded\nversion 2\nwas there\nversion 2\n")
-                self.assertEqual(cache.check(), 2)
+                self.assertEqual(out.getvalue(), "loaded\nversion {0}\nwas there\nversion {0}\n".format(
+                    servers.VERSION))
+                self.assertEqual(cache.check(), servers.VERSION)
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ our @EXPORT = qw(build_consistency violations);
 
 my $directory = dirname(__FILE__) . '/../../consist';
 my ($node, $built);
+my $last_conf = {};
 
 # What every mode has unless it says otherwise, for test/consist/load.
 my %load = (
@@ -216,7 +217,8 @@ sub redis
 
 sub node { return $node; }
 
-# Without faults a commit that runs out of time would be one.
+# Without faults a commit that runs out of time would be one.  What the last mode had is
+# taken out: adjust_conf changes no setting that is not there yet.
 sub _configure
 {
 	my ($self) = @_;
@@ -227,7 +229,10 @@ sub _configure
 		  . ($self->{sentinels} ? $self->{sentinels}->url : $self->{single}->tcp_url(0, 'inval:secret')) . "'",
 		%{ $mode->{conf} || {} });
 
-	_node()->adjust_conf('postgresql.conf', $_, $conf{$_}) foreach sort keys %conf;
+	_node()->adjust_conf('postgresql.conf', $_, undef)
+	  foreach keys %conf, keys %$last_conf;
+	$last_conf = \%conf;
+	$node->append_conf('postgresql.conf', join '', map { "$_ = $conf{$_}\n" } sort keys %conf);
 	reload($node);
 	$self->_wait_ready or croak 'the target is not ready';
 	return;

@@ -6,7 +6,7 @@ from typing import Callable
 from .errors import NotReady
 from .functions import FAILURES, Kind, trouble_of
 
-VERSION = 2  # of the function library that this package was written for
+VERSION = 2  # of the function library, from which on readers' functions are as expected here
 RIGHTS = "+fcall +get +set +unlink +exists +pttl +time +zremrangebyscore, on its keys (~ns:*)"
 
 

@@ -16,6 +16,7 @@ from .aio import AsyncCache
 from .client import Cache
 from .commands import Backend, Command
 from .functions import Availability
+from .ready import VERSION
 
 
 class Memory:
@@ -99,7 +100,7 @@ class Memory:
         return held == token and until > time.monotonic()
 
     def _inval_version(self) -> int:
-        return 2
+        return VERSION
 
     def _set(self, key: str, data: Any, *options: Any) -> Optional[bool]:
         if "NX" in options and self._get(key) is not None:

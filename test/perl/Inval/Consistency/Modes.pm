@@ -66,8 +66,7 @@ my @modes = (
 		rule => ', fence => true',
 		refill => 1,
 		load => {%lease},
-		# See docs/consistency.md of what has returned.
-		never => [@fence],
+		never => [ @fence, 'returned' ],
 	},
 	{
 		name => 'strict',
