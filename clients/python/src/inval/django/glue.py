@@ -1,0 +1,221 @@
+"""Where Django's backend meets the core: one Cache for a process, whatever Django makes of backends.
+
+Django makes a backend for each thread.  What they share, so that a process asks and loads once (single flight, breaker,
+connections), is kept here by the settings that it was made of.
+"""
+
+import asyncio
+import threading
+import weakref
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+
+from asgiref.sync import sync_to_async
+from django.db import close_old_connections
+from redis.exceptions import ResponseError
+
+from inval import AsyncCache, Cache, Unavailable, steps
+from inval.functions import Kind, Trouble, trouble_of
+from inval.url import client_of
+from inval.values import UNREADABLE, read
+
+from .conf import conf
+from .config import CacheConfig
+from .transactions import may_store
+
+Command = Sequence[Any]
+
+
+class _Vars(Mapping[str, str]):
+    """INVAL["VARS"], as it is when a key is made."""
+
+    def __getitem__(self, name: str) -> str:
+        return conf().vars[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(conf().vars)
+
+    def __len__(self) -> int:
+        return len(conf().vars)
+
+
+class Shared:
+    """The caches of one LOCATION with its OPTIONS: one for threads, one for each event loop."""
+
+    def __init__(self, config: CacheConfig) -> None:
+        self._config = config
+        self._location = config.location
+        self._lock = threading.Lock()
+        self._by_loop: "weakref.WeakKeyDictionary[Any, AsyncCache]" = weakref.WeakKeyDictionary()
+        self.cache = Cache(self._client(False), may_store=lambda: may_store(config.databases), **self._settings())
+
+    def asynchronous(self) -> AsyncCache:
+        """That of the running event loop; its connections belong to it."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            cache = self._by_loop.get(loop)
+            if cache is None:
+                cache = AsyncCache(self._client(True), may_store=self._may_store_async, **self._settings())
+                self._by_loop[loop] = cache
+            return cache
+
+    def caches(self) -> List[Any]:
+        with self._lock:
+            return [self.cache, *self._by_loop.values()]
+
+    def move(self, location: str) -> None:
+        """Uses another server or database from now on: also for entries that were made before."""
+        self._location = location
+        self.cache.client = self._client(False)
+        self.cache._backend = self.cache._make_backend(self.cache.client)
+        with self._lock:
+            self._by_loop.clear()
+
+    async def _may_store_async(self) -> bool:
+        # The connections are those of the thread in which Django runs what is synchronous.
+        return await sync_to_async(may_store, thread_sensitive=True)(self._config.databases)
+
+    def _client(self, asynchronous: bool) -> Any:
+        return client_of(self._location, self._config.connect_timeout, self._config.read_timeout, asynchronous)
+
+    def _settings(self) -> Dict[str, Any]:
+        config = self._config
+        return {
+            "name": config.name, "policy": config.policy, "vars": _Vars(), "serializer": config.serializer,
+            "functions": config.functions, "on_error": config.on_error, "max_loads": config.max_loads,
+            "observer": config.observer,
+        }
+
+
+_lock = threading.Lock()
+_shared: Dict[CacheConfig, Shared] = {}
+
+
+def shared_cache(config: CacheConfig) -> Shared:
+    """What all backends with these settings share."""
+    with _lock:
+        found = _shared.get(config)
+        if found is None:
+            found = _shared[config] = Shared(config)
+        return found
+
+
+def move_shared(old: CacheConfig, new: CacheConfig) -> None:
+    """What was made for the old settings is for the new ones from now on: for tests."""
+    shared = shared_cache(old)
+    shared.move(new.location)
+    with _lock:
+        _shared[new] = shared
+
+
+def decorated_entries() -> Iterable[Any]:
+    """Entries of the decorator @cache.entry: of the caches of settings.CACHES, those that name their tables."""
+    with _lock:
+        known = list(dict.fromkeys(_shared.values()))
+    return [entry for shared in known for cache in shared.caches() for entry in cache.entries if entry.tables]
+
+
+def in_background(load: Any) -> Any:
+    """A load that a thread of its own may run: it leaves no connection to the database behind."""
+
+    def run(*args: Any) -> Any:
+        main = threading.current_thread() is caller
+        if not main:
+            close_old_connections()
+        try:
+            return load(*args)
+        finally:
+            if not main:
+                close_old_connections()
+
+    caller = threading.current_thread()
+    return run
+
+
+class Plain:
+    """Commands without leases, which fail as reads do: what Redis does not answer is not there."""
+
+    ResponseError = ResponseError
+
+    def __init__(self, shared: Shared, config: CacheConfig) -> None:
+        self.cache = shared.cache
+        self._config = config
+
+    def run(self, default: Any, *command: Any) -> Any:
+        """The reply; the default if Redis does not answer, or takes no writes.
+
+        Raises ResponseError for what is wrong with the command, Unavailable where ON_ERROR says so.
+        """
+        return self.run_many([command], default)[0]
+
+    def run_many(self, commands: Sequence[Command], default: Any = None) -> List[Any]:
+        """The replies, as those of run; in one round trip."""
+        if not commands:
+            return []
+        replies = self.cache._perform(steps.Call("many", (commands,)))
+        if isinstance(replies, Trouble):
+            if self._config.on_error == "raise":
+                raise Unavailable(f"Redis does not answer: {replies.error or replies.kind.value}")
+            return [default] * len(commands)
+        return [self._checked(reply, default) for reply in replies]
+
+    def get(self, key: str, default: Any) -> Any:
+        return self.loads(self.run(None, "GET", key), default)
+
+    def dumps(self, value: Any) -> bytes:
+        return self.cache.serializer.dumps(value)
+
+    def loads(self, data: Optional[bytes], default: Any) -> Any:
+        """What cannot be read is not there: another release may have stored it."""
+        value = read(self.cache.serializer, data)
+        return default if value is UNREADABLE else value
+
+    def flush(self) -> None:
+        """FLUSHDB; on a cluster of all its primaries.  Raises errors of redis-py."""
+        self.cache.client.flushdb()
+
+    def remove_prefix(self, prefix: str, count: int) -> None:
+        """Removes what begins with the prefix, by SCAN and UNLINK.  Raises errors of redis-py."""
+        pattern = "".join("\\" + one if one in "*?[]^-\\" else one for one in prefix) + "*"
+        batch: List[bytes] = []
+        for key in self.cache.client.scan_iter(match=pattern, count=count):
+            batch.append(key)
+            if len(batch) == count:
+                self._unlink(batch)
+        self._unlink(batch)
+
+    def _unlink(self, batch: List[bytes]) -> None:
+        # One by one: on a cluster they are in many places.
+        replies = self.cache._backend.many([("UNLINK", key) for key in batch]) if batch else []
+        batch.clear()
+        for reply in replies:
+            if isinstance(reply, BaseException):
+                raise reply
+
+    def _checked(self, reply: Any, default: Any) -> Any:
+        if not isinstance(reply, BaseException):
+            return reply
+        if trouble_of(reply).kind in (Kind.OTHER, Kind.NO_COMMAND):
+            raise reply
+        return default
+
+
+def library_problem(cache: Cache) -> Optional[str]:
+    """What is wrong with the functions for readers at the cache's server; None if nothing."""
+    try:
+        cache.check()
+    except Exception as error:  # NotReady says what, errors of redis-py that it cannot be reached
+        return str(error)
+    return None
+
+
+def ensure_library(cache: Cache) -> None:
+    """Loads the functions for readers if they are missing: for tests.  Raises errors of redis-py."""
+    from inval.library import load
+
+    if library_problem(cache) is not None:
+        load(cache.client)
+
+
+def redis_client(cache: Cache) -> Any:
+    """The client of redis-py that a cache uses."""
+    return cache.client
