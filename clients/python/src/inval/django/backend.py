@@ -11,18 +11,16 @@ Keys go to Redis as they are, behind KEY_PREFIX: what a rule names.  get_or_set,
 rules for readers; all else is plain Redis, as Django means it: get() and then set() can write an old value back.
 """
 
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from asgiref.sync import sync_to_async
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
 
-from inval import AsyncCache, Cache, Result
+from inval import Cache, Result
 
 from .config import NEVER, CacheConfig
 from .glue import Plain, shared_cache
-from .transactions import may_serve, may_store
 
-T = TypeVar("T")
 # Steps of clear()
 _SCAN_COUNT = 1000
 
@@ -66,7 +64,7 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
         return self._plain.cache
 
     @property
-    def ainval(self) -> AsyncCache:
+    def ainval(self) -> Any:
         """The inval.AsyncCache of the event loop that is running."""
         return shared_cache(self.config).asynchronous()
 
@@ -89,8 +87,8 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
         """As get_or_set; with where the value came from, and an ETag."""
         key = self.make_key(key, version=version)
         load = _loader(default)
-        fields = self._fields(timeout, policy)
-        return self._reading(fields, lambda: self.inval.fetch(key, load, **fields))
+        with self._stored(self.inval, self._fields(timeout, policy)) as fields:
+            return self.inval.fetch(key, load, **fields)
 
     def get_or_set_many(self, keys: Iterable[str], load_many: Callable[[List[str]], Mapping[str, Any]],
                         timeout: Any = DEFAULT_TIMEOUT, version: Optional[int] = None, **policy: Any) -> Dict[str, Any]:
@@ -99,13 +97,13 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
         load_many  gets the list of keys that are missing, and gives key -> value; what it leaves out is None
         """
         names = {self.make_key(key, version=version): key for key in keys}
-        fields = self._fields(timeout, policy)
 
         def load(missing: Sequence[str]) -> Dict[str, Any]:
             made = load_many([names[one] for one in missing])
             return {one: made.get(names[one]) for one in missing}
 
-        found = self._reading(fields, lambda: self.inval.get_or_set_many(list(names), load, **fields))
+        with self._stored(self.inval, self._fields(timeout, policy)) as fields:
+            found = self.inval.get_or_set_many(list(names), load, **fields)
         return {names[one]: found.get(one) for one in names}
 
     def refresh(self, key: str, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: Optional[int] = None,
@@ -113,21 +111,17 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
         """Loads and stores anew although there is a value; the new one."""
         key = self.make_key(key, version=version)
         load = _loader(default)
-        fields = self._fields(timeout, policy)
-        return self._reading(fields, lambda: self.inval.refresh(key, load, **fields))
+        with self._stored(self.inval, self._fields(timeout, policy)) as fields:
+            return self.inval.refresh(key, load, **fields)
 
     async def aget_or_set(self, key: str, default: Any, timeout: Any = DEFAULT_TIMEOUT, version: Optional[int] = None,
                           **policy: Any) -> Any:
         """As get_or_set; default may be a coroutine function.  A connection pool for each event loop."""
         key = self.make_key(key, version=version)
         load = _async_loader(default)
-        fields = self._fields(timeout, policy)
         cache = self.ainval
-        # Connections to the database belong to the thread in which Django runs what is synchronous.
-        if fields is not None and await sync_to_async(may_serve, thread_sensitive=True)(self.databases):
+        with self._stored(cache, self._fields(timeout, policy)) as fields:
             return await cache.get_or_set(key, load, **fields)
-        with cache.bypass():
-            return await cache.get_or_set(key, load)
 
     def _fields(self, timeout: Any, policy: Dict[str, Any]) -> Dict[str, Any]:
         """Fields of the policy; with a ttl of 0, which no policy has, for what is not to be stored."""
@@ -140,13 +134,14 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
             fields["early"] = ttl / 2
         return fields
 
-    def _reading(self, fields: Dict[str, Any], read: Callable[[], T]) -> T:
-        if fields["ttl"] > 0 and may_serve(self.databases):
-            return read()
-        if fields["ttl"] == 0:
-            del fields["ttl"]
-        with self.inval.bypass():
-            return read()
+    @contextmanager
+    def _stored(self, cache: Any, fields: Dict[str, Any]) -> Iterator[Dict[str, Any]]:
+        """The fields; those of a timeout of 0 within bypass()."""
+        if fields["ttl"] > 0:
+            yield fields
+            return
+        with cache.bypass():
+            yield {name: value for name, value in fields.items() if name != "ttl"}
 
     # Plain Redis
 

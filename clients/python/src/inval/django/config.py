@@ -11,7 +11,7 @@ from inval import Policy
 from inval.policy import MOST
 
 # Django's timeout None: for ever.  A lease stores with an end, however far.
-NEVER = MOST / 2
+NEVER = MOST
 _POLICY = {one.name.upper(): one.name for one in fields(Policy) if one.name not in ("ttl", "local")}
 _OTHERS = {
     "SERIALIZER", "ON_ERROR", "FUNCTIONS", "DATABASE", "CONNECT_TIMEOUT", "READ_TIMEOUT", "MAX_LOADS", "OBSERVER", "CLEAR",

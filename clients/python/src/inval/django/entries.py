@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .database import query, quote_name
+from .glue import decorated_entries
 from .names import shape_of
 
 _PART = r'("([^"]|"")+"|[^\W\d][\w$]*)'
@@ -48,9 +49,14 @@ def all_entries() -> List[Entry]:
 
 
 def _decorated() -> Iterable[Entry]:
-    from .glue import decorated_entries
-
-    return decorated_entries()
+    for entry in decorated_entries():
+        yield Entry(
+            name=entry.name if entry.name != entry.template else f"{entry.__module__}.{entry.__qualname__}",
+            template=entry.template,
+            tables=tuple(entry.tables),
+            strict=entry.policy.strict,
+            source=entry,
+        )
 
 
 def problems(connection: BaseDatabaseWrapper, entries: Iterable[Entry]) -> List[Problem]:

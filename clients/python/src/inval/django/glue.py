@@ -7,20 +7,21 @@ connections), is kept here by the settings that it was made of.
 import asyncio
 import threading
 import weakref
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from importlib import resources
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from redis.exceptions import ResponseError
 
-from inval import AsyncCache, Cache, Unavailable, steps
+from inval import Cache, Result, Unavailable, steps
 from inval.functions import Kind, Trouble, trouble_of
 from inval.url import client_of
 from inval.values import UNREADABLE, read
 
 from .conf import conf
 from .config import CacheConfig
-from .transactions import may_store
+from .transactions import may_serve, may_store
 
 Command = Sequence[Any]
 
@@ -38,6 +39,40 @@ class _Vars(Mapping[str, str]):
         return len(conf().vars)
 
 
+class DjangoCache(Cache):
+    """A Cache that knows the transactions of these databases: entries and fills by hand keep to their rules as well."""
+
+    def __init__(self, databases: Tuple[str, ...], client: Any, **settings: Any) -> None:
+        self._databases = databases
+        super().__init__(client, may_store=lambda: may_store(databases), **settings)
+
+    def _fetch(self, *args: Any, **kwargs: Any) -> Result:
+        with self._transaction():
+            return super()._fetch(*args, **kwargs)
+
+    def _fetch_many(self, *args: Any, **kwargs: Any) -> Dict[str, Any]:
+        with self._transaction():
+            return super()._fetch_many(*args, **kwargs)
+
+    def hget_or_set(self, *args: Any, **kwargs: Any) -> Any:
+        with self._transaction():
+            return super().hget_or_set(*args, **kwargs)
+
+    def _transaction(self) -> "AbstractContextManager[None]":
+        return nullcontext() if may_serve(self._databases) else self.bypass()
+
+    def _detach(self, rest: Any, load: Callable[..., Any], call: Any) -> bool:
+        # The thread that loads leaves no connection to the database behind.
+        def run(*args: Any) -> Any:
+            close_old_connections()
+            try:
+                return load(*args)
+            finally:
+                connections.close_all()
+
+        return super()._detach(rest, run, call)
+
+
 class Shared:
     """The caches of one LOCATION with its OPTIONS: one for threads, one for each event loop."""
 
@@ -45,16 +80,18 @@ class Shared:
         self._config = config
         self._location = config.location
         self._lock = threading.Lock()
-        self._by_loop: "weakref.WeakKeyDictionary[Any, AsyncCache]" = weakref.WeakKeyDictionary()
-        self.cache = Cache(self._client(False), may_store=lambda: may_store(config.databases), **self._settings())
+        self._by_loop: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
+        self.cache = DjangoCache(config.databases, self._client(False), **self._settings())
 
-    def asynchronous(self) -> AsyncCache:
+    def asynchronous(self) -> Any:
         """That of the running event loop; its connections belong to it."""
+        from .glue_async import DjangoAsyncCache
+
         loop = asyncio.get_running_loop()
         with self._lock:
             cache = self._by_loop.get(loop)
             if cache is None:
-                cache = AsyncCache(self._client(True), may_store=self._may_store_async, **self._settings())
+                cache = DjangoAsyncCache(self._config.databases, self._client(True), **self._settings())
                 self._by_loop[loop] = cache
             return cache
 
@@ -69,10 +106,6 @@ class Shared:
         self.cache._backend = self.cache._make_backend(self.cache.client)
         with self._lock:
             self._by_loop.clear()
-
-    async def _may_store_async(self) -> bool:
-        # The connections are those of the thread in which Django runs what is synchronous.
-        return await sync_to_async(may_store, thread_sensitive=True)(self._config.databases)
 
     def _client(self, asynchronous: bool) -> Any:
         return client_of(self._location, self._config.connect_timeout, self._config.read_timeout, asynchronous)
@@ -112,23 +145,6 @@ def decorated_entries() -> Iterable[Any]:
     with _lock:
         known = list(dict.fromkeys(_shared.values()))
     return [entry for shared in known for cache in shared.caches() for entry in cache.entries if entry.tables]
-
-
-def in_background(load: Any) -> Any:
-    """A load that a thread of its own may run: it leaves no connection to the database behind."""
-
-    def run(*args: Any) -> Any:
-        main = threading.current_thread() is caller
-        if not main:
-            close_old_connections()
-        try:
-            return load(*args)
-        finally:
-            if not main:
-                close_old_connections()
-
-    caller = threading.current_thread()
-    return run
 
 
 class Plain:
@@ -210,10 +226,8 @@ def library_problem(cache: Cache) -> Optional[str]:
 
 def ensure_library(cache: Cache) -> None:
     """Loads the functions for readers if they are missing: for tests.  Raises errors of redis-py."""
-    from inval.library import load
-
     if library_problem(cache) is not None:
-        load(cache.client)
+        cache.client.function_load(resources.files("inval").joinpath("inval.lua").read_text())
 
 
 def redis_client(cache: Cache) -> Any:
