@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import math
 import os
 import time
 import weakref
-from typing import (Any, Callable, FrozenSet, Iterator, List, Mapping, Optional, Tuple,
+from typing import (Any, Callable, FrozenSet, Iterable, Iterator, List, Mapping, Optional, Tuple,
                     Union)
 
 from .breaker import Breaker, Circuit
@@ -15,7 +16,9 @@ from .events import Events, Observer
 from .flow import Request
 from .functions import Kind, Trouble
 from .local import LocalCache
-from .policy import Policy, Result
+from .many import Many
+from .policy import MOST, Policy, Result
+from .steps import Note
 from .template import Vars, parse
 from .values import UNREADABLE, Serializer, read, serializer_of
 
@@ -104,12 +107,9 @@ class BaseCache:
         finally:
             _modes.reset(token)
 
-    def _loading(self, *keys: str) -> "contextlib.AbstractContextManager[None]":
-        return self._mode_of([f"loading {key}" for key in keys])
-
     @contextlib.contextmanager
-    def _mode_of(self, what: List[str]) -> Iterator[None]:
-        token = _modes.set(_modes.get().union((self._id, w) for w in what))
+    def _loading(self, *keys: str) -> Iterator[None]:
+        token = _modes.set(_modes.get().union((self._id, f"loading {key}") for key in keys))
         try:
             yield
         finally:
@@ -123,10 +123,13 @@ class BaseCache:
         """By bypass(), or because it is this key that is being loaded."""
         return self._in("bypass") or self._in(f"loading {key}")
 
+    def _may_put(self) -> bool:
+        return not (self._in("bypass") or self._in("read_only"))
+
     # Reads
 
     def _call(self, key: str, policy: Optional[Policy], changes: Mapping[str, Any],
-              depends: Tuple[str, ...] = (), entry: str = "", refresh: bool = False) -> Call:
+              depends: Iterable[str] = (), entry: str = "", refresh: bool = False) -> Call:
         chosen = policy or self.policy
         if changes:
             chosen = chosen.but(dict(changes))
@@ -137,6 +140,11 @@ class BaseCache:
             clock=time.monotonic, depends=tuple(map(self._check_key, depends)),
             functions=self.functions, on_error=self.on_error,
             read_only=self._in("read_only"), refresh=refresh), entry)
+
+    def _many(self, keys: Iterable[str], policy: Optional[Policy], changes: Mapping[str, Any],
+              entry: str) -> Many:
+        return Many(self, [self._call(key, policy, changes, (), entry)
+                           for key in dict.fromkeys(keys)])
 
     def _from_local(self, call: Call) -> Optional[Result]:
         """From the first level; else remembers that the key was not changed from here on."""
@@ -171,6 +179,14 @@ class BaseCache:
         else:
             self._circuit.succeeded()
         return outcome
+
+    def _take_note(self, note: Note, call: Call) -> None:
+        if note.warning:
+            self._events.warn(call.entry, note.warning)
+        self._events.note(note.event, call.entry)
+
+    def _is_clean(self) -> Any:
+        return self._may_store is None or self._may_store()
 
     # Forks
 
@@ -209,7 +225,8 @@ def check_load(load: Any, name: str = "load") -> None:
         raise TypeError(f"{name} is a function that gives the value, not {what}")
 
 
-def entry_name(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", repr(function))
-
-
+def whole_ms(seconds: float) -> int:
+    """For commands that take a life; ValueError if that is none."""
+    if not 0 < seconds <= MOST:
+        raise ValueError(f"ttl is {seconds!r}: give seconds, more than 0")
+    return math.ceil(seconds * 1000)

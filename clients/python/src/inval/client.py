@@ -1,28 +1,22 @@
 """The cache for threads."""
 from __future__ import annotations
 
-import contextvars
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from . import steps
-from .base import DOWN, BaseCache, Call, check_load, refuse_decoding
+from .base import BaseCache, check_load, refuse_decoding, whole_ms
+from .driver import Runner
 from .entry import Entry, EntryDecorator
-from .errors import Unavailable
 from .fill import Fill
-from .flights import Flight, Flights
 from .flow import get_or_set
 from .flow_many import get_or_set_many
-from .functions import FAILURES, RedisBackend, Trouble, check_replies, trouble_of
+from .commands import RedisBackend
+from .functions import Availability, Trouble
 from .policy import Policy, Result
 from .ready import check_ready
 from .url import client_of
 from .values import UNREADABLE, read
-
-BACKGROUND_THREADS = 4
-BACKGROUND_QUEUE = 32
 
 
 class Cache(BaseCache):
@@ -51,24 +45,16 @@ class Cache(BaseCache):
         super().__init__(**settings)
         refuse_decoding(client)
         self.client = client
-        self._backend: Any = self._make_backend(client)
-        self._restart()
+        self._runner = Runner(self, self._make_backend(client))
         if self.local is not None:
             self.local.start(client)
 
     def _make_backend(self, client: Any) -> Any:
-        return RedisBackend(client, self._events.functions)
-
-    def _restart(self) -> None:
-        self._flights = Flights()
-        self._pool: Optional[ThreadPoolExecutor] = None
-        self._pool_lock = threading.Lock()
-        self._pool_room = threading.BoundedSemaphore(BACKGROUND_QUEUE)
-        self._loads = threading.BoundedSemaphore(self.max_loads) if self.max_loads else None
+        return RedisBackend(client, Availability(self._events.functions))
 
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._restart()
+        self._runner = Runner(self, self._runner.backend)
         if self.local is not None:
             self.local.start(self.client)
 
@@ -81,8 +67,7 @@ class Cache(BaseCache):
 
     def close(self) -> None:
         """Ends background loads and the feed, and closes the connections."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._runner.close()
         if self.local is not None:
             self.local.close()
         self.client.close()
@@ -95,13 +80,13 @@ class Cache(BaseCache):
 
     def check(self) -> int:
         """The version of the function library; NotReady says what is missing, and what to do."""
-        return check_ready(self._backend.version, self.functions)
+        return check_ready(lambda: int(self._runner.backend.run("version")), self.functions)
 
     # Reads
 
     def get(self, key: str, default: Any = None) -> Any:
         """What a plain GET gives: takes no lease, never loads; default on any error."""
-        data = self._perform(steps.Call("get", (self._check_key(key),)))
+        data = self._runner.perform("get", self._check_key(key))
         value = UNREADABLE if isinstance(data, Trouble) else read(self.serializer, data)
         return default if value is UNREADABLE else value
 
@@ -132,9 +117,9 @@ class Cache(BaseCache):
         result = None
         try:
             if self._is_bypassed(key):
-                result = Result(self._run_load(steps.Load(), load, call), "bypass")
+                result = Result(self._runner.load(steps.Load(), load, call), "bypass")
             else:
-                result = self._from_local(call) or self._drive(get_or_set(call.request), load, call)
+                result = self._from_local(call) or self._runner.drive(get_or_set(call.request), load, call)
             return result
         finally:
             self._finish(call, result)
@@ -149,28 +134,16 @@ class Cache(BaseCache):
                     policy: Optional[Policy], fields: Mapping[str, Any], *,
                     entry: str = "") -> Dict[str, Any]:
         check_load(load_many, "load_many")
-        names = list(dict.fromkeys(keys))
-        if not names:
-            return {}
-        calls = [self._call(key, policy, fields, (), entry) for key in names]
-        results: Dict[str, Result] = {}
+        many = self._many(keys, policy, fields, entry)
         try:
-            for call in calls:
-                found = None if self._is_bypassed(call.request.key) else self._from_local(call)
-                if found is not None:
-                    results[call.request.key] = found
-            left = [call for call in calls if call.request.key not in results]
-            lone = [c.request.key for c in left if self._is_bypassed(c.request.key)]
-            asked = [c.request for c in left if c.request.key not in lone]
-            if lone:
-                loaded = self._run_load(steps.Load(keys=tuple(lone)), load_many, calls[0])
-                results.update((key, Result(loaded.get(key), "bypass")) for key in lone)
-            if asked:
-                results.update(self._drive(get_or_set_many(asked), load_many, calls[0]))
-            return {key: results[key].value for key in names}
+            if many.lone:
+                many.take_lone(self._runner.load(steps.Load(keys=many.lone), load_many, many.calls[0]))
+            if many.asked:
+                many.results.update(self._runner.drive(
+                    get_or_set_many(many.asked), load_many, many.calls[0]))
+            return many.values()
         finally:
-            for call in calls:
-                self._finish(call, results.get(call.request.key))
+            many.finish()
 
     def fill(self, key: str, *, policy: Optional[Policy] = None, **policy_fields: Any) -> Fill:
         """For loads that are no function:
@@ -194,12 +167,12 @@ class Cache(BaseCache):
         the clock. To be called before the database is read. Raises redis-py's errors: without
         the number there is no key."""
         names = [self._check_key(key) for key in keys]
-        found = self._backend.mget(names)
+        run = self._runner.backend.run
+        found = run("numbers", names)
         missing = [key for key, value in zip(names, found) if value is None]
         if missing:
-            start = int(time.time() * 1_000_000)
-            check_replies(self._backend.many([("SET", key, start, "NX") for key in missing]))
-            found = self._backend.mget(names)
+            run("seed", missing, int(time.time() * 1_000_000))
+            found = run("numbers", names)
         return tuple(int(value) for value in found)
 
     def hget_or_set(self, key: str, field: str, load: Callable[[], Any], ttl: float) -> Any:
@@ -208,162 +181,29 @@ class Cache(BaseCache):
         hash as a whole lives for ttl after its last store."""
         check_load(load)
         self._check_key(key)
-        data = None if self._in("bypass") else self._perform(steps.Call("hget", (key, field)))
+        data = None if self._in("bypass") else self._runner.perform("hget", key, field)
         if not isinstance(data, Trouble):
             value = read(self.serializer, data)
             if value is not UNREADABLE:
                 return value
         value = load()
-        modes = self._in("bypass") or self._in("read_only")
-        if not isinstance(data, Trouble) and not modes and self._is_clean():
-            self._perform(steps.Call("hset", (key, field, self.serializer.dumps(value), int(ttl * 1000))))
+        if not isinstance(data, Trouble) and self._may_put() and self._is_clean():
+            self._runner.perform("hset", key, field, self.serializer.dumps(value), whole_ms(ttl))
         return value
 
     def set(self, key: str, value: Any, ttl: float) -> bool:
         """A plain SET, for keys that no row feeds: for others it can write back an old value.
         False if Redis did not take it."""
         data = self.serializer.dumps(value)
-        return not isinstance(self._perform(steps.Call(
-            "put", (self._check_key(key), data, max(1, int(ttl * 1000))))), Trouble)
+        return not isinstance(self._runner.perform(
+            "put", self._check_key(key), data, whole_ms(ttl)), Trouble)
 
     def delete(self, *keys: str) -> int:
         """A plain UNLINK, for keys that no row feeds; how many there were. What rows feed is
         removed by changing them, or by inval_touch(). Raises redis-py's errors."""
         names = [self._check_key(key) for key in keys]
-        replies = self._backend.many([("UNLINK", name) for name in names]) if names else []
-        check_replies(replies)
+        gone = int(self._runner.backend.run("delete", names)) if names else 0
         if self.local is not None:
             for name in names:
                 self.local.drop(name)
-        return sum(replies)
-
-    # Driving the flow
-
-    def _driver(self, load: Callable[..., Any], call: Call) -> "_Driver":
-        return _Driver(self, load, call)
-
-    def _drive(self, flow: steps.Flow, load: Callable[..., Any], call: Call) -> Any:
-        driver = self._driver(load, call)
-        try:
-            answer: Any = None
-            error: Optional[BaseException] = None
-            while True:
-                try:
-                    step = flow.send(answer) if error is None else flow.throw(error)
-                except StopIteration as stop:
-                    return stop.value
-                answer, error = None, None
-                try:
-                    answer = driver.take(step)
-                except BaseException as problem:
-                    error = problem
-        finally:
-            driver.end()
-
-    def _perform(self, step: steps.Call) -> Any:
-        """A command of the backend, if the breaker allows it; a failure as a Trouble."""
-        probe = self._circuit.enter()
-        if probe is None:
-            return DOWN
-        try:
-            outcome = getattr(self._backend, step.name)(*step.args)
-        except FAILURES as error:
-            outcome = trouble_of(error)
-        return self._answered(outcome, probe)
-
-    def _run_load(self, step: steps.Load, load: Callable[..., Any], call: Call) -> Any:
-        keys = step.keys or (call.request.key,)
-        bound = self._loads if step.bounded else None
-        if bound is not None and not bound.acquire(timeout=call.request.policy.wait):
-            raise Unavailable(f"Redis does not answer, and {self.max_loads} loads (max_loads) "
-                              "are under way")
-        start = time.perf_counter()
-        try:
-            with self._loading(*keys):
-                value = load(list(keys)) if step.keys else load()
-            if hasattr(value, "__await__"):
-                if hasattr(value, "close"):
-                    value.close()
-                raise TypeError("load gave a coroutine: use AsyncCache for async functions")
-            return value
-        finally:
-            self._events.note("load", call.entry, time.perf_counter() - start)
-            if bound is not None:
-                bound.release()
-
-    def _is_clean(self) -> bool:
-        return self._may_store is None or bool(self._may_store())
-
-    def _detach(self, rest: steps.Flow, load: Callable[..., Any], call: Call) -> bool:
-        room = self._pool_room
-        if not room.acquire(blocking=False):
-            return False
-        with self._pool_lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(BACKGROUND_THREADS, f"inval {self.name}")
-
-        def work() -> None:
-            try:
-                self._drive(rest, load, call)
-            except Exception as error:
-                self._events.warn(call.entry, f"a load in the background failed: {error!r}")
-            finally:
-                room.release()
-
-        try:
-            self._pool.submit(contextvars.copy_context().run, work)
-        except RuntimeError:  # the cache is closed
-            room.release()
-            return False
-        return True
-
-
-class _Driver:
-    """Takes the steps of one run."""
-
-    def __init__(self, cache: Cache, load: Callable[..., Any], call: Call) -> None:
-        self._cache = cache
-        self._load = load
-        self._call = call
-        self._flight: Optional[Flight] = None
-
-    def take(self, step: Any) -> Any:
-        cache, kind = self._cache, type(step)
-        if kind is steps.Call:
-            return self._perform(step)
-        if kind is steps.Load:
-            return cache._run_load(step, self._load, self._call)
-        if kind is steps.MayStore:
-            return cache._is_clean()
-        if kind is steps.Wait:
-            flight = cache._flights.current(self._call.request.key)
-            if flight is not None:
-                return cache._flights.wait(flight, step.most)
-            time.sleep(step.pause)
-            return None
-        if kind is steps.Lead:
-            self._flight = cache._flights.lead(self._call.request.key)
-            return self._flight is not None
-        if kind is steps.Detach:
-            return cache._detach(step.rest, self._load, self._call)
-        if step.warning:
-            cache._events.warn(self._call.entry, step.warning)
-        cache._events.note(step.event, self._call.entry)
-        return None
-
-    def _perform(self, step: steps.Call) -> Any:
-        flight = self._flight
-        if flight is not None and step.name in ("store", "put"):
-            flight.sealed = True
-        outcome = self._cache._perform(step)
-        if step.name == "ask" and not isinstance(outcome, Trouble) and outcome.word == "fill":
-            self.end()
-            self._flight = self._cache._flights.begin(step.args[0])
-        if flight is not None and step.name == "store" and outcome is True:
-            flight.data = step.args[2]
-        return outcome
-
-    def end(self) -> None:
-        if self._flight is not None:
-            self._cache._flights.end(self._flight)
-            self._flight = None
+        return gone

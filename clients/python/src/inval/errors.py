@@ -23,3 +23,7 @@ class Unavailable(InvalError):
 
 class NotReady(InvalError):
     """check() found that readers cannot use this Redis; the text says what to do."""
+
+
+class NotStored(Exception):
+    """Ends the flow of a fill by hand that stores nothing; never seen outside."""

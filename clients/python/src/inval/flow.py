@@ -11,7 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Any, Callable, Optional, Tuple
 
-from .errors import Unavailable
+from .errors import NotStored, Unavailable
 from .functions import Answer, Kind, Trouble
 from .policy import Policy, Result
 from .steps import Call, Detach, Flow, Lead, Load, MayStore, Note, Wait
@@ -48,6 +48,11 @@ def life_ms(request: Request, value: Any) -> int:
     if value is None and policy.none_ttl is not None:
         ttl = policy.none_ttl
     return milliseconds(ttl * (1 - request.chance() * policy.jitter))
+
+
+def register_life_ms(policy: Policy) -> int:
+    """How long a dependency set must outlive the moment at which it lists a key."""
+    return milliseconds(policy.lease + max(policy.ttl, policy.none_ttl or 0) + policy.stale)
 
 
 def get_or_set(request: Request) -> Flow:
@@ -111,6 +116,8 @@ def _fill(request: Request, lease: Answer, stale: Optional[Result]) -> Flow:
             return Result((yield Load()), "unstored")
         try:
             value = yield Load()
+        except NotStored:
+            raise
         except Exception:
             yield Note("load_failed")
             if stale is None:
@@ -142,8 +149,7 @@ def _may_begin(request: Request) -> Flow:
         yield Note("dirty")
         return False
     if request.depends:
-        policy = request.policy
-        longest = milliseconds(policy.lease + max(policy.ttl, policy.none_ttl or 0) + policy.stale)
+        longest = register_life_ms(request.policy)
         if isinstance((yield Call("register", (request.depends, request.key, longest))), Trouble):
             yield Note("failed", "dependency sets cannot be written, so values that have some "
                                  "are not stored")

@@ -51,7 +51,7 @@ def get_or_set_many(requests: Sequence[Request]) -> Flow:
             return batch.results
         asked, batch.waiting, batch.waited = batch.waiting, [], True
         pause = min(left, PAUSE[0] + first.chance() * PAUSE[1])
-        yield Wait(pause, pause)
+        yield Wait(pause, 0)
 
 
 def _ask(batch: _Batch, keys: Sequence[str], early_ms: int) -> Flow:

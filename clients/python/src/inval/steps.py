@@ -30,7 +30,7 @@ class MayStore:
 @dataclass
 class Wait:
     """Sleep; or, if somebody in this process is filling the key, until that has ended, at
-    most so many seconds. The answer is what that one has stored, if it did so after this
+    most so many seconds (0: sleep). The answer is what that one has stored, if it did so after this
     call began to wait, else None."""
 
     pause: float

@@ -135,7 +135,7 @@ def client_of(url: str, connect_timeout: float, read_timeout: float,
     if asynchronous:
         from redis import asyncio as module
     else:
-        import redis as module  # type: ignore[no-redef]
+        import redis as module
     if address.kind == "unix":
         return module.Redis(unix_socket_path=address.path, db=address.db, **arguments)
     if address.kind == "sentinel":
@@ -155,7 +155,7 @@ def _no_retry(asynchronous: bool) -> Dict[str, Any]:
     if asynchronous:
         from redis.asyncio.retry import Retry
     else:
-        from redis.retry import Retry  # type: ignore[assignment]
+        from redis.retry import Retry
     return {"retry": Retry(NoBackoff(), 0)}
 
 
@@ -163,7 +163,7 @@ def _sentinel(address: Address, arguments: Dict[str, Any], asynchronous: bool) -
     if asynchronous:
         from redis.asyncio.sentinel import Sentinel
     else:
-        from redis.sentinel import Sentinel  # type: ignore[assignment]
+        from redis.sentinel import Sentinel
     asking = {name: arguments[name] for name in ("socket_connect_timeout", "socket_timeout")}
     if "sentinelpassfile" in address.options:
         asking["password"] = _first_line(address.options["sentinelpassfile"])
@@ -179,5 +179,5 @@ def _cluster(address: Address, arguments: Dict[str, Any], asynchronous: bool) ->
     if asynchronous:
         from redis.asyncio.cluster import ClusterNode, RedisCluster
     else:
-        from redis.cluster import ClusterNode, RedisCluster  # type: ignore[assignment]
+        from redis.cluster import ClusterNode, RedisCluster
     return RedisCluster(startup_nodes=[ClusterNode(*host) for host in address.hosts], **arguments)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from typing import Any, Optional, Protocol, Union
+from typing import Any, Callable, Dict, Optional, Protocol, Union
 
 from .errors import NotCacheable
 
@@ -114,7 +114,7 @@ class RawSerializer:
         return data
 
 
-_NAMED = {"json": JsonSerializer, "auto": AutoSerializer, "raw": RawSerializer}
+_NAMED: Dict[str, Callable[[], Serializer]] = {"json": JsonSerializer, "auto": AutoSerializer, "raw": RawSerializer}
 
 
 def serializer_of(choice: Union[str, Serializer]) -> Serializer:
