@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from django.utils.functional import cached_property
 
 from inval import Cache, Result
 
@@ -53,7 +54,10 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
         super().__init__(params)
         self.config = CacheConfig.of(location, params.get("OPTIONS", {}), self.default_timeout)
         self.databases = self.config.databases
-        self._plain = Plain(shared_cache(self.config), self.config)
+
+    @cached_property
+    def _plain(self) -> Plain:
+        return Plain(shared_cache(self.config), self.config)
 
     # What is under it
 

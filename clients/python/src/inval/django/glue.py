@@ -14,8 +14,9 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 from django.db import close_old_connections, connections
 from redis.exceptions import ResponseError
 
-from inval import Cache, Result, Unavailable, steps
-from inval.functions import Kind, Trouble, trouble_of
+from inval import Cache, Result, Unavailable
+from inval.driver import Runner
+from inval.functions import FAILURES, Kind, Trouble, trouble_of
 from inval.url import client_of
 from inval.values import UNREADABLE, read
 
@@ -45,6 +46,16 @@ class DjangoCache(Cache):
     def __init__(self, databases: Tuple[str, ...], client: Any, **settings: Any) -> None:
         self._databases = databases
         super().__init__(client, may_store=lambda: may_store(databases), **settings)
+        self.use(client)
+
+    def use(self, client: Any) -> None:
+        """Another server from now on, also for entries that were made before: for tests."""
+        self.client = client
+        self._runner = _Runner(self, self._make_backend(client))
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self.use(self.client)
 
     def _fetch(self, *args: Any, **kwargs: Any) -> Result:
         with self._transaction():
@@ -61,8 +72,12 @@ class DjangoCache(Cache):
     def _transaction(self) -> "AbstractContextManager[None]":
         return nullcontext() if may_serve(self._databases) else self.bypass()
 
-    def _detach(self, rest: Any, load: Callable[..., Any], call: Any) -> bool:
-        # The thread that loads leaves no connection to the database behind.
+
+
+class _Runner(Runner):
+    """A thread that loads in the background leaves no connection to the database behind."""
+
+    def detach(self, rest: Any, load: Callable[..., Any], call: Any) -> bool:
         def run(*args: Any) -> Any:
             close_old_connections()
             try:
@@ -70,7 +85,7 @@ class DjangoCache(Cache):
             finally:
                 connections.close_all()
 
-        return super()._detach(rest, run, call)
+        return super().detach(rest, run, call)
 
 
 class Shared:
@@ -102,8 +117,7 @@ class Shared:
     def move(self, location: str) -> None:
         """Uses another server or database from now on: also for entries that were made before."""
         self._location = location
-        self.cache.client = self._client(False)
-        self.cache._backend = self.cache._make_backend(self.cache.client)
+        self.cache.use(self._client(False))
         with self._lock:
             self._by_loop.clear()
 
@@ -167,12 +181,24 @@ class Plain:
         """The replies, as those of run; in one round trip."""
         if not commands:
             return []
-        replies = self.cache._perform(steps.Call("many", (commands,)))
+        replies = self._send(commands)
         if isinstance(replies, Trouble):
             if self._config.on_error == "raise":
                 raise Unavailable(f"Redis does not answer: {replies.error or replies.kind.value}")
             return [default] * len(commands)
         return [self._checked(reply, default) for reply in replies]
+
+    def _send(self, commands: Sequence[Command]) -> Any:
+        """The replies, errors of the server among them; a Trouble if there are none.  By the breaker of the leases."""
+        cache = self.cache
+        probe = cache._circuit.enter()
+        if probe is None:
+            return Trouble(Kind.DOWN)
+        try:
+            replies: Any = send(cache.client, commands)
+        except FAILURES as error:
+            replies = trouble_of(error)
+        return cache._answered(replies, probe)
 
     def get(self, key: str, default: Any) -> Any:
         return self.loads(self.run(None, "GET", key), default)
@@ -200,8 +226,7 @@ class Plain:
         self._unlink(batch)
 
     def _unlink(self, batch: List[bytes]) -> None:
-        # One by one: on a cluster they are in many places.
-        replies = self.cache._backend.many([("UNLINK", key) for key in batch]) if batch else []
+        replies = send(self.cache.client, [("UNLINK", key) for key in batch]) if batch else []
         batch.clear()
         for reply in replies:
             if isinstance(reply, BaseException):
@@ -213,6 +238,22 @@ class Plain:
         if trouble_of(reply).kind in (Kind.OTHER, Kind.NO_COMMAND):
             raise reply
         return default
+
+
+def send(client: Any, commands: Sequence[Command]) -> List[Any]:
+    """The replies, errors of the server among them: in one round trip; on a Cluster in one for each."""
+    if hasattr(client, "get_primaries") or len(commands) == 1:
+        replies = []
+        for command in commands:
+            try:
+                replies.append(client.execute_command(*command))
+            except ResponseError as error:
+                replies.append(error)
+        return replies
+    pipeline = client.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    return list(pipeline.execute(raise_on_error=False))
 
 
 def library_problem(cache: Cache) -> Optional[str]:

@@ -180,7 +180,7 @@ class Track(_InvalOperation):
         # Not allow_migrate_model: it is about tables that Django makes, and those that it does not can be tracked too.
         if not router.allow_migrate(alias, model._meta.app_label, model_name=model._meta.model_name, model=model):
             return
-        if "." in rule.key and what == "track":
+        if what == "track":
             _make_foreign_keys(schema_editor)
         sql, params = rule.track(extension.prefix) if what == "track" else rule.untrack(extension.prefix)
         schema_editor.execute(sql, params)
@@ -286,7 +286,7 @@ def _defaults() -> Dict[str, Any]:
 def _make_foreign_keys(schema_editor: Any) -> None:
     """Makes the constraints of tables that this migration has created, which Django leaves for its end.
 
-    A path in a key template follows foreign keys: they have to be there.
+    A path in a template follows foreign keys: they have to be there.
     """
     while schema_editor.deferred_sql:
         statement = schema_editor.deferred_sql.pop(0)
