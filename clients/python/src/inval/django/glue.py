@@ -57,9 +57,8 @@ class DjangoCache(Cache):
         super()._after_fork()
         self.use(self.client)
 
-    def _fetch(self, *args: Any, **kwargs: Any) -> Result:
-        with self._transaction():
-            return super()._fetch(*args, **kwargs)
+    def _is_bypassed(self, key: str) -> bool:
+        return super()._is_bypassed(key) or not may_serve(self._databases)
 
     def _fetch_many(self, *args: Any, **kwargs: Any) -> Dict[str, Any]:
         with self._transaction():
