@@ -1,0 +1,75 @@
+"""aget_or_set and entries that are awaited, in the loops that Django makes."""
+
+import asyncio
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.cache import cache
+from django.db import transaction
+from django.test import TestCase, TransactionTestCase
+
+from inval.django.test import InvalTestMixin
+from shop.models import Book
+
+from .test_transactions import fixture, load, price, write
+
+
+async def aload():
+    return await sync_to_async(load)()
+
+
+async def aprice():
+    return await cache.aget_or_set("book:1", aload)
+
+
+class AsyncTests(InvalTestMixin, TransactionTestCase):
+    def setUp(self):
+        super().setUp()
+        fixture()
+
+    async def test_filled_once_and_invalidated(self):
+        loads = []
+
+        async def count():
+            loads.append(1)
+            return await aload()
+
+        found = await asyncio.gather(*(cache.aget_or_set("book:1", count) for _ in range(50)))
+        self.assertEqual(found, [10] * 50)
+        self.assertEqual(len(loads), 1)
+        await sync_to_async(write)()
+        self.assertEqual(await aprice(), 11)
+        self.assertEqual(await cache.aget_or_set("five", 5), 5)
+        self.assertEqual(await cache.aget_or_set("nothing", 5, 0), 5)
+        self.assertEqual(await sync_to_async(cache.get_many)(["five", "nothing"]), {"five": 5})
+        self.assertEqual(await cache.ainval.get_or_set_many(["five"], dict), {"five": 5})
+
+    def test_a_loop_of_its_own_each_time(self):
+        self.assertEqual([async_to_sync(aprice)() for _ in range(3)], [10] * 3)
+        self.assertEqual(asyncio.run(aprice()), 10)
+
+    def test_the_transaction_is_that_of_the_thread(self):
+        price()
+        with transaction.atomic():
+            write()
+            self.assertEqual(async_to_sync(aprice)(), 11)
+        self.assertEqual(price(), 11)
+        cache.clear()
+        with transaction.atomic():
+            write()
+            self.assertEqual(async_to_sync(aprice)(), 12)
+            self.assertFalse(cache.has_key("book:1"))
+
+
+class NothingLeaksTests(InvalTestMixin, TestCase):
+    @classmethod
+    def setUpTestData(cls):
+        fixture()
+
+    async def test_one(self):
+        await sync_to_async(write)()
+        self.assertEqual(await aprice(), 11)
+
+    async def test_another(self):
+        self.assertEqual(await aprice(), 10)
+        self.assertEqual(await sync_to_async(Book.objects.count)(), 1)
+        self.assertFalse(await sync_to_async(cache.has_key)("book:1"))
