@@ -48,6 +48,8 @@ def check_settings(app_configs: Any = None, **_: Any) -> List[CheckMessage]:
 @register(Tags.database)
 def check_databases(app_configs: Any = None, databases: Optional[Iterable[str]] = None, **_: Any) -> List[CheckMessage]:
     """E001 to E004 for each database that has the extension, or should have it."""
+    if not _is_readable():
+        return []
     found: List[CheckMessage] = []
     for alias in inval_databases():
         if alias not in (databases or ()):
@@ -75,6 +77,8 @@ def check_databases(app_configs: Any = None, databases: Optional[Iterable[str]] 
 @register(Tags.database)
 def check_targets(app_configs: Any = None, databases: Optional[Iterable[str]] = None, **_: Any) -> List[CheckMessage]:
     """W002 to W004 for each cache that is loaded from one of these databases."""
+    if not _is_readable():
+        return []
     found: List[CheckMessage] = []
     for cache in inval_caches():
         aliases = [alias for alias in load_databases(cache) if alias in (databases or ()) and alias in settings.DATABASES]
@@ -88,6 +92,15 @@ def check_targets(app_configs: Any = None, databases: Optional[Iterable[str]] = 
             found += _tried(_check_location, cache, primary)
             found += _tried(_check_replica, cache, alias)
     return found
+
+
+def _is_readable() -> bool:
+    """Whether settings.INVAL is; E000 says so if it is not."""
+    try:
+        conf()
+    except ImproperlyConfigured:
+        return False
+    return True
 
 
 def _is_migrating(connection: Any) -> bool:
