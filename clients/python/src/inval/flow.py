@@ -66,7 +66,7 @@ def get_or_set(request: Request) -> Flow:
     while True:
         answer = yield Call("ask", (request.key, milliseconds(policy.lease), early_ms))
         if isinstance(answer, Trouble):
-            return (yield from _without_lease(request, answer.kind, answer.error))
+            return (yield from _without_lease(request, answer.kind, answer.error, waited))
         if answer.word == "bypass":
             return (yield from _load_only("bypass"))
         value = read(request.serializer, answer.value)
@@ -110,26 +110,20 @@ def _fill(request: Request, lease: Answer, stale: Optional[Result]) -> Flow:
     release = Call("release", (request.key, lease.token))
     try:
         storable = yield from _may_begin(request)
-        if not storable:
-            # Nobody needs to wait for a value that will not be stored.
-            yield release
-            return Result((yield Load()), "unstored")
-        try:
-            value = yield Load()
-        except NotStored:
-            raise
-        except Exception:
-            yield Note("load_failed")
-            if stale is None:
-                raise
-            yield release
-            return stale
-        data = request.serializer.dumps(value)
+        if storable:
+            value, data = yield from _load_for_store(request, stale)
     except GeneratorExit:  # nobody drives it any more: the lease expires
         raise
     except BaseException:
         yield release
         raise
+    if not storable:
+        # Nobody needs to wait for a value that will not be stored.
+        yield release
+        return (yield from _load_only("unstored"))
+    if value is UNREADABLE:
+        yield release
+        return stale
     ttl_ms = yield from _life_to_store(request, value, data)
     if not ttl_ms:
         yield release
@@ -141,6 +135,20 @@ def _fill(request: Request, lease: Answer, stale: Optional[Result]) -> Flow:
         return Result(value, "filled", data)
     yield Note("refused" if stored is False else "failed")
     return Result(value, "unstored", data)
+
+
+def _load_for_store(request: Request, stale: Optional[Result]) -> Flow:
+    """The value and its bytes; UNREADABLE if the load fails and a stale one will do."""
+    try:
+        value = yield Load()
+    except NotStored:
+        raise
+    except Exception:
+        yield Note("load_failed")
+        if stale is None:
+            raise
+        return UNREADABLE, None
+    return value, request.serializer.dumps(value)
 
 
 def _may_begin(request: Request) -> Flow:
@@ -171,7 +179,8 @@ def _life_to_store(request: Request, value: Any, data: bytes) -> Flow:
     return ttl_ms
 
 
-def _without_lease(request: Request, kind: Kind, error: Optional[BaseException]) -> Flow:
+def _without_lease(request: Request, kind: Kind, error: Optional[BaseException],
+                   waited: bool = False) -> Flow:
     """No lease can be had, or is wanted: what a plain GET gives, or load."""
     if kind is Kind.DOWN:
         return (yield from _down(request, error))
@@ -185,7 +194,7 @@ def _without_lease(request: Request, kind: Kind, error: Optional[BaseException])
         else:
             value = read(request.serializer, data)
             if value is not UNREADABLE:
-                return Result(value, "hit", data)
+                return Result(value, "waited" if waited else "hit", data)
             if kind is Kind.NO_COMMAND and request.functions == "auto":
                 return (yield from _plain(request))
     return (yield from _load_only("unstored"))

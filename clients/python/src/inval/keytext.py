@@ -92,7 +92,7 @@ def float_text(number: float) -> str:
     sign = "-" if math.copysign(1, number) < 0 else ""
     if number == 0:
         return sign + "0"
-    mantissa, exponent_text = _digits(abs(number)).split("e")
+    mantissa, exponent_text = _digits(abs(number)).lower().split("e")
     digits = mantissa.replace(".", "").rstrip("0")
     exponent = int(exponent_text)
     if -4 <= exponent < 15:
@@ -107,26 +107,33 @@ def float_text(number: float) -> str:
 
 
 def _digits(number: float) -> str:
-    """The shortest digits that read back as the number, in scientific notation.
+    """The shortest digits that are nearer to the number than to its neighbours, in scientific
+    notation; of several the nearest ones.
 
-    PostgreSQL wants them strictly nearer to it than to its neighbours, repr() takes the
-    middle too where reading rounds that to the number.
+    repr() takes the middle between neighbours too where reading rounds that to the number,
+    and looks on one side only of a power of two, whose neighbours differ in distance.
     """
-    for precision in range(17):
-        text = f"{number:.{precision}e}"
-        if float(text) == number and _is_inside(text, number):
-            return text
+    text = repr(number)
+    if _is_inside(decimal.Decimal(text), number) and math.frexp(number)[0] != 0.5:
+        return f"{decimal.Decimal(text):e}"
+    exact = decimal.Decimal(number)
+    for precision in range(1, 18):
+        near = [decimal.Context(prec=precision, rounding=rounding, Emin=-999).plus(exact)
+                for rounding in (decimal.ROUND_FLOOR, decimal.ROUND_CEILING)]
+        good = [one for one in near if _is_inside(one, number)]
+        if good:
+            return f"{min(good, key=lambda one: abs(Fraction(one) - Fraction(exact))):e}"
     return f"{number:.16e}"
 
 
-def _is_inside(text: str, number: float) -> bool:
-    exact, written = Fraction(number), Fraction(text)
-    if exact == written:
+def _is_inside(written: decimal.Decimal, number: float) -> bool:
+    exact, read = Fraction(number), Fraction(written)
+    if exact == read:
         return True
-    neighbour = math.nextafter(number, math.inf if written > exact else 0.0)
+    neighbour = math.nextafter(number, math.inf if read > exact else 0.0)
     if math.isinf(neighbour):
         return True
-    return abs(written - exact) < abs(Fraction(neighbour) - exact) / 2
+    return abs(read - exact) < abs(Fraction(neighbour) - exact) / 2
 
 
 def apply_filter(name: str, text: str, what: str) -> str:

@@ -1,0 +1,5 @@
+"""Keeps the warnings of caches, which many tests cause, from the output."""
+import logging
+
+logging.getLogger("inval").addHandler(logging.NullHandler())
+logging.getLogger("inval").propagate = False
