@@ -8,7 +8,6 @@ import asyncio
 import threading
 import weakref
 from contextlib import AbstractContextManager, nullcontext
-from importlib import resources
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from django.db import close_old_connections, connections
@@ -17,6 +16,7 @@ from redis.exceptions import ResponseError
 from inval import Cache, Result, Unavailable
 from inval.driver import Runner
 from inval.functions import FAILURES, Kind, Trouble, trouble_of
+from inval.library import load
 from inval.url import client_of
 from inval.values import UNREADABLE, read
 
@@ -267,7 +267,7 @@ def library_problem(cache: Cache) -> Optional[str]:
 def ensure_library(cache: Cache) -> None:
     """Loads the functions for readers if they are missing: for tests.  Raises errors of redis-py."""
     if library_problem(cache) is not None:
-        cache.client.function_load(resources.files("inval").joinpath("inval.lua").read_text())
+        load(cache.client)
 
 
 def redis_client(cache: Cache) -> Any:
