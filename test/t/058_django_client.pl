@@ -41,12 +41,18 @@ sub python
 
 # What a parallel run cannot send from its processes, an alone one tells.
 my ($status, $output, $error) =
-  python('django_project/manage.py', 'test', '--noinput', '--parallel', '2');
+  python('django_project/manage.py', 'test', 'shop', '--noinput', '--parallel', '2');
 my ($count) = $error =~ /^Ran (\d+) tests in/m;
 ok($status == 0 && defined $count && $count > 100, "the project's tests pass, in two processes")
-  or diag($error, (python('django_project/manage.py', 'test', '--noinput'))[2]);
+  or diag($error, (python('django_project/manage.py', 'test', 'shop', '--noinput'))[2]);
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_database WHERE datname LIKE 'test%'}),
 	0, 'and leave no database behind');
+# The runner sets where keys are removed; never for a database that is not of the tests.
+($status, $output, $error) = python('django_project/manage.py', 'test', '--noinput',
+	'shop.tests.test_runner.SettingsTests');
+like($error, qr/^Ran 2 tests.*^OK/ms, 'tests that need no database pass');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_db_role_setting'),
+	0, 'and no database is set to another Redis database');
 
 # All the ways to write
 $node->safe_psql('postgres', 'CREATE DATABASE ways');

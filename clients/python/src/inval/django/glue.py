@@ -266,8 +266,14 @@ def library_problem(cache: Cache) -> Optional[str]:
 
 def ensure_library(cache: Cache) -> None:
     """Loads the functions for readers if they are missing: for tests.  Raises errors of redis-py."""
-    if library_problem(cache) is not None:
+    if library_problem(cache) is None:
+        return
+    try:
         load(cache.client)
+    except ResponseError as error:
+        # Another process of a parallel run, or the worker, was faster.
+        if "already exists" not in str(error):
+            raise
 
 
 def redis_client(cache: Cache) -> Any:

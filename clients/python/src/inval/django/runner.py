@@ -78,13 +78,18 @@ class InvalTestRunner(DiscoverRunner):  # type: ignore[misc]
             old = super().setup_databases(**kwargs)
         finally:
             pre_migrate.disconnect(dispatch_uid="inval.runner")
-        for alias in self._databases():
+        ours = self._databases()
+        for connection, original, _ in old:
+            # Only what Django has made for the tests: without a test that needs one the name is that of the real one.
+            name = connection.settings_dict["NAME"]
+            if connection.alias not in ours or name == original:
+                continue
             # Also where migrations were not run (TEST["MIGRATE"]).
-            set_redis_url(alias, connections[alias].settings_dict["NAME"], first_db())
+            set_redis_url(connection.alias, name, first_db())
             for number in range(1, self.parallel + 1 if self.parallel > 1 else 1):
-                clone = connections[alias].creation.get_test_db_clone_settings(str(number))["NAME"]
-                if _exists(alias, clone):
-                    set_redis_url(alias, clone, first_db() + number)
+                clone = connection.creation.get_test_db_clone_settings(str(number))["NAME"]
+                if _exists(connection.alias, clone):
+                    set_redis_url(connection.alias, clone, first_db() + number)
         return old
 
     def _databases(self) -> List[str]:
