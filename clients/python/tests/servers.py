@@ -63,18 +63,18 @@ def _end_with_parent():
 
 
 class RedisServer:
-    """A redis-server with the function library, unless library is false."""
+    """A redis-server with the function library, unless library is false; config are further
+    lines of redis.conf. sentinel: those of a Sentinel, which it then is."""
 
-    def __init__(self, *, library=True, sentinel=False, port=None, **config):
+    def __init__(self, *, library=True, sentinel=None, **config):
         self.directory = tempfile.mkdtemp(prefix="inval")
-        self.port = port or free_port()
+        self.port = free_port()
         self.process = None
         self._frozen = False
         self._library = library and not sentinel
-        self._sentinel = sentinel
+        self._sentinel = bool(sentinel)
         lines = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory}
-        if not sentinel:
-            lines.update(save='""', appendonly="no")
+        lines.update({"sentinel": sentinel} if sentinel else {"save": '""', "appendonly": "no"})
         lines.update((name.replace("_", "-"), value) for name, value in config.items())
         with open(self.path("redis.conf"), "w", encoding="utf-8") as file:
             for name, value in lines.items():
@@ -111,6 +111,8 @@ class RedisServer:
         try:
             with self.client(socket_timeout=1) as client:
                 return client.ping()
+        except redis.AuthenticationError:
+            return True
         except redis.RedisError:
             return False
 

@@ -8,7 +8,7 @@ from . import steps
 from .aio_driver import AsyncRedisBackend, AsyncRunner
 from .aio_entry import AsyncEntry
 from .aio_fill import AsyncFill
-from .base import BaseCache, check_load, refuse_decoding, whole_ms
+from .base import BaseCache, check_load, refuse_decoding, sentinels_of, whole_ms
 from .entry import EntryDecorator
 from .flow import get_or_set
 from .flow_many import get_or_set_many
@@ -31,6 +31,7 @@ class AsyncCache(BaseCache):
         self._runner = AsyncRunner(self, self._make_backend(client))
         if self.local is not None:
             self.local.start(None)
+        self._follow_forks()
 
     def _make_backend(self, client: Any) -> Any:
         return AsyncRedisBackend(client, Availability(self._events.functions))
@@ -49,10 +50,11 @@ class AsyncCache(BaseCache):
         await self._runner.close()
         if self.local is not None:
             self.local.close()
-        await self.client.close()
-        pool = getattr(self.client, "connection_pool", None)
-        if pool is not None:  # which redis-py 4 leaves open
-            await pool.disconnect()
+        for one in (self.client, *sentinels_of(self.client)):
+            await one.close()
+            pool = getattr(one, "connection_pool", None)
+            if pool is not None:  # which redis-py 4 leaves open
+                await pool.disconnect()
 
     async def __aenter__(self) -> "AsyncCache":
         return self

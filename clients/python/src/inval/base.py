@@ -70,7 +70,6 @@ class BaseCache:
         self._events = Events(name, observer)
         self._circuit = Circuit(breaker, changed=self._events.breaker)
         self._id = id(self)
-        _after_fork_of(self)
 
     # Keys
 
@@ -190,6 +189,10 @@ class BaseCache:
 
     # Forks
 
+    def _follow_forks(self) -> None:
+        """To be called when all else is there."""
+        _after_fork_of(self)
+
     def _after_fork(self) -> None:
         self._circuit.reset()
         if self.local is not None:
@@ -214,6 +217,12 @@ def refuse_decoding(client: Any) -> None:
     if client.get_encoder().decode_responses:
         raise ValueError("this client has decode_responses=True, but values are bytes: give one "
                          "that was made without it")
+
+
+def sentinels_of(client: Any) -> List[Any]:
+    """The clients by which a master_for() client asks its sentinels."""
+    manager = getattr(getattr(client, "connection_pool", None), "sentinel_manager", None)
+    return list(manager.sentinels) if manager is not None else []
 
 
 def check_load(load: Any, name: str = "load") -> None:

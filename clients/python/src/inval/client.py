@@ -5,7 +5,7 @@ import time
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from . import steps
-from .base import BaseCache, check_load, refuse_decoding, whole_ms
+from .base import BaseCache, check_load, refuse_decoding, sentinels_of, whole_ms
 from .driver import Runner
 from .entry import Entry, EntryDecorator
 from .fill import Fill
@@ -48,6 +48,7 @@ class Cache(BaseCache):
         self._runner = Runner(self, self._make_backend(client))
         if self.local is not None:
             self.local.start(client)
+        self._follow_forks()
 
     def _make_backend(self, client: Any) -> Any:
         return RedisBackend(client, Availability(self._events.functions))
@@ -70,7 +71,8 @@ class Cache(BaseCache):
         self._runner.close()
         if self.local is not None:
             self.local.close()
-        self.client.close()
+        for one in (self.client, *sentinels_of(self.client)):
+            one.close()
 
     def __enter__(self) -> "Cache":
         return self

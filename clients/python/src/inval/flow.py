@@ -134,6 +134,8 @@ def _fill(request: Request, lease: Answer, stale: Optional[Result]) -> Flow:
         yield Note("stored")
         return Result(value, "filled", data)
     yield Note("refused" if stored is False else "failed")
+    if isinstance(stored, Trouble) and stored.kind is not Kind.DOWN:
+        yield release  # a full server: nobody is to wait for what cannot be stored
     return Result(value, "unstored", data)
 
 

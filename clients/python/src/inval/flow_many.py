@@ -170,6 +170,8 @@ def _fill(batch: _Batch) -> Flow:
             yield Note("stored" if stored else "refused" if outcome is False else "failed")
             if stored:
                 batch.results[key] = Result(batch.results[key].value, "filled", data)
+        yield from _release({store[0]: leases[store[0]] for store, outcome in zip(stores, outcomes)
+                             if isinstance(outcome, Trouble) and outcome.kind is not Kind.DOWN})
 
 
 def _stores(batch: _Batch, leases: Mapping[str, Answer], loaded: Mapping[str, Any]) -> Flow:
