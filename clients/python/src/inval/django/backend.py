@@ -20,7 +20,8 @@ from django.utils.functional import cached_property
 from inval import Cache, Result
 
 from .config import NEVER, CacheConfig
-from .glue import Plain, shared_cache
+from .glue import shared_cache
+from .plain import Plain
 
 # Steps of clear()
 _SCAN_COUNT = 1000
@@ -31,7 +32,7 @@ def default_key(key: str, key_prefix: str, version: int) -> str:
     return f"{key_prefix}{key}" if version == 1 else f"{key_prefix}{version}:{key}"
 
 
-class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
+class InvalCache(BaseCache):
     """LOCATION is a URL, in any form that inval.redis_url has.  OPTIONS, all of them optional, in seconds:
 
     EARLY, STALE, LEASE, WAIT, JITTER, NONE_TTL, MAX_BYTES, STRICT, BACKGROUND   as the fields of inval.Policy
@@ -65,7 +66,8 @@ class InvalCache(BaseCache):  # type: ignore[misc]  # Django has no types
     def inval(self) -> Cache:
         """The inval.Cache: for decorators (.entry), fills by hand (.fill), version keys.  Its keys have no KEY_PREFIX of
         their own accord."""
-        return self._plain.cache
+        cache: Cache = self._plain.cache
+        return cache
 
     @property
     def ainval(self) -> Any:
@@ -252,12 +254,16 @@ def _px(ttl: Optional[int]) -> Tuple[Any, ...]:
 
 
 def _loader(default: Any) -> Callable[[], Any]:
-    return default if callable(default) else lambda: default
+    if callable(default):
+        function: Callable[[], Any] = default
+        return function
+    return lambda: default
 
 
 def _async_loader(default: Any) -> Callable[[], Any]:
     if callable(default):
-        return default
+        function: Callable[[], Any] = default
+        return function
 
     async def load() -> Any:
         return default

@@ -105,4 +105,4 @@ def inval_databases() -> List[str]:
 def primary_of(alias: str) -> str:
     """The alias that DATABASES[alias]["TEST"]["MIRROR"] names, or the alias itself."""
     mirror = settings.DATABASES[alias].get("TEST", {}).get("MIRROR")
-    return mirror if mirror in settings.DATABASES else alias
+    return str(mirror) if mirror in settings.DATABASES else alias

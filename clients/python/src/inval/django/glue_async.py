@@ -17,7 +17,7 @@ class DjangoAsyncCache(AsyncCache):
         super().__init__(client, may_store=self._may_store_there, **settings)
 
     async def _may_store_there(self) -> bool:
-        return await sync_to_async(may_store, thread_sensitive=True)(self._databases)
+        return bool(await sync_to_async(may_store, thread_sensitive=True)(self._databases))
 
     async def _fetch(self, *args: Any, **kwargs: Any) -> Any:
         if await self._may_serve():
@@ -32,4 +32,4 @@ class DjangoAsyncCache(AsyncCache):
             return await super()._fetch_many(*args, **kwargs)
 
     async def _may_serve(self) -> bool:
-        return await sync_to_async(may_serve, thread_sensitive=True)(self._databases)
+        return bool(await sync_to_async(may_serve, thread_sensitive=True)(self._databases))

@@ -2,30 +2,26 @@
 
 import socket
 from typing import Any, FrozenSet, NamedTuple, Optional
-from urllib.parse import parse_qs, unquote, urlsplit, urlunsplit
 
-_SCHEMES = ("redis", "rediss", "valkey", "valkeys")
+from inval.url import parse
 
-
-class Address(NamedTuple):
+class Place(NamedTuple):
     hosts: FrozenSet[str]  # names and numbers; a path, for a Unix socket
     port: int
     db: int
 
 
-def parse(url: Any) -> Optional[Address]:
-    """The address in a URL of one server; None for others, such as clusters, of which it says too little."""
-    if not isinstance(url, str):
-        return None
-    parts = urlsplit(url)
+def place_of(url: Any) -> Optional[Place]:
+    """The one server that a URL means; None for others, such as clusters, of which it says too little."""
     try:
-        if parts.scheme == "unix":
-            return Address(frozenset([unquote(parts.path)]), 0, int(parse_qs(parts.query).get("db", ["0"])[0]))
-        if parts.scheme in _SCHEMES:
-            db = parse_qs(parts.query).get("db", [parts.path.strip("/") or "0"])[0]
-            return Address(_names(parts.hostname or "localhost"), parts.port or 6379, int(db))
-    except ValueError:
-        pass
+        address = parse(url)
+    except (AttributeError, ValueError):
+        return None
+    if address.kind == "unix":
+        return Place(frozenset([address.path]), 0, address.db)
+    if address.kind in ("redis", "rediss"):
+        host, port = address.hosts[0]
+        return Place(_names(host), port, address.db)
     return None
 
 
@@ -35,7 +31,7 @@ def is_address_of(location: Any, address: str) -> bool:
     location  a URL of redis-py
     address   as inval_target_status has it
     """
-    ours, theirs = parse(location), parse(address)
+    ours, theirs = place_of(location), place_of(address)
     if ours is None or theirs is None:
         return True
     return ours.port == theirs.port and ours.db == theirs.db and bool(ours.hosts & theirs.hosts)
@@ -46,14 +42,16 @@ def with_db(url: str, db: int) -> str:
 
     Raises ValueError for a URL that has no such number.
     """
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        others = [one for one in parts.query.split("&") if one and not one.startswith("db=")]
-        return f"unix://{parts.path}?{'&'.join([*others, f'db={db}'])}"
-    if parts.scheme in _SCHEMES:
-        others = "&".join(one for one in parts.query.split("&") if one and not one.startswith("db="))
-        return urlunsplit((parts.scheme, parts.netloc, f"/{db}", others, ""))
-    raise ValueError(f"tests need a LOCATION of one server, redis://host:port/db or unix://path?db=0, not {url!r}")
+    if place_of(url) is None:
+        raise ValueError(f"tests need a LOCATION of one server, redis://host:port/db or unix://path?db=0, not {url!r}")
+    front, _, query = url.partition("?")
+    options = [one for one in query.split("&") if one and not one.startswith("db=")]
+    if front.startswith("unix:"):
+        options.append(f"db={db}")
+    else:
+        scheme, _, rest = front.partition("://")
+        front = f"{scheme}://{rest.split('/')[0]}/{db}"
+    return "?".join([front, "&".join(options)]) if options else front
 
 
 def _names(host: str) -> FrozenSet[str]:

@@ -129,7 +129,7 @@ class CachedRows:
 
     def key(self, **values: Any) -> str:
         """The key for these values, as it is in Redis."""
-        return self.cache().make_key(self._key(self._checked(values)))  # type: ignore[no-any-return]
+        return str(self.cache().make_key(self._key(self._checked(values))))
 
     def refresh(self, **values: Any) -> Any:
         """Loads and stores anew, although there may be a value; what was stored."""
@@ -184,7 +184,7 @@ class CachedRows:
 
     def _key(self, values: Dict[str, Any]) -> str:
         template = self.manager.template.replace("{@table}", literal_key(table_of(self.model)))
-        return self.cache().inval.key(template, **values)  # type: ignore[no-any-return]
+        return str(self.cache().inval.key(template, **values))
 
     def _made(self, rows: List[List[Any]], fields: Tuple[Any, ...]) -> List[Any]:
         names = [field.attname for field in fields]

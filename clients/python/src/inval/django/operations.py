@@ -26,7 +26,7 @@ from .rules import array_text
 logger = logging.getLogger("inval")
 
 
-class _InvalOperation(Operation):  # type: ignore[misc]  # Django has no types
+class _InvalOperation(Operation):
     reversible = True
     reduces_to_sql = True
 
@@ -92,7 +92,7 @@ class CreateInval(_InvalOperation):
         schema_editor.execute("DROP EXTENSION IF EXISTS inval")
 
     def _concerns(self, app_label: str, connection: Any) -> bool:
-        return connection.vendor == "postgresql" and router.allow_migrate(connection.alias, app_label)
+        return bool(connection.vendor == "postgresql" and router.allow_migrate(connection.alias, app_label))
 
     def describe(self) -> str:
         return "Creates extension inval"
@@ -190,7 +190,8 @@ class Track(_InvalOperation):
         if isinstance(operation, Track) and identity(operation.options) == identity(self.options):
             if type(operation) is Untrack:
                 return [] if self.previous is None else [operation]
-            return [type(self)(**{**operation.options, "previous": self.previous, "elidable": self.elidable})]
+            options: Dict[str, Any] = {**operation.options, "previous": self.previous, "elidable": self.elidable}
+            return [type(self)(**options)]
         return super().reduce(operation, app_label)
 
     def describe(self) -> str:

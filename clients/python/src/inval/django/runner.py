@@ -57,11 +57,11 @@ def _init_worker(*args: Any, **kwargs: Any) -> None:
     use_redis_database(first_db() + django_runner._worker_id)
 
 
-class InvalParallelTestSuite(ParallelTestSuite):  # type: ignore[misc]
+class InvalParallelTestSuite(ParallelTestSuite):
     init_worker = _init_worker
 
 
-class InvalTestRunner(DiscoverRunner):  # type: ignore[misc]
+class InvalTestRunner(DiscoverRunner):
     """TEST_RUNNER = "inval.django.test.InvalTestRunner".
 
     The test database removes keys from Redis database FIRST_DB (of the server in LOCATION), its clone n from FIRST_DB

@@ -10,7 +10,7 @@ from ...commands.report import Failed, write
 from ...conf import inval_databases
 
 
-class Command(BaseCommand):  # type: ignore[misc]  # Django has no types
+class Command(BaseCommand):
     help = "Looks at inval, the extension that invalidates caches, and operates it."
 
     def add_arguments(self, parser: Any) -> None:
