@@ -33,8 +33,10 @@ class _InvalOperation(Operation):
     def state_forwards(self, app_label: str, state: Any) -> None:
         """Nothing: models stay as they are."""
 
-    def extension(self, schema_editor: Any) -> Optional[Extension]:
+    def extension(self, schema_editor: Any, needed: bool) -> Optional[Extension]:
         """The extension to work with; None if there is nothing to do.
+
+        needed  whether it is an error if it is missing; without it there is nothing to be undone
 
         Raises LookupError where it has to be there and is not.
         """
@@ -44,7 +46,7 @@ class _InvalOperation(Operation):
         found = find_extension(connection)
         if found is None and schema_editor.collect_sql:
             return Extension("", "")  # sqlmigrate: an earlier operation will have made it
-        if found is None and not conf().optional:
+        if found is None and needed and not conf().optional:
             raise LookupError(missing(connection))
         return found
 
@@ -172,7 +174,7 @@ class Track(_InvalOperation):
             self._apply(app_label, schema_editor, to_state, "track", {**self.options, **_defaults(), **self.previous})
 
     def _apply(self, app_label: str, schema_editor: Any, state: Any, what: str, options: Mapping[str, Any]) -> None:
-        extension = self.extension(schema_editor)
+        extension = self.extension(schema_editor, needed=what == "track")
         if extension is None:
             return
         model, rule = resolve(state.apps, app_label, options)
@@ -254,7 +256,7 @@ class SetVar(_InvalOperation):
 
     def _apply(self, app_label: str, schema_editor: Any, values: Sequence[str], replace: bool) -> None:
         alias = schema_editor.connection.alias
-        extension = self.extension(schema_editor)
+        extension = self.extension(schema_editor, needed=bool(values))
         if extension is None or not router.allow_migrate(alias, app_label):
             return
         sql, params = f"SELECT {extension.prefix}inval_set_var(%s, VARIADIC %s::text[])", [self.name, array_text(values)]

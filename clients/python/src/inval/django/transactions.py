@@ -75,7 +75,7 @@ def may_serve(aliases: Iterable[str]) -> bool:
 def _is_clean(connection: Any, fresh: bool) -> bool:
     if not _in_transaction(connection):
         return True
-    if connection.vendor != "postgresql" or connection.needs_rollback:
+    if connection.vendor != "postgresql":
         return False
     try:
         # To the driver's cursor: it is no query of the project, which counts its own (assertNumQueries, toolbars).

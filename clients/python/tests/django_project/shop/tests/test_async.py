@@ -10,11 +10,15 @@ from django.test import TestCase, TransactionTestCase
 from inval.django.test import InvalTestMixin
 from shop.models import Book
 
-from .test_transactions import fixture, load, price, write
+from .test_transactions import fixture, load, price, write, write_and_load
 
 
 async def aload():
     return await sync_to_async(load)()
+
+
+async def awrite_and_load():
+    return await sync_to_async(write_and_load)()
 
 
 async def aprice():
@@ -57,6 +61,10 @@ class AsyncTests(InvalTestMixin, TransactionTestCase):
         with transaction.atomic():
             write()
             self.assertEqual(async_to_sync(aprice)(), 12)
+            self.assertFalse(cache.has_key("book:1"))
+        with transaction.atomic():
+            # What only the load writes is known when it is to be stored.
+            self.assertEqual(async_to_sync(cache.aget_or_set)("book:1", awrite_and_load), 13)
             self.assertFalse(cache.has_key("book:1"))
 
 

@@ -127,6 +127,16 @@ class TrackedTests(InvalAssertions, TransactionTestCase):
         finally:
             execute("UPDATE inval_rule SET state = 'on' WHERE relation = 'shop_source'::regclass")
 
+    def test_the_same_shape_is_not_the_same_rule(self):
+        execute("SELECT inval_untrack('shop_source')")
+        execute("SELECT inval_track('shop_source', key => '{id}:{$git_sha}:source', fence => true)")
+        try:
+            with self.assertRaisesRegex(AssertionError, "no rule for keys like {team}"):
+                self.assertEntriesTracked()
+        finally:
+            execute("SELECT inval_untrack('shop_source')")
+            execute("SELECT inval_track('shop_source', key => '{team_id}:{$git_sha}:source', fence => true)")
+
     def test_decorated_entries(self):
         core = caches["default"].inval
         for template, tables, options, says in (

@@ -274,6 +274,9 @@ class SchemaTests(TransactionTestCase):
     def test_without_the_extension(self):
         with self.assertRaisesRegex(LookupError, "put CreateInval.. into a migration"):
             self.apply(Track("shelf", key="s:{id}"))
+        # Nothing is there to be undone.
+        self.apply(Track("shelf", key="s:{id}"), back=True)
+        self.apply(SetVar("x", ["y"]), back=True)
         with override_settings(INVAL={"OPTIONAL": True}):
             self.apply(Track("shelf", key="s:{id}"))
             self.apply(SetVar("x", ["y"]))

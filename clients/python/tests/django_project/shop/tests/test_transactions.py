@@ -1,7 +1,7 @@
 """What a transaction has written is not stored for others, and it sees it itself."""
 
 from django.core.cache import cache
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import F
 from django.test import TestCase, TransactionTestCase
 
@@ -152,11 +152,22 @@ class TransactionTests(InvalTestMixin, TransactionTestCase):
         price()
         with transaction.atomic():
             self.assertTrue(may_store(["default"]))
-            write()
-            connection.set_rollback(True)
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("CALL nothing_like_that()")
+            except DatabaseError:
+                pass
             self.assertFalse(may_store(["default"]))
             self.assertFalse(may_serve(["default"]))
-            connection.set_rollback(False)
+            connection.set_rollback(True)
+
+    def test_many_keys_are_one_question(self):
+        asked = []
+        with transaction.atomic():
+            write()
+            with count_raw(asked):
+                cache.get_or_set_many([f"k:{n}" for n in range(20)], lambda keys: dict.fromkeys(keys, 1))
+        self.assertEqual(len(asked), 1)
 
     def test_without_autocommit(self):
         price()
