@@ -8,11 +8,12 @@ use strict;
 use warnings;
 
 use File::Basename;
+use File::Spec;
 use IPC::Run ();
 use Inval::Test;
 use Test::More;
 
-my $root = dirname(__FILE__) . '/../..';
+my $root = File::Spec->rel2abs(dirname(__FILE__) . '/../..');
 my $tests = "$root/clients/python/tests";
 my $redis = Inval::Redis->new;
 # A commit waits for Redis however busy the machine is.
@@ -38,8 +39,9 @@ sub run_module
 {
 	my ($module) = @_;
 	my $output = '';
+	# Elsewhere than here, where Python would take inval.so for the package.
 	my $passed = IPC::Run::run([ "$tests/python", '-W', 'error', '-m', 'unittest', '-v', $module ],
-		'>', \$output, '2>&1');
+		'>', \$output, '2>&1', init => sub { chdir $tests });
 	my @results = $output =~ /^(test_\w+ \(\S+\)).*? \.\.\. (\w+)/msg;
 	my $failed = !$passed;
 

@@ -427,6 +427,7 @@ class MemoryTest(unittest.TestCase):
 
     def test_null_cache_loads(self):
         cache = NullCache.from_url("redis://192.0.2.1/0")
+        self.addCleanup(cache.close)
         self.assertEqual([cache.get_or_set("k", lambda: n) for n in (1, 2)], [1, 2])
         self.assertEqual((cache.set("k", 1, 5), cache.get("k")), (False, None))
 

@@ -43,13 +43,17 @@ class AsyncCache(BaseCache):
         local = settings.get("local")
         if local is not None:
             local.feed.use(lambda: client_of(url, connect_timeout, read_timeout))
-        return cls(client_of(url, connect_timeout, read_timeout, asynchronous=True), **settings)
+        cache = cls(client_of(url, connect_timeout, read_timeout, asynchronous=True), **settings)
+        cache._owns_client = True
+        return cache
 
     async def close(self) -> None:
-        """Ends background loads and the feed, and closes the connections."""
+        """As Cache.close."""
         await self._runner.close()
         if self.local is not None:
             self.local.close()
+        if not self._owns_client:
+            return
         for one in (self.client, *sentinels_of(self.client)):
             await one.close()
             pool = getattr(one, "connection_pool", None)

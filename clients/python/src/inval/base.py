@@ -70,6 +70,7 @@ class BaseCache:
         self._events = Events(name, observer)
         self._circuit = Circuit(breaker, changed=self._events.breaker)
         self._id = id(self)
+        self._owns_client = False
 
     # Keys
 

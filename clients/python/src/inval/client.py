@@ -64,15 +64,21 @@ class Cache(BaseCache):
                  **settings: Any) -> "Cache":
         """A cache with a client of its own; URLs are those of the extension. Timeouts are in
         seconds: a call never takes longer than both, and its load."""
-        return cls(client_of(url, connect_timeout, read_timeout), **settings)
+        cache = cls(client_of(url, connect_timeout, read_timeout), **settings)
+        cache._owns_client = True
+        return cache
 
     def close(self) -> None:
-        """Ends background loads and the feed, and closes the connections."""
+        """Ends background loads and the feed; a client that from_url made is closed too."""
         self._runner.close()
         if self.local is not None:
             self.local.close()
-        for one in (self.client, *sentinels_of(self.client)):
-            one.close()
+        if self._owns_client:
+            for one in (self.client, *sentinels_of(self.client)):
+                one.close()
+                pool = getattr(one, "connection_pool", None)
+                if pool is not None:  # which redis-py 4 leaves open
+                    pool.disconnect()
 
     def __enter__(self) -> "Cache":
         return self
