@@ -6,7 +6,6 @@ connections), is kept here by the settings that it was made of.
 
 import asyncio
 import threading
-import weakref
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
@@ -89,19 +88,22 @@ class Shared:
         self._config = config
         self._location = config.location
         self._lock = threading.Lock()
-        self._by_loop: "weakref.WeakKeyDictionary[Any, Any]" = weakref.WeakKeyDictionary()
+        self._by_loop: Dict[Any, Any] = {}
         self.cache = DjangoCache(config.databases, self._client(False), **self._settings())
 
     def asynchronous(self) -> Any:
         """That of the running event loop; its connections belong to it."""
-        from .glue_async import DjangoAsyncCache
+        from .glue_async import DjangoAsyncCache, close_with_loop
 
         loop = asyncio.get_running_loop()
         with self._lock:
             cache = self._by_loop.get(loop)
             if cache is None:
+                # What is left of loops that were closed without a word goes.
+                self._by_loop = {one: kept for one, kept in self._by_loop.items() if not one.is_closed()}
                 cache = DjangoAsyncCache(self._config.databases, self._client(True), **self._settings())
                 self._by_loop[loop] = cache
+                close_with_loop(cache, lambda: self._by_loop.pop(loop, None))
             return cache
 
     def caches(self) -> List[Any]:

@@ -1,12 +1,14 @@
 """aget_or_set and entries that are awaited, in the loops that Django makes."""
 
 import asyncio
+import gc
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import cache
 from django.db import transaction
 from django.test import TestCase, TransactionTestCase
 
+from inval.django.glue import shared_cache
 from inval.django.test import InvalTestMixin
 from shop.models import Book
 
@@ -50,6 +52,30 @@ class AsyncTests(InvalTestMixin, TransactionTestCase):
     def test_a_loop_of_its_own_each_time(self):
         self.assertEqual([async_to_sync(aprice)() for _ in range(3)], [10] * 3)
         self.assertEqual(asyncio.run(aprice()), 10)
+
+    def test_loops_that_are_gone_leave_nothing(self):
+        for _ in range(5):
+            async_to_sync(aprice)()
+        self.assertEqual(len(shared_cache(cache.config).caches()), 1, "only that of the threads")
+        gc.collect()  # says so if a connection was left open
+
+    def test_by_hand(self):
+        async def by_hand():
+            async with cache.ainval.fill("book:1") as fill:
+                if not fill.hit:
+                    await fill.store(await aload())
+                return fill.value
+
+        async def hashed():
+            return await cache.ainval.hget_or_set("hash", "f", aload, 100)
+
+        self.assertEqual(async_to_sync(by_hand)(), 10)
+        self.assertTrue(cache.has_key("book:1"))
+        with transaction.atomic():
+            write()
+            self.assertEqual(async_to_sync(by_hand)(), 11)
+            self.assertEqual(async_to_sync(hashed)(), 11)
+        self.assertFalse(cache.has_key("hash"))
 
     def test_the_transaction_is_that_of_the_thread(self):
         price()
