@@ -45,6 +45,7 @@ my ($status, $output, $error) =
 my ($count) = $error =~ /^Ran (\d+) tests in/m;
 ok($status == 0 && defined $count && $count > 100, "the project's tests pass, in two processes")
   or diag($error, (python('django_project/manage.py', 'test', 'shop', '--noinput'))[2]);
+unlike($error, qr/Warning|Exception ignored/, 'and are quiet');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_database WHERE datname LIKE 'test%'}),
 	0, 'and leave no database behind');
 # The runner sets where keys are removed; never for a database that is not of the tests.

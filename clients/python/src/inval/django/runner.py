@@ -10,7 +10,7 @@ from typing import Any, List, Optional
 from django.conf import settings
 from django.core.cache import caches
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.models.signals import pre_migrate
 from django.test import runner as django_runner
 from django.test.runner import DiscoverRunner, ParallelTestSuite
@@ -130,7 +130,16 @@ def set_redis_url(alias: str, database: str, number: int) -> None:
     if not aliases:
         return
     url = with_db(settings.CACHES[aliases[0]]["LOCATION"], number)
-    connection = connections[alias]
+    try:
+        _set_redis_url(connections[alias], database, url)
+    except DatabaseError as error:
+        raise ImproperlyConfigured(
+            f"InvalTestRunner has to set inval.redis_url for the database {database!r}, and the server says: {error}\n"
+            "It takes a superuser, and a LOCATION without a password (instead: ?passfile=…)"
+        ) from None
+
+
+def _set_redis_url(connection: Any, database: str, url: str) -> None:
     with connection.cursor() as cursor:
         # Else the setting is unknown, and no value of it is checked.
         cursor.execute("LOAD 'inval'")

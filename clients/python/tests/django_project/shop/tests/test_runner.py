@@ -1,5 +1,6 @@
 """InvalTestRunner: with --parallel each process has a database and a Redis database of its own."""
 
+import os
 import re
 
 import redis
@@ -9,7 +10,7 @@ from django.db import connection
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 
 from inval.django.location import with_db
-from inval.django.runner import InvalTestRunner, first_db
+from inval.django.runner import InvalTestRunner, first_db, set_redis_url
 from inval.django.test import InvalTestMixin
 from shop.models import Tag
 
@@ -50,6 +51,20 @@ class IsolationTests(InvalTestMixin, TransactionTestCase):
 
 class OtherProcessTests(IsolationTests):
     """The same, for another process."""
+
+
+class RightsTests(TransactionTestCase):
+    def test_what_it_takes_is_said(self):
+        name = connection.settings_dict["NAME"]
+        role = f"tester_{os.getpid()}"
+        execute(f"CREATE ROLE {role}")
+        execute(f"SET ROLE {role}")
+        try:
+            with self.assertRaisesRegex(ImproperlyConfigured, "has to set inval.redis_url(?s:.*)takes a superuser"):
+                set_redis_url("default", name, 1)
+        finally:
+            execute("RESET ROLE")
+            execute(f"DROP ROLE {role}")
 
 
 class SettingsTests(SimpleTestCase):
