@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, List
 if TYPE_CHECKING:
     from .backend import InvalCache as InvalCache
     from .manager import CacheManager as CacheManager
+    from .null import NullCache as NullCache
     from .operations import CreateInval as CreateInval
     from .operations import SetVar as SetVar
     from .operations import Track as Track
@@ -22,12 +23,13 @@ _HOME = {
     "CacheManager": "manager",
     "CreateInval": "operations",
     "InvalCache": "backend",
+    "NullCache": "null",
     "SetVar": "operations",
     "Track": "operations",
     "Untrack": "operations",
 }
 
-__all__ = ["CacheManager", "CreateInval", "InvalCache", "SetVar", "Track", "Untrack"]
+__all__ = ["CacheManager", "CreateInval", "InvalCache", "NullCache", "SetVar", "Track", "Untrack"]
 
 
 def __getattr__(name: str) -> Any:

@@ -48,6 +48,8 @@ class InvalCache(BaseCache):
     Raises ImproperlyConfigured for options that it does not have.
     """
 
+    is_null = False  # without a Redis
+
     def __init__(self, location: Any, params: Mapping[str, Any]) -> None:
         params = dict(params)
         if params.get("KEY_FUNCTION", params.get("key_function")) is None:

@@ -6,10 +6,6 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-BACKEND = "inval.django.InvalCache"
-# The same class by the module where it is defined
-BACKENDS = (BACKEND, "inval.django.backend.InvalCache")
-
 
 @dataclass(frozen=True)
 class Conf:
@@ -68,7 +64,7 @@ def _text(name: str, value: Any) -> str:
 
 
 def inval_caches() -> List[str]:
-    """Aliases of settings.CACHES that are an InvalCache, or a class made of it."""
+    """Aliases of settings.CACHES that are an InvalCache, or a class made of it that has a Redis."""
     from django.utils.module_loading import import_string
 
     from .backend import InvalCache
@@ -79,7 +75,7 @@ def inval_caches() -> List[str]:
             backend = import_string(options["BACKEND"])
         except (ImportError, KeyError):
             continue  # Django itself says so, when it is used
-        if isinstance(backend, type) and issubclass(backend, InvalCache):
+        if isinstance(backend, type) and issubclass(backend, InvalCache) and not backend.is_null:
             aliases.append(alias)
     return aliases
 

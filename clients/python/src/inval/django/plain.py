@@ -4,7 +4,7 @@ from typing import Any, List, Optional, Sequence
 
 from redis.exceptions import ResponseError
 
-from inval import Unavailable
+from inval import Cache, Unavailable
 from inval.functions import FAILURES, Kind, Trouble, trouble_of
 from inval.values import UNREADABLE, read
 
@@ -20,7 +20,7 @@ class Plain:
     ResponseError = ResponseError
 
     def __init__(self, shared: Shared, config: CacheConfig) -> None:
-        self.cache = shared.cache
+        self.cache: Cache = shared.cache
         self._config = config
 
     def run(self, default: Any, *command: Any) -> Any:

@@ -2,8 +2,10 @@
 
 import threading
 
+from asgiref.sync import async_to_sync
 from django.core.cache import cache, caches
 from django.core.cache.backends.base import InvalidCacheBackendError
+from django.core.checks import run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
 from django.test import TransactionTestCase, override_settings
@@ -304,3 +306,27 @@ def poll(condition):
         time.sleep(0.01)
 
 
+
+
+class NullTests(TransactionTestCase):
+    def test_nothing_is_kept(self):
+        with override_settings(CACHES={"default": {"BACKEND": "inval.django.NullCache"}}):
+            cache.set("k", 1)
+            self.assertTrue(cache.add("k", 1))
+            self.assertEqual(cache.set_many({"k": 1}), [])
+            self.assertEqual((cache.get("k"), cache.get_many(["k"]), cache.has_key("k")), (None, {}, False))
+            self.assertFalse(cache.touch("k"))
+            self.assertFalse(cache.delete("k"))
+            cache.delete_many(["k"])
+            cache.clear()
+            with self.assertRaises(ValueError):
+                cache.incr("k")
+            for value in (1, 2):
+                self.assertEqual(cache.get_or_set("k", lambda: value), value)
+                self.assertEqual(cache.fetch("k", value).value, value)
+                self.assertEqual(cache.refresh("k", value), value)
+                self.assertEqual(cache.get_or_set_many(["k"], lambda keys: {"k": value}), {"k": value})
+                self.assertEqual(async_to_sync(cache.aget_or_set)("k", value), value)
+            entry = cache.inval.entry("{$git_sha}:{x}")(lambda x: Book.objects.count())
+            self.assertEqual((entry.key(1), entry(1)), ("a1b2c3:1", 0))
+            self.assertEqual({message.id for message in run_checks(databases=["default"])}, set())
