@@ -105,6 +105,8 @@ class CachedRows:
         found = self.cache().fetch(self._key(values), load, self._timeout(), **self.manager.policy).value
         if not is_encoded(found, fields):
             found = self.refresh(**values)  # a release with other columns has stored it
+        if not is_encoded(found, fields):
+            found = load()  # and another process is about to replace it
         return self._made(decode(found, fields), fields)
 
     def get(self, **values: Any) -> Any:

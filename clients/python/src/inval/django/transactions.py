@@ -42,7 +42,8 @@ def _watch(connection: Any) -> _Watch:
         if isinstance(wrapper, _Watch):
             return wrapper
     watch = _Watch()
-    connection.execute_wrappers.append(watch)
+    # In front: connection.execute_wrapper() takes away the last one when it ends, whoever has added it.
+    connection.execute_wrappers.insert(0, watch)
     return watch
 
 

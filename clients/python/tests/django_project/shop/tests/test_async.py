@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import warnings
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.core.cache import cache
@@ -54,10 +55,13 @@ class AsyncTests(InvalTestMixin, TransactionTestCase):
         self.assertEqual(asyncio.run(aprice()), 10)
 
     def test_loops_that_are_gone_leave_nothing(self):
-        for _ in range(5):
-            async_to_sync(aprice)()
-        self.assertEqual(len(shared_cache(cache.config).caches()), 1, "only that of the threads")
-        gc.collect()  # says so if a connection was left open
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            for _ in range(5):
+                async_to_sync(aprice)()
+            self.assertEqual(len(shared_cache(cache.config).caches()), 1, "only that of the threads")
+            gc.collect()
+        self.assertEqual([str(one.message) for one in said if one.category is ResourceWarning], [], "no connection is left open")
 
     def test_by_hand(self):
         async def by_hand():

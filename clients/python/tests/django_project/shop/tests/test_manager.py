@@ -80,6 +80,13 @@ class RowsTests(InvalTestMixin, TransactionTestCase):
             self.assertEqual(len(Source.cached.rows(team=self.team)), 2)
             self.assertEqual(cache.get(key)["fields"][0], "id")
 
+    def test_nor_while_another_process_replaces_it(self):
+        key = Source.cached.key(team=self.team)
+        cache.set(key, [1])
+        self.assertEqual(cache.inval.client.fcall("inval_get", 1, key, 60000, -1)[0], b"fill")
+        self.assertEqual(len(Source.cached.rows(team=self.team)), 2)
+        self.assertEqual(cache.get(key), [1])
+
     def test_wrong_values(self):
         for kind, says, values in (
             (TypeError, "takes the values team, not none", {}),

@@ -116,6 +116,17 @@ class TransactionTests(InvalTestMixin, TransactionTestCase):
                     price()
                     self.assertEqual(len(asked), 1, query)
 
+    def test_wrappers_of_the_project_go_as_they_came(self):
+        connection.execute_wrappers.clear()
+
+        def wrapper(execute, *arguments):
+            return execute(*arguments)
+
+        with connection.execute_wrapper(wrapper), transaction.atomic():
+            price()
+        self.assertNotIn(wrapper, connection.execute_wrappers)
+        self.assertEqual(len(connection.execute_wrappers), 1)
+
     def test_nothing_stays_dirty(self):
         with transaction.atomic():
             write()
