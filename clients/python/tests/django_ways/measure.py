@@ -78,6 +78,9 @@ def compare_in_transaction(write):
         write()
         own = from_cache()
         truth = from_database()
+        # Once more where there is nothing yet: what is stored now others would be given.
+        cache.clear()
+        from_cache()
         connection.set_rollback(True)
     return {"own": differing(own, truth), "left": differing(from_cache(), before)}
 
