@@ -147,14 +147,21 @@ class ReadTest(Case):
             self.assertEqual(cache.fetch("k", lambda: 2, strict=True).source, "unstored")
             self.assertEqual(cache.get_or_set_many(["k", "x"], lambda keys: dict.fromkeys(keys, 2)),
                              {"k": 1, "x": 2})
+            self.assertEqual(cache.get_or_set_many(["k"], lambda keys: {"k": 9}, strict=True), {"k": 9})
         self.assertEqual(self.redis.keys(), [b"k"])
 
     def test_nested(self):
         cache = self.cache()
         self.assertEqual(cache.get_or_set("a", lambda: cache.get_or_set("b", lambda: 2) + 1), 3)
         # The same key again while it is loaded: past the cache, instead of waiting for itself.
-        self.assertEqual(cache.get_or_set("c", lambda: cache.get_or_set("c", lambda: 5) + 1), 6)
-        self.assertEqual(cache.get("c"), 6)
+        inner = []
+
+        def load():
+            inner.append(cache.fetch("c", lambda: 5))
+            return inner[0].value + 1
+
+        self.assertEqual(cache.get_or_set("c", load), 6)
+        self.assertEqual((cache.get("c"), inner[0].source), (6, "bypass"))
 
     def test_bad_use(self):
         cache = self.cache(namespace="app:")

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import unittest
+from unittest import mock
 
 import database
 import quiet  # noqa: F401
@@ -138,6 +139,10 @@ class FeedTest(Case):
         servers.wait_until(lambda: cache.local.get("k") is None, "the invalidation")
 
     def test_a_message_lost_with_the_connection(self):
+        # It is the end of the connection that is noticed, not the missing pong.
+        patch = mock.patch.object(feed, "PONG", 3600)
+        patch.start()
+        self.addCleanup(patch.stop)
         for kind in (lambda: PublishFeed("changes"), lambda: TrackingFeed(["k"])):
             cache = self.cache(kind())
             self.warm(cache, "k", "1")

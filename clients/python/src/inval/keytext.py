@@ -110,11 +110,10 @@ def _digits(number: float) -> str:
     """The shortest digits that are nearer to the number than to its neighbours, in scientific
     notation; of several the nearest ones.
 
-    repr() takes the middle between neighbours too where reading rounds that to the number,
-    and looks on one side only of a power of two, whose neighbours differ in distance.
+    That is repr(), unless it took the middle between neighbours, which reads as the number too.
     """
     text = repr(number)
-    if _is_inside(decimal.Decimal(text), number) and math.frexp(number)[0] != 0.5:
+    if _is_inside(decimal.Decimal(text), number):
         return f"{decimal.Decimal(text):e}"
     exact = decimal.Decimal(number)
     for precision in range(1, 18):
