@@ -55,7 +55,7 @@ class AsyncCache(BaseCache):
         if not self._owns_client:
             return
         for one in (self.client, *sentinels_of(self.client)):
-            await one.close()
+            await getattr(one, "aclose", one.close)()  # redis-py 5 renamed it
             pool = getattr(one, "connection_pool", None)
             if pool is not None:  # which redis-py 4 leaves open
                 await pool.disconnect()

@@ -4,6 +4,7 @@ What errors and replies mean to the flow; commands.py has what is sent.
 """
 from __future__ import annotations
 
+import asyncio
 import enum
 import time
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ _BY_CODE = {
     "LOADING": Kind.DOWN, "MASTERDOWN": Kind.DOWN, "TRYAGAIN": Kind.DOWN, "BUSY": Kind.DOWN,
 }
 _DOWN = (errors.ConnectionError, errors.TimeoutError, errors.BusyLoadingError,
-         errors.ClusterDownError, errors.ClusterError, OSError)
+         errors.ClusterDownError, errors.ClusterError, OSError,
+         asyncio.TimeoutError)  # which is an OSError from Python 3.11 on
 _DENIED = (errors.NoPermissionError, errors.AuthenticationError, errors.AuthorizationError)
 # What the flow takes for an answer; all else, as a TypeError, is a fault and is raised.
 FAILURES = (redis.RedisError, OSError)

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import parse_qsl, unquote
 
+import redis
+
+REDIS_PY = int(redis.__version__.split(".")[0])
 REDIS_PORT = 6379
 SENTINEL_PORT = 26379
 _KINDS = {"://": "redis", "s://": "rediss", "+sentinel://": "sentinel",
@@ -131,11 +134,13 @@ def client_of(url: str, connect_timeout: float, read_timeout: float,
     address = parse(url)
     arguments: Dict[str, Any] = {
         "socket_connect_timeout": connect_timeout, "socket_timeout": read_timeout,
-        "retry_on_timeout": False, **address.login(), **_no_retry(asynchronous)}
+        **address.login(), **_no_retry(asynchronous)}
+    if REDIS_PY >= 5:
+        arguments["protocol"] = 2  # the feeds of a first level read RESP2
     if asynchronous:
         from redis import asyncio as module
     else:
-        import redis as module
+        module = redis
     if address.kind == "unix":
         return module.Redis(unix_socket_path=address.path, db=address.db, **arguments)
     if address.kind == "sentinel":
@@ -151,12 +156,16 @@ def client_of(url: str, connect_timeout: float, read_timeout: float,
 
 def _no_retry(asynchronous: bool) -> Dict[str, Any]:
     # redis-py 6 and later retry unless told not to.
+    return {"retry": _retry(asynchronous, 0)}
+
+
+def _retry(asynchronous: bool, times: int) -> Any:
     from redis.backoff import NoBackoff
     if asynchronous:
         from redis.asyncio.retry import Retry
     else:
         from redis.retry import Retry
-    return {"retry": Retry(NoBackoff(), 0)}
+    return Retry(NoBackoff(), times)
 
 
 def _sentinel(address: Address, arguments: Dict[str, Any], asynchronous: bool) -> Any:
@@ -173,9 +182,12 @@ def _sentinel(address: Address, arguments: Dict[str, Any], asynchronous: bool) -
 
 def _cluster(address: Address, arguments: Dict[str, Any], asynchronous: bool) -> Any:
     # One look for the new owner of a slot after an error, and no more.
-    arguments = {**arguments, "cluster_error_retry_attempts": 1}
-    arguments.pop("retry_on_timeout")
-    arguments.pop("retry")
+    arguments = dict(arguments)
+    if REDIS_PY < 6:
+        arguments.pop("retry")
+        arguments["cluster_error_retry_attempts"] = 1
+    else:
+        arguments["retry"] = _retry(asynchronous, 1)
     if asynchronous:
         from redis.asyncio.cluster import ClusterNode, RedisCluster
     else:
