@@ -122,7 +122,7 @@ my %state = (
 		databases => sub {
 			my ($database) = @_;
 			return $node->safe_psql($database,
-				"SELECT count(*) BETWEEN 1 AND 19 FROM inval_queue WHERE target = 'there'") eq 't';
+				"SELECT count(*) BETWEEN 1 AND 99 FROM inval_queue WHERE target = 'there'") eq 't';
 		},
 	});
 $state{resolving} = {
@@ -147,7 +147,7 @@ sub make
 		ALTER TABLE team OWNER TO owner;
 		GRANT USAGE ON FOREIGN SERVER inval_target_there TO PUBLIC;
 		SELECT inval_track('team', 'id', targets => '{there}', delivery => 'background');
-		" . join "\n", map { "INSERT INTO team VALUES ($_);" } 1 .. 20);
+		" . join "\n", map { "INSERT INTO team VALUES ($_);" } 1 .. 100);
 	return;
 }
 

@@ -324,7 +324,7 @@ sub change_schema
 		stdout => \$out, stderr => \$err, extra_params => [ '-U', 'owner' ]);
 
 	$watch->{totals}{'changes of the schema'}++;
-	if ($status != 0 && $err =~ /deadlock detected|lock timeout/)
+	if ($status != 0 && $err =~ /deadlock detected|lock timeout|has changed meanwhile/)
 	{
 		$watch->{totals}{'changes of the schema that gave up'}++;
 	}
