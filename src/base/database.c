@@ -8,10 +8,12 @@
 #include "postgres.h"
 
 #include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 
 #include "base/database.h"
+#include "base/encoding.h"
 #include "base/shared.h"
 
 typedef struct DatabaseLauncher
@@ -39,7 +41,7 @@ static InvalSharedArea launcher_area = {
 };
 
 static InvalDatabase *my_database = NULL;
-static char my_name[NAMEDATALEN];
+static char my_name[NAMEDATALEN * MAX_CONVERSION_GROWTH];
 
 /*
  * Called by _PG_init.
@@ -114,7 +116,7 @@ inval_database(void)
 }
 
 /*
- * The name of this database.  It cannot be renamed while we are connected to it.
+ * The name of this database, in UTF-8.  It cannot be renamed while we are connected to it.
  */
 const char *
 inval_database_name(void)
@@ -129,8 +131,14 @@ void
 inval_database_learn_name(void)
 {
 	char	   *name = get_database_name(MyDatabaseId);
+	char	   *key = NULL;
+	int			length;
 
-	strlcpy(my_name, name != NULL ? name : "", sizeof(my_name));
+	if (name != NULL)
+		key = inval_encode_key(name, (int) strlen(name), &length);
+	if (key == NULL)
+		key = name;				/* of another encoding: names are in a shared catalog */
+	strlcpy(my_name, key != NULL ? key : "", sizeof(my_name));
 }
 
 /*

@@ -298,7 +298,7 @@ action_append_stream(InvalCommands *commands, const InvalTarget *target,
 	words_add_bytes(&words, entry->stream, entry->stream_length);
 	words_add(&words, most);
 	words_add(&words, "region");
-	words_add(&words, target->region != NULL ? target->region : "");
+	words_add(&words, target->region_key != NULL ? target->region_key : "");
 	words_add(&words, "database");
 	words_add(&words, inval_database_name());
 	words_add(&words, "xid");

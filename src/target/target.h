@@ -38,6 +38,7 @@ typedef struct InvalTarget
 	const char *name;
 	int32		number;			/* what the outbox calls it by */
 	const char *region;			/* NULL: none */
+	const char *region_key;		/* the same in UTF-8 */
 	const char *namespace;		/* what its keys must start with, as text; NULL:
 								 * nothing */
 	const char *namespace_key;	/* the same as the bytes of a key */

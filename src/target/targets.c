@@ -38,7 +38,7 @@ static void targets_read(void);
 static InvalTarget *targets_find(const char *name);
 static InvalTarget *targets_add(const char *name);
 static void targets_read_options(InvalTarget *target, const InvalStored *stored);
-static const char *targets_encode(const char *namespace);
+static const char *targets_encode(const char *option);
 static void targets_keep(const char **kept, const char *text);
 static char *targets_copy(const char *text);
 
@@ -206,6 +206,7 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	bool		paused = inval_store_get(INVAL_STORE_PAUSE, target->name, true) != NULL;
 
 	targets_keep(&target->region, region);
+	targets_keep(&target->region_key, targets_encode(region));
 	targets_keep(&target->namespace, namespace);
 	targets_keep(&target->namespace_key, targets_encode(namespace));
 	target->namespace_length = target->namespace_key ? strlen(target->namespace_key) : 0;
@@ -222,19 +223,19 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 }
 
 /*
- * A namespace as keys begin with it.  One that cannot be converted was not set by
- * inval_add_target: no key begins with its bytes.
+ * An option as it stands in Redis, such as a namespace, with which keys begin.  One that
+ * cannot be converted was not set by inval_add_target: no key begins with its bytes.
  */
 static const char *
-targets_encode(const char *namespace)
+targets_encode(const char *option)
 {
 	int			length;
 	const char *key;
 
-	if (namespace == NULL)
+	if (option == NULL)
 		return NULL;
-	key = inval_encode_key(namespace, (int) strlen(namespace), &length);
-	return key ? key : namespace;
+	key = inval_encode_key(option, (int) strlen(option), &length);
+	return key ? key : option;
 }
 
 /*

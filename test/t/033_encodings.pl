@@ -82,6 +82,13 @@ ok(removes('latin', "by:hand:\xc3\xa9", "SELECT inval_touch(E'by:hand:\\xe9')"),
 $redis->cmd('HSET', "by:hand:\xc3\xa9", "\xc3\xa9", '1', 'other', '2');
 sql('latin', "SELECT inval_touch(E'by:hand:\\xe9', field => E'\\xe9')");
 is_deeply($redis->cmd('HKEYS', "by:hand:\xc3\xa9"), ['other'], 'LATIN1: so are its fields');
+sql('latin', sprintf q{SELECT inval_add_target('far', '%s', region => E'Orl\\xe9ans')}, $redis->unix_url);
+sql('latin', q{CREATE TABLE told (id int); SELECT inval_track('told', key => 'told:{id}', action => 'none',
+	stream => 'tell', targets => '{far}'); INSERT INTO told VALUES (1)});
+ok(wait_queue_empty($node, 'latin'), 'LATIN1: a stream is told');
+my %entry = @{ ($redis->cmd('XRANGE', 'tell', '-', '+') || [ [ 0, [] ] ])->[0][1] };
+is($entry{region}, "Orl\xc3\xa9ans", 'LATIN1: where from is UTF-8');
+sql('latin', q{DROP TABLE told; SELECT inval_drop_target('far')});
 
 # What is shown is text of the database.
 is(sql('latin', q{SELECT key FROM inval_preview('page') WHERE key LIKE 'page:%'}),
