@@ -52,6 +52,8 @@ sub run_module
 		$failed = 1 if $result ne 'ok';
 	}
 	ok($passed, "$module passes");
+	# What redis-py closes when the interpreter is at its end, it may close too late.
+	$output =~ s/^OK\n\K(?:Exception ignored in: <socket\.socket .*\nResourceWarning: unclosed <socket\.socket .*\n)+//m;
 	unlike($output, qr/Warning|Exception ignored/, "$module is quiet");
 	diag($output) if $failed || $output =~ /Warning|Exception ignored/;
 	return;
