@@ -130,15 +130,9 @@ inval_database_name(void)
 void
 inval_database_learn_name(void)
 {
-	char	   *name = get_database_name(MyDatabaseId);
-	char	   *key = NULL;
-	int			length;
+	const char *name = inval_encode_or_keep(get_database_name(MyDatabaseId));
 
-	if (name != NULL)
-		key = inval_encode_key(name, (int) strlen(name), &length);
-	if (key == NULL)
-		key = name;				/* of another encoding: names are in a shared catalog */
-	strlcpy(my_name, key != NULL ? key : "", sizeof(my_name));
+	strlcpy(my_name, name != NULL ? name : "", sizeof(my_name));
 }
 
 /*

@@ -71,6 +71,22 @@ inval_encode_key_or_fail(const char *text, const char *what)
 }
 
 /*
+ * The same for what was checked when it was stored, or is not the database's alone, such
+ * as a name in a shared catalog: NULL is NULL, and what cannot be converted stays as it is.
+ */
+const char *
+inval_encode_or_keep(const char *text)
+{
+	int			length;
+	const char *key;
+
+	if (text == NULL)
+		return NULL;
+	key = inval_encode_key(text, (int) strlen(text), &length);
+	return key != NULL ? key : text;
+}
+
+/*
  * Converts what stands in "out" from "start" on.  Returns false, and takes it
  * away, if that cannot be done.
  */

@@ -32,11 +32,13 @@ void
 inval_pace_sent(InvalTarget *target, int keys)
 {
 	pg_atomic_uint64 *next_batch = &target->health->next_batch;
-	uint64		now = inval_clock_us();
-	uint64		next = pg_atomic_read_u64(next_batch);
+	uint64		now;
+	uint64		next;
 
 	if (target->max_rate == 0)
 		return;
+	now = inval_clock_us();
+	next = pg_atomic_read_u64(next_batch);
 	while (!pg_atomic_compare_exchange_u64(next_batch, &next, Max(next, now) +
 										   (uint64) keys * 1000000 / (uint64) target->max_rate))
 		;

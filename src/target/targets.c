@@ -38,7 +38,6 @@ static void targets_read(void);
 static InvalTarget *targets_find(const char *name);
 static InvalTarget *targets_add(const char *name);
 static void targets_read_options(InvalTarget *target, const InvalStored *stored);
-static const char *targets_encode(const char *option);
 static void targets_keep(const char **kept, const char *text);
 static char *targets_copy(const char *text);
 
@@ -206,9 +205,10 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	bool		paused = inval_store_get(INVAL_STORE_PAUSE, target->name, true) != NULL;
 
 	targets_keep(&target->region, region);
-	targets_keep(&target->region_key, targets_encode(region));
+	targets_keep(&target->region_key, inval_encode_or_keep(region));
 	targets_keep(&target->namespace, namespace);
-	targets_keep(&target->namespace_key, targets_encode(namespace));
+	/* One that cannot be converted was not set by inval_add_target: no key begins with it. */
+	targets_keep(&target->namespace_key, inval_encode_or_keep(namespace));
 	target->namespace_length = target->namespace_key ? strlen(target->namespace_key) : 0;
 	target->max_rate = max_rate ? pg_strtoint32(max_rate) : 0;
 	targets_keep(&target->stored_url, url);
@@ -220,22 +220,6 @@ targets_read_options(InvalTarget *target, const InvalStored *stored)
 	target->health->pause_known = true;
 	SpinLockRelease(&target->health->mutex);
 	target->dropped = target->number != 0 && target->stored_url == NULL;
-}
-
-/*
- * An option as it stands in Redis, such as a namespace, with which keys begin.  One that
- * cannot be converted was not set by inval_add_target: no key begins with its bytes.
- */
-static const char *
-targets_encode(const char *option)
-{
-	int			length;
-	const char *key;
-
-	if (option == NULL)
-		return NULL;
-	key = inval_encode_key(option, (int) strlen(option), &length);
-	return key ? key : option;
 }
 
 /*
