@@ -27,18 +27,10 @@ from django.db.transaction import atomic
 from redis import Redis
 
 from library.models import Book
-from library.reads import author_page, book_page, publisher_page, review_page, tag_page
+from library.reads import all_reads, differing
 from ways import DATA, WAYS, execute
 
 cache = Redis(unix_socket_path=settings.REDIS_SOCKET, db=0)
-
-
-def all_reads():
-    """Everything there is to read, and pages of rows that do not exist yet: their absence is cached like any answer."""
-    for page, count in (publisher_page, 4), (author_page, 3), (tag_page, 4), (book_page, 8), (review_page, 4):
-        for pk in range(1, count + 1):
-            yield from page(pk)
-
 
 READS = list(all_reads())
 
@@ -53,10 +45,6 @@ def from_cacheops():
 
 def from_cache():
     return {read.key: read.from_cache(cache) for read in READS}
-
-
-def differing(answers, truth):
-    return [key for key, answer in answers.items() if answer != truth[key]]
 
 
 def start_anew():

@@ -57,19 +57,21 @@ class AwayTest(Case):
         self.assertEqual(self.told.count("breaker_closed"), 1)
         self.assertEqual(cache.fetch("k", self.fail).source, "hit")
 
-    def test_stopped(self):
+    def warm(self):
+        """A server, and a cache that has been there."""
         server = self.server()
         cache = self.cache(server, policy=Policy(lease=1, wait=0.1),
                            breaker=Breaker(open_for=0.5, max_open=1))
         cache.get_or_set("warm", lambda: 1)
+        return server, cache
+
+    def test_stopped(self):
+        server, cache = self.warm()
         server.stop()
         self.check_away(server, cache, server.start)
 
     def test_hung(self):
-        server = self.server()
-        cache = self.cache(server, policy=Policy(lease=1, wait=0.1),
-                           breaker=Breaker(open_for=0.5, max_open=1))
-        cache.get_or_set("warm", lambda: 1)
+        server, cache = self.warm()
         server.freeze()
         self.check_away(server, cache, server.thaw)
 

@@ -27,16 +27,8 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.transaction import atomic
 from inval.django.glue import ensure_library
-from library.reads import author_page, book_page, publisher_page, review_page, tag_page
+from library.reads import all_reads, differing
 from ways import DATA, WAYS, execute
-
-
-def all_reads():
-    """Everything there is to read, and pages of rows that do not exist yet, as test/django/measure.py has it."""
-    for page, count in (publisher_page, 4), (author_page, 3), (tag_page, 4), (book_page, 8), (review_page, 4):
-        for pk in range(1, count + 1):
-            yield from page(pk)
-
 
 READS = list(all_reads())
 
@@ -47,10 +39,6 @@ def from_database():
 
 def from_cache():
     return {read.key: cache.get_or_set(read.key, read.from_cacheops) for read in READS}
-
-
-def differing(answers, truth):
-    return [key for key, answer in answers.items() if answer != truth[key]]
 
 
 def start_anew():

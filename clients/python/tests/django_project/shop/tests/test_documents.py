@@ -20,19 +20,13 @@ from inval.django.management.commands.inval import Command
 from inval.django.test import InvalTestMixin
 from shop.models import Book, Source, Tag, Team
 
+from .documents import Document
 from .rules import all_rules
 from .test_helpers import execute
 from .test_transactions import fixture
 
-DOCUMENT = Path(__file__).resolve().parents[6] / "docs" / "orm.md"
-
-
-def text():
-    return DOCUMENT.read_text(encoding="utf-8")
-
-
-def blocks(language="python"):
-    return re.findall(rf"^```{language}\n(.*?)^```", text(), re.DOTALL | re.MULTILINE)
+DOCUMENT = Document("orm.md")
+text, blocks = DOCUMENT.text, DOCUMENT.blocks
 
 
 class DocumentTests(InvalTestMixin, TransactionTestCase):

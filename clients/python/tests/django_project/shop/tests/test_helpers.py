@@ -154,13 +154,16 @@ class TrackedTests(InvalAssertions, TransactionTestCase):
             with self.subTest(template, tables=tables):
                 entry = core.entry(template, tables=tables, **options)(named(template))
                 try:
-                    if says is None:
-                        self.assertEntriesTracked()
-                    else:
-                        with self.assertRaisesRegex(AssertionError, says):
-                            self.assertEntriesTracked()
+                    self.check_entries(says)
                 finally:
                     core.entries.remove(entry)
+
+    def check_entries(self, says):
+        if says is None:
+            self.assertEntriesTracked()
+        else:
+            with self.assertRaisesRegex(AssertionError, says):
+                self.assertEntriesTracked()
 
     def test_rules_of_other_kinds(self):
         core = caches["default"].inval
@@ -178,11 +181,7 @@ class TrackedTests(InvalAssertions, TransactionTestCase):
             with self.subTest(arguments):
                 execute(f"SELECT inval_track('shop_team', {arguments})".replace("%", "%%"))
                 try:
-                    if says is None:
-                        self.assertEntriesTracked()
-                    else:
-                        with self.assertRaisesRegex(AssertionError, says):
-                            self.assertEntriesTracked()
+                    self.check_entries(says)
                 finally:
                     execute("SELECT inval_untrack_rule(id) FROM inval_rule WHERE key LIKE 'page:%%'")
 

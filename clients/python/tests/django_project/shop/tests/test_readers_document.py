@@ -4,7 +4,6 @@ import hashlib
 import random
 import re
 import time
-from pathlib import Path
 
 import redis
 from django.apps import apps
@@ -21,18 +20,11 @@ from django.views.decorators.http import condition
 from inval.django.test import InvalTestMixin
 from shop.models import Book, Source, Tag, Team
 
+from .documents import Document
 from .test_helpers import execute
 from .test_transactions import fixture
 
-DOCUMENT = Path(__file__).resolve().parents[6] / "docs" / "readers.md"
-
-
-def text():
-    return DOCUMENT.read_text(encoding="utf-8")
-
-
-def blocks(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", text(), re.DOTALL | re.MULTILINE)
+DOCUMENT = Document("readers.md")
 
 
 def apply(operations):
@@ -45,7 +37,7 @@ def apply(operations):
 class ReadersDocumentTests(InvalTestMixin, TransactionTestCase):
     def test_there_is_nothing_else(self):
         """ruby and php are for 060_other_languages.pl; go and java are said to be run by nobody."""
-        languages = re.findall(r"^```(\w+)", text(), re.MULTILINE)
+        languages = re.findall(r"^```(\w+)", DOCUMENT.text(), re.MULTILINE)
         self.assertEqual(set(languages), {"python", "sql", "ruby", "php", "go", "java"})
 
     def test_python(self):
@@ -68,10 +60,10 @@ class ReadersDocumentTests(InvalTestMixin, TransactionTestCase):
         self.addCleanup(call_command, "migrate", "shop", "0001", verbosity=0)
         self.addCleanup(execute, "SELECT inval_untrack(r) FROM (SELECT DISTINCT relation AS r FROM inval_rule) x")
         operations = []
-        for number, block in enumerate(blocks("python")):
+        for number, block in enumerate(DOCUMENT.blocks("python")):
             names["operations"] = []
             block = block.replace("redis://127.0.0.1:6379/0", address).replace("seconds=5", "milliseconds=5")
-            exec(compile(block, f"block {number} of {DOCUMENT}", "exec"), names)
+            exec(compile(block, f"block {number} of {DOCUMENT.name}", "exec"), names)
             operations += names["operations"]
         for signal in (post_save, post_delete):
             signal.disconnect(names["forget_sources"], sender=Source)
@@ -133,7 +125,7 @@ class ReadersDocumentTests(InvalTestMixin, TransactionTestCase):
     def test_sql(self):
         execute("CREATE TABLE article (id int PRIMARY KEY, body text); CREATE TABLE account (id int PRIMARY KEY)")
         self.addCleanup(execute, "DROP TABLE article, account; SELECT inval_set_var('git_sha', 'a1b2c3')")
-        for block in blocks("sql"):
+        for block in DOCUMENT.blocks("sql"):
             execute(block)
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM inval_rule WHERE relation IN ('article'::regclass, 'account'::regclass)")
