@@ -300,7 +300,8 @@ inval_plan_prepare_two_phase(void)
 
 		if (owed.lane != INVAL_LANE_SHADOW)
 			inval_outbox_write(owed.entries, owed.length,
-							   inval_pending_worker_lane(owed.lane), owed.target, owed.after_ms, INVAL_OUTBOX_LASTING);
+							   inval_pending_worker_lane(owed.lane), owed.target, owed.after_ms,
+							   INVAL_OUTBOX_LASTING);
 		if (inval_pending_is_counted(owed.lane))
 			inval_stats_count_queued(owed.target, owed.entries, owed.length, false);
 	}
