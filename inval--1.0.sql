@@ -492,7 +492,8 @@ COMMENT ON TYPE inval_pack IS 'Queued invalidations, as bytes';
 
 CREATE FUNCTION inval_outbox_source(
 	OUT xid xid8, OUT first bigint, OUT target integer, OUT lane "char",
-	OUT entries integer, OUT queued_at timestamptz, OUT pack inval_pack)
+	OUT entries integer, OUT queued_at timestamptz, OUT pack inval_pack,
+	OUT origin inval_pack)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 1;
 REVOKE ALL ON FUNCTION inval_outbox_source() FROM PUBLIC;
@@ -691,14 +692,42 @@ COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key'
 COMMENT ON COLUMN inval_shadow.at IS 'When it was committed';
 COMMENT ON COLUMN inval_shadow.xid IS 'The transaction';
 
+CREATE FUNCTION inval_history_rows(
+	OUT at timestamptz, OUT rule integer, OUT action text, OUT key text, OUT field text,
+	OUT target text, OUT xid xid8, OUT "user" text, OUT application text,
+	OUT command text, OUT outcome text, OUT lag interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_history_rows() FROM PUBLIC;
+COMMENT ON FUNCTION inval_history_rows() IS 'Rows of inval_history';
+
+-- It shows keys, and who works with them: whoever may read it is granted that.
+CREATE VIEW inval_history AS SELECT * FROM @extschema@.inval_history_rows();
+REVOKE ALL ON inval_history FROM PUBLIC;
+COMMENT ON VIEW inval_history IS
+	'What became of the last inval.history_keys invalidations; the newest first';
+COMMENT ON COLUMN inval_history.at IS 'When it was confirmed or refused';
+COMMENT ON COLUMN inval_history.rule IS 'The rule it comes from, NULL if queued by inval_touch';
+COMMENT ON COLUMN inval_history.action IS 'What was done to the key';
+COMMENT ON COLUMN inval_history.key IS 'The key; what is longer than 1000 bytes, with its field, is cut off';
+COMMENT ON COLUMN inval_history.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_history.target IS 'Where';
+COMMENT ON COLUMN inval_history.xid IS 'The transaction that queued it';
+COMMENT ON COLUMN inval_history."user" IS 'Whose session that was';
+COMMENT ON COLUMN inval_history.application IS 'Its application_name, or what the server calls the process';
+COMMENT ON COLUMN inval_history.command IS 'What kinds of commands the transaction had run on tracked tables until it was written down';
+COMMENT ON COLUMN inval_history.outcome IS 'commit: confirmed before COMMIT returned; worker: later; again: confirmed once more; refused: by the target, at the first try';
+COMMENT ON COLUMN inval_history.lag IS 'From the commit to then';
+
 CREATE FUNCTION inval_stats_rows(
 	OUT rule integer, OUT target text,
 	OUT rows_seen bigint, OUT keys_queued bigint, OUT keys_coalesced bigint,
-	OUT delivered_at_commit bigint, OUT delivered_by_worker bigint,
-	OUT failed_tries bigint, OUT skipped bigint,
+	OUT keys_removed bigint, OUT delivered_at_commit bigint,
+	OUT delivered_by_worker bigint, OUT failed_tries bigint, OUT skipped bigint,
+	OUT refilled bigint, OUT refill_failed bigint,
 	OUT lag_p50_ms double precision, OUT lag_p95_ms double precision,
 	OUT lag_p99_ms double precision, OUT lag_max_ms double precision,
-	OUT last_delivery timestamptz, OUT refilled bigint, OUT refill_failed bigint)
+	OUT last_delivery timestamptz)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_stats_rows() FROM PUBLIC;
@@ -709,7 +738,7 @@ CREATE VIEW inval_stats AS
 	SELECT s.rule, r.relation, s.target, s.rows_seen, s.keys_queued,
 		s.keys_coalesced, s.delivered_at_commit, s.delivered_by_worker,
 		s.failed_tries, s.skipped, s.lag_p50_ms, s.lag_p95_ms, s.lag_p99_ms,
-		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed
+		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed, s.keys_removed
 	FROM @extschema@.inval_stats_rows() s
 		LEFT JOIN @extschema@.inval_rule r ON r.id OPERATOR(pg_catalog.=) s.rule;
 REVOKE ALL ON inval_stats FROM PUBLIC;
@@ -733,11 +762,22 @@ COMMENT ON COLUMN inval_stats.lag_max_ms IS 'Longest of the same';
 COMMENT ON COLUMN inval_stats.last_delivery IS 'When an invalidation was last confirmed';
 COMMENT ON COLUMN inval_stats.refilled IS 'Values that were put back at keys';
 COMMENT ON COLUMN inval_stats.refill_failed IS 'Keys that stay empty although the rule has a query for their value';
+COMMENT ON COLUMN inval_stats.keys_removed IS 'Keys and fields that were there when they were removed, leases of readers among them; the rest of what was delivered nobody had cached';
 
 CREATE FUNCTION inval_stats_reset() RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_stats_reset() FROM PUBLIC;
 COMMENT ON FUNCTION inval_stats_reset() IS 'Sets the figures of inval_stats of this database to zero';
+
+CREATE FUNCTION inval_slo(
+	within interval DEFAULT '1 second', OUT target text, OUT deliveries bigint,
+	OUT on_time bigint, OUT overdue bigint, OUT share double precision)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10;
+REVOKE ALL ON FUNCTION inval_slo(interval) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_slo(interval) TO pg_monitor;
+COMMENT ON FUNCTION inval_slo(interval) IS
+	'Of each target: how many invalidations were delivered since the statistics began, how many of these within that time after the commit, how many are owed for longer by now, and which share of all that was on time';
 
 CREATE FUNCTION inval_target_status_rows(
 	OUT target text, OUT state text, OUT address text,
@@ -746,7 +786,9 @@ CREATE FUNCTION inval_target_status_rows(
 	OUT worker_pid integer, OUT attempts integer, OUT next_attempt timestamptz,
 	OUT last_error text, OUT region text, OUT namespace text,
 	OUT max_rate integer, OUT progress text, OUT collapsed_at timestamptz,
-	OUT collapsed_keys bigint, OUT fences_lost bigint)
+	OUT collapsed_keys bigint, OUT fences_lost bigint, OUT server_hits bigint,
+	OUT server_misses bigint, OUT server_evicted_keys bigint,
+	OUT server_used_memory bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_target_status_rows() FROM PUBLIC;
@@ -776,6 +818,10 @@ COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all ke
 COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
 COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
 COMMENT ON COLUMN inval_target_status.fences_lost IS 'Fences of strict rules that were gone before they were ended, since the server started: readers may have been given old values';
+COMMENT ON COLUMN inval_target_status.server_hits IS 'What its servers say of themselves, together: reads that found a key; like the next ones NULL while it is down or will not tell';
+COMMENT ON COLUMN inval_target_status.server_misses IS 'Reads that found none';
+COMMENT ON COLUMN inval_target_status.server_evicted_keys IS 'Keys that had to go for want of memory';
+COMMENT ON COLUMN inval_target_status.server_used_memory IS 'Bytes in use';
 
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without

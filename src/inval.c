@@ -24,7 +24,7 @@
 #include "outbox/ledger.h"
 #include "outbox/kept.h"
 #include "outbox/tables.h"
-#include "stats/shadow.h"
+#include "stats/ring.h"
 #include "stats/stats.h"
 #include "target/health.h"
 #include "worker/launcher.h"
@@ -46,8 +46,9 @@ _PG_init(void)
 	inval_stats_init();
 	inval_refusal_init();
 	inval_fencers_init();
-	inval_shadow_init();
+	inval_rings_init();
 	inval_shared_init();
+	inval_stats_file_init();
 	inval_skips_init();			/* before what may skip something at commit */
 	inval_commit_init();
 	inval_looks_init();

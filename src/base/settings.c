@@ -68,6 +68,9 @@ int			inval_sweep_interval = 1000;
 /* How many keys of rules in state "shadow" are kept to be looked at. */
 int			inval_shadow_keys = 100;
 
+/* How many invalidations are kept to be looked at, once it is known what became of them. */
+int			inval_history_keys = 0;
+
 /* How long the query of a rule for a value to be put back may take. */
 int			inval_refill_timeout = 1000;
 
@@ -222,6 +225,12 @@ inval_settings_init(void)
 								"Sets how many keys of rules in state \"shadow\" are listed in inval_shadow.",
 								"All databases share them; 0 lists none.",
 								&inval_shadow_keys, 100, 0, 100000,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("inval.history_keys",
+								"Sets how many invalidations are listed in inval_history.",
+								"All databases share them; each takes 1.3 kB of shared memory; 0 lists none.",
+								&inval_history_keys, 0, 0, 1000000,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	if (process_shared_preload_libraries_in_progress)
 		DefineCustomIntVariable("inval.max_targets",

@@ -15,6 +15,7 @@ extern int	inval_retry_max;		/* ms */
 extern int	inval_sweep_interval;	/* ms */
 extern int	inval_refill_timeout;
 extern int	inval_shadow_keys;
+extern int	inval_history_keys;
 extern int	inval_batch_keys;
 extern int	inval_workers;
 extern int	inval_max_targets;

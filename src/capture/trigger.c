@@ -10,6 +10,7 @@
 #include "commands/trigger.h"
 #include "utils/rel.h"
 
+#include "base/origin.h"
 #include "capture/capture.h"
 #include "capture/scan.h"
 #include "commit/commit.h"
@@ -35,6 +36,9 @@ inval_capture_row(PG_FUNCTION_ARGS)
 	inval_commit_begin();
 	relation = trigdata->tg_relation;
 	rules = inval_rules_of(relation);
+	inval_origin_saw(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? INVAL_BY_INSERT :
+					 TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? INVAL_BY_UPDATE :
+					 INVAL_BY_DELETE);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 		inval_capture_update(rules, relation, trigdata->tg_trigslot,
 							 trigdata->tg_newslot);
@@ -56,6 +60,7 @@ inval_capture_truncate(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 
 	trigger_check(fcinfo, "inval_capture_truncate", true);
+	inval_origin_saw(INVAL_BY_TRUNCATE);
 	inval_scan_relation(trigdata->tg_relation, inval_rules_of(trigdata->tg_relation),
 						INVAL_ROW_OLD);
 	return PointerGetDatum(NULL);

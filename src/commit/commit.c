@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
+#include "base/origin.h"
 #include "commit/commit.h"
 #include "commit/fence.h"
 #include "commit/pending.h"
@@ -126,7 +127,10 @@ commit_xact_callback(XactEvent event, void *arg)
 		if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
 			inval_pending_flushed(true);
 		else
+		{
 			inval_pending_flushed(false);
+			inval_origin_end();
+		}
 		return;
 	}
 	switch (event)
@@ -226,5 +230,6 @@ commit_end(void)
 	inval_plan_forget();
 	inval_pending_reset();
 	inval_stats_forget();
+	inval_origin_end();
 	MemoryContextReset(commit_context);
 }

@@ -14,6 +14,7 @@
 #include "base/catalog.h"
 #include "base/settings.h"
 #include "commit/fence.h"
+#include "commit/load.h"
 #include "commit/pending.h"
 #include "commit/plan.h"
 #include "commit/portion.h"
@@ -21,7 +22,7 @@
 #include "outbox/outbox.h"
 #include "outbox/replay.h"
 #include "redis/await.h"
-#include "stats/shadow.h"
+#include "stats/ring.h"
 #include "stats/stats.h"
 #include "target/address.h"
 #include "target/breaker.h"
@@ -52,6 +53,8 @@ typedef struct Plan
 	bool		tell_all;		/* every worker may have something to do */
 	FullTransactionId xid;
 	FullTransactionId shadow_xid;	/* of one that owes something in shadow */
+	InvalOrigin origin;			/* for the history */
+	const Size *at_commit;		/* how much of each set is sent now */
 	uint64		budget_us;		/* what is left of the commit timeout */
 	uint64		connect_us;		/* what of that connecting may take */
 	uint64		made_at;		/* as inval_clock_us gives it, */
@@ -70,6 +73,7 @@ static bool plan_connect(InvalTarget *target, uint64 deadline);
 static void plan_fill_shipment(PlanLeg *leg, const Size *at_commit, uint64 deadline);
 static bool plan_extension_is_gone(void);
 static void plan_list_shadow(void);
+static void plan_note_history(const PlanLeg *leg, uint64 lag_us);
 static void plan_await(uint64 deadline);
 static void plan_tell_workers(void);
 
@@ -125,6 +129,10 @@ inval_plan_prepare(void)
 			plan_prepare_leg(&plan.legs[i], at_commit);
 	inval_stats_prepare();
 	inval_pending_flushed(true);
+	plan.at_commit = at_commit;
+	inval_origin_of_transaction(&plan.origin);
+	if (plan.origin.commands != 0)
+		inval_ring_attach(&inval_history);
 }
 
 /*
@@ -140,7 +148,7 @@ plan_write_set(const InvalOwed *owed, Size now, const Size *at_commit, InvalOutb
 	if (owed->lane == INVAL_LANE_SHADOW)
 	{
 		inval_stats_count_queued(owed->target, owed->entries, owed->length, false);
-		inval_shadow_attach();
+		inval_ring_attach(&inval_shadow);
 		plan.shadow_xid = GetTopFullTransactionIdIfAny();
 		return;
 	}
@@ -260,24 +268,15 @@ plan_connect(InvalTarget *target, uint64 deadline)
 static void
 plan_fill_shipment(PlanLeg *leg, const Size *at_commit, uint64 deadline)
 {
-	TimestampTz now = GetCurrentTimestamp();
 	int			i;
 
 	inval_shipment_init(&leg->shipment, leg->target, false);
 	for (i = 0; i < inval_pending_sets(); i++)
 	{
 		InvalOwed	owed = inval_pending_set(i);
-		const char *place = owed.entries;
 
-		while (owed.target == leg->target->number && place < owed.entries + at_commit[i])
-		{
-			InvalEntry	entry;
-
-			place = inval_entry_read(place, owed.entries + at_commit[i], &entry);
-			entry.xid = plan.xid;
-			entry.queued_at = now;
-			inval_shipment_add(&leg->shipment, &entry);
-		}
+		if (owed.target == leg->target->number)
+			inval_load_set(&leg->shipment, &owed, at_commit[i], plan.xid);
 	}
 	inval_shipment_seal(&leg->shipment);
 	leg->ready = inval_shipment_reach(&leg->shipment, deadline);
@@ -321,9 +320,12 @@ plan_list_shadow(void)
 	{
 		InvalOwed	owed = inval_pending_set(i);
 		InvalTarget *target = inval_target_by_number(owed.target);
+		InvalRingNote note = {.xid = plan.shadow_xid,.outcome = INVAL_RING_SHADOW};
 
-		if (owed.lane == INVAL_LANE_SHADOW && owed.length > 0 && target != NULL)
-			inval_shadow_note(target->name, plan.shadow_xid, owed.entries, owed.length);
+		if (owed.lane != INVAL_LANE_SHADOW || owed.length == 0 || target == NULL)
+			continue;
+		note.target = target->name;
+		inval_ring_note(&inval_shadow, &note, owed.entries, owed.length);
 	}
 }
 
@@ -403,6 +405,9 @@ inval_plan_finish(void)
 										inval_fence_doubles(leg->target), 0));
 			inval_stats_commit_target(leg->target->number, leg->delivered,
 									  now - plan.committed_at);
+			inval_stats_commit_removed(&leg->shipment);
+			if (leg->delivered && plan.origin.commands != 0)
+				plan_note_history(leg, now - plan.committed_at);
 		}
 		if (leg->at_commit && !leg->delivered)
 			all = false;
@@ -414,6 +419,27 @@ inval_plan_finish(void)
 		inval_ledger_note(plan.xid, all ? INVAL_LEDGER_CONFIRMED : INVAL_LEDGER_LEFT);
 	inval_stats_commit();
 	plan_tell_workers();
+}
+
+/*
+ * Notes what a target has confirmed.  Cannot fail.
+ */
+static void
+plan_note_history(const PlanLeg *leg, uint64 lag_us)
+{
+	InvalRingNote note = {
+		.target = leg->target->name,.xid = plan.xid,.outcome = INVAL_RING_COMMIT,
+		.lag_us = lag_us,.origin = &plan.origin
+	};
+	int			i;
+
+	for (i = 0; i < inval_pending_sets(); i++)
+	{
+		InvalOwed	owed = inval_pending_set(i);
+
+		if (owed.target == leg->target->number && plan.at_commit[i] > 0)
+			inval_ring_note(&inval_history, &note, owed.entries, plan.at_commit[i]);
+	}
 }
 
 /*

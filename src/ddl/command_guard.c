@@ -41,6 +41,7 @@
 
 #include "base/catalog.h"
 #include "base/database.h"
+#include "base/origin.h"
 #include "base/rights.h"
 #include "base/shared.h"
 #include "capture/scan.h"
@@ -275,6 +276,7 @@ guard_foreign_table(Oid relid)
 	if (relation == NULL)
 		return;
 	PushActiveSnapshot(GetTransactionSnapshot());
+	inval_origin_saw(INVAL_BY_TRUNCATE);
 	inval_scan_relation(relation, inval_rules_of(relation), INVAL_ROW_OLD);
 	PopActiveSnapshot();
 	relation_close(relation, NoLock);

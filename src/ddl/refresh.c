@@ -25,6 +25,7 @@
 
 #include "base/rights.h"
 #include "base/settings.h"
+#include "base/origin.h"
 #include "capture/derive.h"
 #include "capture/owed.h"
 #include "commit/commit.h"
@@ -263,6 +264,7 @@ refresh_queue(InvalRefresh *refresh, bool all)
 
 	if (refresh->too_many)
 		return;					/* they are queued */
+	inval_origin_saw(INVAL_BY_DDL);
 	hash_seq_init(&status, refresh->keys);
 	while ((key = hash_seq_search(&status)) != NULL)
 	{

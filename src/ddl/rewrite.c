@@ -23,6 +23,7 @@
 #include "utils/syscache.h"
 
 #include "base/attempt.h"
+#include "base/origin.h"
 #include "capture/looks.h"
 #include "capture/scan.h"
 #include "ddl/retie.h"
@@ -161,6 +162,7 @@ rewrite_scan_old(InvalOldTable *table)
 {
 	Relation	relation = relation_open(table->relid, NoLock);
 
+	inval_origin_saw(INVAL_BY_DDL);
 	inval_scan_with_desc(relation, table->desc, table->rules, INVAL_ROW_OLD);
 	relation_close(relation, NoLock);
 }
@@ -180,7 +182,10 @@ rewrite_scan_new(InvalOldTable *table)
 		table->rewritten = true;
 	}
 	if (table->rewritten)
+	{
+		inval_origin_saw(INVAL_BY_DDL);
 		inval_scan_relation(relation, inval_rules_of(relation), INVAL_ROW_NEW);
+	}
 	relation_close(relation, NoLock);
 }
 
@@ -353,7 +358,10 @@ rewrite_look_up_early(InvalOldTable *table, List *family, bool now)
 		if (!rewrite_reads(rule, family))
 			table->rules->rules[kept++] = *rule;
 		else if (now)
+		{
+			inval_origin_saw(INVAL_BY_DDL);
 			inval_scan_relation(relation, &one, INVAL_ROW_OLD);
+		}
 	}
 	table->rules->nrules = kept;
 	relation_close(relation, NoLock);

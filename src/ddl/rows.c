@@ -18,6 +18,7 @@
 #include "utils/snapmgr.h"
 
 #include "base/attempt.h"
+#include "base/origin.h"
 #include "base/rights.h"
 #include "capture/looking.h"
 #include "capture/looks.h"
@@ -203,6 +204,7 @@ rows_read(void *arg)
 	/* DETACH CONCURRENTLY has none after its commit midway. */
 	if (pushed)
 		PushActiveSnapshot(GetTransactionSnapshot());
+	inval_origin_saw(INVAL_BY_DDL);
 	inval_scan_relation(rows->relation, rules, rows->age);
 	if (pushed)
 		PopActiveSnapshot();

@@ -14,6 +14,7 @@
 
 #include "base/catalog.h"
 #include "base/encoding.h"
+#include "base/origin.h"
 #include "commit/commit.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
@@ -240,6 +241,7 @@ inval_touch(PG_FUNCTION_ARGS)
 	entry.field_length = words[3] ? (uint32) strlen(words[3]) : 0;
 	inval_target_check_key(target, &entry);
 	tally = inval_stats_tally(0, target->number);
+	inval_origin_saw(INVAL_BY_TOUCH);
 	if (!inval_commit_queue(lane, target->number, &entry))
 		tally->counts.coalesced++;
 	PG_RETURN_VOID();

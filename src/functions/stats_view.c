@@ -1,6 +1,6 @@
 /*
  * stats_view.c
- *		SQL functions that show counters and targets.
+ *		SQL functions that show counters.
  */
 #include "postgres.h"
 
@@ -11,40 +11,21 @@
 #include "utils/builtins.h"
 #include "utils/tuplestore.h"
 
-#include "outbox/kept.h"
-#include "outbox/ledger.h"
-#include "outbox/outbox.h"
-#include "outbox/read.h"
-#include "rule/carrier.h"
+#include "functions/depth.h"
 #include "stats/stats.h"
 #include "target/targets.h"
 
-#define STATS_COLUMNS	16
-#define STATUS_COLUMNS	18
-
-typedef struct QueueDepth
-{
-	InvalTarget *target;
-	bool		kept;			/* what is kept for it is counted already */
-	int64		entries;
-	TimestampTz oldest;
-} QueueDepth;
-
-typedef struct QueueDepths
-{
-	int			count;
-	QueueDepth *depths;			/* of each target */
-} QueueDepths;
+#define STATS_COLUMNS	(2 + INVAL_STATS_COUNTS + 5)
+#define SLO_COLUMNS		5
 
 static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
-static void status_measure(QueueDepths *depths);
-static void status_put_target(ReturnSetInfo *result, const QueueDepth *depth);
-static bool status_needs_functions(const InvalTarget *target);
-static bool status_visit_row(InvalOutboxRow *row, void *arg);
+static uint64 stats_within_us(const Interval *within);
+static void slo_put_target(ReturnSetInfo *result, const InvalDepth *depth, uint64 within_us);
+static Datum slo_share(uint64 part, uint64 all, bool *null);
 
 PG_FUNCTION_INFO_V1(inval_stats_rows);
 PG_FUNCTION_INFO_V1(inval_stats_reset);
-PG_FUNCTION_INFO_V1(inval_target_status_rows);
+PG_FUNCTION_INFO_V1(inval_slo);
 
 Datum
 inval_stats_rows(PG_FUNCTION_ARGS)
@@ -60,6 +41,9 @@ inval_stats_rows(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/*
+ * The counts come in the order of InvalStatsCount.
+ */
 static void
 stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
 {
@@ -69,35 +53,27 @@ stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
 	uint64		buckets[INVAL_LAG_BUCKETS];
 	double		max_ms = (double) pg_atomic_read_u64(&slot->lag_max_us) / 1000.0;
 	uint64		last = pg_atomic_read_u64(&slot->last_delivery);
+	int			column = 0;
 	int			i;
 
-	for (i = 0; i < INVAL_LAG_BUCKETS; i++)
-		buckets[i] = pg_atomic_read_u32(&slot->lag[i]);
-
-	values[0] = Int32GetDatum((int32) slot->rule);
-	nulls[0] = slot->rule == 0;
-	values[1] = CStringGetTextDatum(slot->target);
-	values[2] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->rows_seen));
-	values[3] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->keys_queued));
-	values[4] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->keys_coalesced));
-	values[5] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->delivered_at_commit));
-	values[6] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->delivered_by_worker));
-	values[7] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->failed_tries));
-	values[8] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->skipped));
+	nulls[column] = slot->rule == 0;
+	values[column++] = Int32GetDatum((int32) slot->rule);
+	values[column++] = CStringGetTextDatum(slot->target);
+	for (i = 0; i < INVAL_STATS_COUNTS; i++)
+		values[column++] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->counts[i]));
+	inval_stats_lags(slot, buckets);
 	for (i = 0; i < (int) lengthof(shares); i++)
 	{
 		/* A bucket's edge may lie beyond the longest lag there was. */
 		double		lag = inval_stats_lag_ms(buckets, shares[i]);
 
-		nulls[9 + i] = isnan(lag);
-		values[9 + i] = Float8GetDatum(Min(lag, max_ms));
+		nulls[column] = isnan(lag);
+		values[column++] = Float8GetDatum(Min(lag, max_ms));
 	}
-	nulls[12] = nulls[11];
-	values[12] = Float8GetDatum(max_ms);
-	nulls[13] = last == 0;
-	values[13] = TimestampTzGetDatum((TimestampTz) last);
-	values[14] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->refilled));
-	values[15] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->refill_failed));
+	nulls[column] = nulls[column - 1];
+	values[column++] = Float8GetDatum(max_ms);
+	nulls[column] = last == 0;
+	values[column] = TimestampTzGetDatum((TimestampTz) last);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
@@ -110,155 +86,72 @@ inval_stats_reset(PG_FUNCTION_ARGS)
 }
 
 /*
- * Rows of inval_target_status.
+ * inval_slo(within): which share of what was owed to each target was delivered within
+ * that time after the commit.  What is owed for longer already counts as late.
  */
 Datum
-inval_target_status_rows(PG_FUNCTION_ARGS)
+inval_slo(PG_FUNCTION_ARGS)
 {
-	QueueDepths depths;
+	uint64		within_us = stats_within_us(PG_GETARG_INTERVAL_P(0));
+	InvalDepths depths;
 	int			i;
 
 	InitMaterializedSRF(fcinfo, 0);
-	inval_ledger_attach();
-	status_measure(&depths);
+	inval_depths_measure(&depths, GetCurrentTimestamp() - (int64) within_us);
 	for (i = 0; i < depths.count; i++)
-		status_put_target((ReturnSetInfo *) fcinfo->resultinfo, &depths.depths[i]);
+		slo_put_target((ReturnSetInfo *) fcinfo->resultinfo, &depths.depths[i], within_us);
 	return (Datum) 0;
 }
 
-/*
- * How much is queued for each target.  What is kept for those that are away is not
- * read again, if it has been counted.
- */
-static void
-status_measure(QueueDepths *depths)
+static uint64
+stats_within_us(const Interval *within)
 {
-	InvalTarget *target;
-	int			tables = INVAL_OUTBOX_KEPT;
-	int			count = 0;
+	double		us = (double) within->time +
+		((double) within->day + (double) within->month * DAYS_PER_MONTH) * USECS_PER_DAY;
 
-	for (target = inval_target_default(); target != NULL; target = target->next)
-		count++;
-	depths->depths = palloc0(count * sizeof(QueueDepth));
-	depths->count = 0;
-	for (target = inval_target_default(); target != NULL; target = target->next)
-	{
-		QueueDepth *depth = &depths->depths[depths->count];
-
-		if (target->dropped)
-			continue;
-		depth->target = target;
-		depth->kept = inval_kept_is_known(target, &depth->entries, &depth->oldest);
-		if (!depth->kept)
-		{
-			depth->entries = 0;
-			tables = INVAL_OUTBOX_TABLES;
-		}
-		depths->count++;
-	}
-	inval_outbox_scan_all(tables, status_visit_row, depths);
+	if (us <= 0 || us >= (double) INVAL_STATS_LONGEST_LAG_US)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the bound of inval_slo is out of range"),
+				 errdetail("Lags are counted from 1 microsecond to 19 hours."),
+				 errhint("Give an interval like '1 second'.")));
+	return (uint64) us;
 }
 
 static void
-status_put_target(ReturnSetInfo *result, const QueueDepth *depth)
+slo_put_target(ReturnSetInfo *result, const InvalDepth *depth, uint64 within_us)
 {
-	InvalTarget *target = depth->target;
-	Datum		values[STATUS_COLUMNS] = {0};
-	bool		nulls[STATUS_COLUMNS] = {0};
-	InvalTargetHealth health;
-	char		address[INVAL_ADDRESS_LEN];
-	TimestampTz now = GetCurrentTimestamp();
-	bool		down;
-	Interval   *age = palloc0(sizeof(Interval));
+	Datum		values[SLO_COLUMNS] = {0};
+	bool		nulls[SLO_COLUMNS] = {0};
+	uint32		count;
+	InvalStatsSlot *slots = inval_stats_slots(&count);
+	uint64		buckets[INVAL_LAG_BUCKETS];
+	uint64		deliveries = 0;
+	uint64		on_time = 0;
+	uint32		i;
+	int			k;
 
-	SpinLockAcquire(&target->health->mutex);
-	memcpy(&health, target->health, sizeof(health));
-	SpinLockRelease(&target->health->mutex);
-	down = pg_atomic_read_u32(&health.down) != 0;
-
-	inval_url_address(&target->url, address, sizeof(address));
-	values[0] = CStringGetTextDatum(target->name);
-	values[1] = CStringGetTextDatum(pg_atomic_read_u32(&health.paused) ? "paused" :
-									down ? "down" : "up");
-	values[2] = CStringGetTextDatum(health.address[0] ? health.address : address);
-	values[3] = Float8GetDatum(health.round_trip_us / 1000.0);
-	nulls[3] = health.round_trip_us == 0;
-	values[4] = Int64GetDatum(depth->entries);
-	age->time = now - depth->oldest;
-	values[5] = IntervalPGetDatum(age);
-	nulls[5] = depth->entries == 0;
-	/* The second that is being counted is over if nothing came since. */
-	values[6] = Float8GetDatum((double) (health.window_second < now / USECS_PER_SEC ?
-										 health.window_keys : health.rate));
-	values[7] = Int32GetDatum((int32) health.worker_pid);
-	nulls[7] = health.worker_pid == 0;
-	values[8] = Int32GetDatum((int32) health.breaker.attempts);
-	values[9] = TimestampTzGetDatum(health.breaker.next_try);
-	nulls[9] = !down;
-	if (health.last_error[0] == '\0' && pg_atomic_read_u32(&health.no_unlink) != 0)
-		strlcpy(health.last_error, "the server does not know UNLINK, so DEL is used",
-				sizeof(health.last_error));
-	else if (health.last_error[0] == '\0' && health.library_missing[0] != '\0' &&
-			 status_needs_functions(target))
-		snprintf(health.last_error, sizeof(health.last_error),
-				 "no functions for readers: %.120s", health.library_missing);
-	values[10] = CStringGetTextDatum(health.last_error);
-	nulls[10] = health.last_error[0] == '\0';
-	values[11] = target->region ? CStringGetTextDatum(target->region) : (Datum) 0;
-	nulls[11] = target->region == NULL;
-	values[12] = target->namespace ? CStringGetTextDatum(target->namespace) : (Datum) 0;
-	nulls[12] = target->namespace == NULL;
-	values[13] = Int32GetDatum(target->max_rate);
-	nulls[13] = target->max_rate == 0;
-	values[14] = CStringGetTextDatum(psprintf("%s%s%s", health.progress,
-											  health.progress[0] && health.purge[0] ? "; " : "",
-											  health.purge));
-	nulls[14] = health.progress[0] == '\0' && health.purge[0] == '\0';
-	values[15] = TimestampTzGetDatum(health.collapsed_at);
-	values[16] = Int64GetDatum(health.collapsed_keys);
-	nulls[15] = nulls[16] = health.collapsed_at == 0;
-	values[17] = Int64GetDatum((int64) pg_atomic_read_u32(&health.fences_lost));
+	for (i = 0; i < count; i++)
+	{
+		if (slots[i].database != MyDatabaseId ||
+			strcmp(slots[i].target, depth->target->name) != 0)
+			continue;
+		inval_stats_lags(&slots[i], buckets);
+		on_time += inval_stats_lags_within(buckets, within_us);
+		for (k = 0; k < INVAL_LAG_BUCKETS; k++)
+			deliveries += buckets[k];
+	}
+	values[0] = CStringGetTextDatum(depth->target->name);
+	values[1] = Int64GetDatum((int64) deliveries);
+	values[2] = Int64GetDatum((int64) on_time);
+	values[3] = Int64GetDatum(depth->overdue);
+	values[4] = slo_share(on_time, deliveries + (uint64) depth->overdue, &nulls[4]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/*
- * Whether a rule is for readers with leases at a target, or needs functions itself.
- */
-static bool
-status_needs_functions(const InvalTarget *target)
+static Datum
+slo_share(uint64 part, uint64 all, bool *null)
 {
-	ListCell   *rule;
-	ListCell   *name;
-
-	foreach(rule, inval_carriers_all())
-	{
-		if (strcmp(inval_definition_get(lfirst(rule), RULE_FENCE), "true") != 0 &&
-			strcmp(inval_definition_get(lfirst(rule), RULE_ACTION), "members") != 0 &&
-			inval_definition_get(lfirst(rule), RULE_STREAM) == NULL)
-			continue;
-		foreach(name, inval_definition_list(lfirst(rule), RULE_TARGETS))
-		{
-			if (strcmp(lfirst(name), target->name) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool
-status_visit_row(InvalOutboxRow *row, void *arg)
-{
-	QueueDepths *depths = arg;
-	QueueDepth *depth = depths->depths;
-
-	CHECK_FOR_INTERRUPTS();
-	while (depth < depths->depths + depths->count && depth->target->number != row->target)
-		depth++;
-	if (depth == depths->depths + depths->count ||
-		row->lane == INVAL_LANE_REFILL || (depth->kept && row->table >= INVAL_OUTBOX_KEPT) || !inval_outbox_is_owed(row))
-		return true;
-	if (depth->entries == 0 || row->queued_at < depth->oldest)
-		depth->oldest = row->queued_at;
-	depth->entries += row->entries;
-	return true;
+	*null = all == 0;
+	return Float8GetDatum(all == 0 ? 0 : (double) part / (double) all);
 }

@@ -94,6 +94,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	row.at_commit = use == INVAL_OUTBOX_AT_COMMIT;
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
+	inval_origin_of_transaction(&row.origin);
 	outbox_enter_transaction(row.xid);
 
 	relation = outbox_open_for_write(outbox_base(lane, target, use), &row.table);
@@ -322,6 +323,7 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	Datum		values[OUTBOX_COLUMNS] = {0};
 	bool		nulls[OUTBOX_COLUMNS] = {0};
 	bytea	   *pack = palloc(VARHDRSZ + row->pack_length);
+	char		origin[VARHDRSZ + INVAL_ORIGIN_SIZE];
 	HeapTuple	tuple;
 	BlockNumber block;
 
@@ -335,6 +337,10 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	values[OUTBOX_ENTRIES] = Int32GetDatum(row->entries);
 	values[OUTBOX_QUEUED_AT] = TimestampTzGetDatum(row->queued_at);
 	values[OUTBOX_PACK] = PointerGetDatum(pack);
+	nulls[OUTBOX_ORIGIN] = row->origin.commands == 0;
+	if (!nulls[OUTBOX_ORIGIN])
+		SET_VARSIZE(origin, VARHDRSZ + inval_origin_write(&row->origin, origin + VARHDRSZ));
+	values[OUTBOX_ORIGIN] = PointerGetDatum(origin);
 
 	/* What is usual is left out: a commit waits for each page of WAL. */
 	nulls[OUTBOX_FIRST] = row->first == OUTBOX_USUAL_FIRST;

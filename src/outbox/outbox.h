@@ -10,6 +10,7 @@
 #include "utils/timestamp.h"
 
 #include "base/entry.h"
+#include "base/origin.h"
 #include "target/health.h"
 
 /* One row: entries of one transaction for one target */
@@ -29,6 +30,7 @@ typedef struct InvalOutboxRow
 	bool		at_commit;		/* lane "refill": all that it comes after was for the
 								 * commit to deliver, so the ledger tells of it */
 	bool		again;			/* once more when standbys have replayed it */
+	InvalOrigin origin;
 } InvalOutboxRow;
 
 /* What the writer of entries knows of them */

@@ -236,6 +236,12 @@ read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 	pack = (struct varlena *) DatumGetPointer(values[OUTBOX_PACK]);
 	row->pack = VARDATA_ANY(pack);
 	row->pack_length = VARSIZE_ANY_EXHDR(pack);
+	row->origin.commands = 0;
+	if (unlikely(!nulls[OUTBOX_ORIGIN]))
+	{
+		pack = (struct varlena *) DatumGetPointer(values[OUTBOX_ORIGIN]);
+		inval_origin_read(VARDATA_ANY(pack), VARSIZE_ANY_EXHDR(pack), &row->origin);
+	}
 }
 
 /*

@@ -21,7 +21,7 @@
 
 static InvalSharedArea stats_area = {
 	.element_size = sizeof(InvalStatsSlot),
-	.layout = 3,
+	.layout = 4,
 	.preloaded = 16384,
 	.reserve = 16
 };
@@ -31,7 +31,7 @@ static InvalTally *active = NULL;
 static InvalTally *last = NULL; /* the one that was asked for last */
 
 static void stats_mark_level(InvalTally *tally);
-static InvalStatsSlot *stats_slot(uint32 rule, const char *target, bool *fresh);
+static InvalStatsSlot *stats_slot(Oid database, uint32 rule, const char *target, bool *fresh);
 static uint32 stats_reserved(void);
 static void stats_slot_clear(InvalStatsSlot *slot);
 
@@ -209,11 +209,11 @@ inval_stats_commit(void)
 
 		if (slot == NULL)
 			continue;
-		stats_add(&slot->rows_seen, tally->counts.rows);
-		stats_add(&slot->keys_queued, tally->counts.queued);
-		stats_add(&slot->keys_coalesced, tally->counts.coalesced);
-		stats_add(&slot->skipped, tally->counts.skipped);
-		stats_add(&slot->refill_failed, tally->counts.refill_failed);
+		stats_add(&slot->counts[INVAL_STATS_ROWS_SEEN], tally->counts.rows);
+		stats_add(&slot->counts[INVAL_STATS_KEYS_QUEUED], tally->counts.queued);
+		stats_add(&slot->counts[INVAL_STATS_KEYS_COALESCED], tally->counts.coalesced);
+		stats_add(&slot->counts[INVAL_STATS_SKIPPED], tally->counts.skipped);
+		stats_add(&slot->counts[INVAL_STATS_REFILL_FAILED], tally->counts.refill_failed);
 	}
 }
 
@@ -234,8 +234,53 @@ inval_stats_commit_target(int32 target, bool delivered, uint64 lag_us)
 		if (delivered)
 			inval_stats_delivered(tally->slot, tally->counts.at_commit, lag_us, false);
 		else
-			pg_atomic_fetch_add_u64(&tally->slot->failed_tries,
+			pg_atomic_fetch_add_u64(&tally->slot->counts[INVAL_STATS_FAILED_TRIES],
 									(int64) tally->counts.at_commit);
+	}
+}
+
+/*
+ * Counts how many keys were there of those that a shipment of this transaction has
+ * removed.
+ */
+void
+inval_stats_commit_removed(const InvalShipment *shipment)
+{
+	InvalTally *tally = NULL;
+	int			i;
+
+	for (i = 0; i < shipment->commands.pipeline.count; i++)
+	{
+		const InvalCommand *command = &shipment->commands.commands[i];
+
+		if (command->removed == 0)
+			continue;
+		if (tally == NULL || tally->key.rule != command->rule)
+			for (tally = active; tally != NULL; tally = tally->next)
+				if (tally->key.rule == command->rule &&
+					tally->key.target == shipment->target->number)
+					break;
+		if (tally != NULL && tally->slot != NULL)
+			stats_add(&tally->slot->counts[INVAL_STATS_KEYS_REMOVED], command->removed);
+	}
+}
+
+/*
+ * The same for a shipment of a worker.
+ */
+void
+inval_stats_removed(const InvalShipment *shipment)
+{
+	int			i;
+
+	for (i = 0; i < shipment->commands.pipeline.count; i++)
+	{
+		const InvalCommand *command = &shipment->commands.commands[i];
+		InvalStatsSlot *slot = command->removed == 0 ? NULL :
+			inval_stats_slot(command->rule, shipment->target->name);
+
+		if (slot != NULL)
+			stats_add(&slot->counts[INVAL_STATS_KEYS_REMOVED], command->removed);
 	}
 }
 
@@ -267,11 +312,11 @@ InvalStatsSlot *
 inval_stats_slot(uint32 rule, const char *target)
 {
 	bool		fresh;
-	InvalStatsSlot *slot = stats_slot(rule, target, &fresh);
+	InvalStatsSlot *slot = stats_slot(MyDatabaseId, rule, target, &fresh);
 
 	if (likely(slot != NULL))
 		return slot;
-	slot = stats_slot(INVAL_STATS_OTHERS, target, &fresh);
+	slot = stats_slot(MyDatabaseId, INVAL_STATS_OTHERS, target, &fresh);
 	if (fresh)
 		ereport(LOG,
 				(errmsg("inval counts some rules together: all %u places for their counters are taken",
@@ -282,6 +327,18 @@ inval_stats_slot(uint32 rule, const char *target)
 }
 
 /*
+ * The shared counters of a rule of any database, claimed on first use; NULL if all are
+ * taken.
+ */
+InvalStatsSlot *
+inval_stats_claim(Oid database, uint32 rule, const char *target)
+{
+	bool		fresh;
+
+	return stats_slot(database, rule, target, &fresh);
+}
+
+/*
  * Finds or claims a slot; NULL if all are taken.  Says whether it was claimed.
  *
  * The first slots are for INVAL_STATS_OTHERS, the rest is a hash table with open
@@ -289,7 +346,7 @@ inval_stats_slot(uint32 rule, const char *target)
  * at a slot that was never taken.
  */
 static InvalStatsSlot *
-stats_slot(uint32 rule, const char *target, bool *fresh)
+stats_slot(Oid database, uint32 rule, const char *target, bool *fresh)
 {
 	slock_t    *mutex = inval_shared_mutex();
 	uint32		all;
@@ -297,7 +354,7 @@ stats_slot(uint32 rule, const char *target, bool *fresh)
 	uint32		reserved = stats_reserved();
 	uint32		first = rule == INVAL_STATS_OTHERS ? 0 : reserved;
 	uint32		count = rule == INVAL_STATS_OTHERS ? reserved : all - reserved;
-	uint32		start = (rule * 2654435761u + MyDatabaseId * 2246822519u) % count;
+	uint32		start = (rule * 2654435761u + database * 2246822519u) % count;
 
 	*fresh = false;
 	for (;;)
@@ -309,7 +366,7 @@ stats_slot(uint32 rule, const char *target, bool *fresh)
 		{
 			InvalStatsSlot *slot = &slots[first + (start + i) % count];
 
-			if (slot->database == MyDatabaseId && slot->rule == rule &&
+			if (slot->database == database && slot->rule == rule &&
 				strcmp(slot->target, target) == 0)
 				return slot;
 			if (OidIsValid(slot->database))
@@ -329,7 +386,7 @@ stats_slot(uint32 rule, const char *target, bool *fresh)
 			free_slot->rule = rule;
 			strlcpy(free_slot->target, target, sizeof(free_slot->target));
 			pg_write_barrier();
-			free_slot->database = MyDatabaseId;
+			free_slot->database = database;
 			SpinLockRelease(mutex);
 			*fresh = true;
 			return free_slot;
@@ -418,19 +475,12 @@ stats_slot_clear(InvalStatsSlot *slot)
 {
 	int			i;
 
-	pg_atomic_write_u64(&slot->rows_seen, 0);
-	pg_atomic_write_u64(&slot->keys_queued, 0);
-	pg_atomic_write_u64(&slot->keys_coalesced, 0);
-	pg_atomic_write_u64(&slot->delivered_at_commit, 0);
-	pg_atomic_write_u64(&slot->delivered_by_worker, 0);
-	pg_atomic_write_u64(&slot->failed_tries, 0);
-	pg_atomic_write_u64(&slot->skipped, 0);
-	pg_atomic_write_u64(&slot->refilled, 0);
-	pg_atomic_write_u64(&slot->refill_failed, 0);
+	for (i = 0; i < INVAL_STATS_COUNTS; i++)
+		pg_atomic_write_u64(&slot->counts[i], 0);
 	pg_atomic_write_u64(&slot->lag_max_us, 0);
 	pg_atomic_write_u64(&slot->last_delivery, 0);
 	for (i = 0; i < INVAL_LAG_BUCKETS; i++)
-		pg_atomic_write_u32(&slot->lag[i], 0);
+		pg_atomic_write_u64(&slot->lag[i], 0);
 }
 
 /*

@@ -8,13 +8,30 @@
 #include "nodes/pg_list.h"
 #include "port/atomics.h"
 
-#include "target/health.h"
+#include "target/shipment.h"
 
 /*
  * Log-scale histogram of lags: four buckets to the octave, in microseconds,
  * up to 2^36 (19 hours).
  */
 #define INVAL_LAG_BUCKETS	144
+#define INVAL_STATS_LONGEST_LAG_US	(UINT64CONST(1) << 36)
+
+/* What is counted; as columns of inval_stats */
+typedef enum InvalStatsCount
+{
+	INVAL_STATS_ROWS_SEEN,
+	INVAL_STATS_KEYS_QUEUED,
+	INVAL_STATS_KEYS_COALESCED,
+	INVAL_STATS_KEYS_REMOVED,
+	INVAL_STATS_DELIVERED_AT_COMMIT,
+	INVAL_STATS_DELIVERED_BY_WORKER,
+	INVAL_STATS_FAILED_TRIES,
+	INVAL_STATS_SKIPPED,
+	INVAL_STATS_REFILLED,
+	INVAL_STATS_REFILL_FAILED,
+	INVAL_STATS_COUNTS
+} InvalStatsCount;
 
 /*
  * Counters of one rule on one target.  With every change the layout of its area
@@ -25,18 +42,10 @@ typedef struct InvalStatsSlot
 	Oid			database;		/* InvalidOid: free; protected by shared mutex */
 	uint32		rule;			/* 0: inval_touch */
 	char		target[INVAL_TARGET_NAME_LEN];
-	pg_atomic_uint64 rows_seen;
-	pg_atomic_uint64 keys_queued;
-	pg_atomic_uint64 keys_coalesced;
-	pg_atomic_uint64 delivered_at_commit;
-	pg_atomic_uint64 delivered_by_worker;
-	pg_atomic_uint64 failed_tries;
-	pg_atomic_uint64 skipped;
-	pg_atomic_uint64 refilled;
-	pg_atomic_uint64 refill_failed;
+	pg_atomic_uint64 counts[INVAL_STATS_COUNTS];
 	pg_atomic_uint64 lag_max_us;
 	pg_atomic_uint64 last_delivery; /* a TimestampTz, 0: never */
-	pg_atomic_uint32 lag[INVAL_LAG_BUCKETS];
+	pg_atomic_uint64 lag[INVAL_LAG_BUCKETS];
 } InvalStatsSlot;
 
 typedef struct InvalCounts
@@ -94,15 +103,22 @@ extern void inval_stats_prepare(void);
 /* Cannot fail: may be called after the commit record */
 extern void inval_stats_commit(void);
 extern void inval_stats_commit_target(int32 target, bool delivered, uint64 lag_us);
+extern void inval_stats_commit_removed(const InvalShipment *shipment);
 extern void inval_stats_forget(void);
 extern void inval_stats_subcommit(void);
 extern void inval_stats_subabort(void);
 
 extern void inval_stats_init(void);
+extern void inval_stats_file_init(void);
 extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
+extern InvalStatsSlot *inval_stats_claim(Oid database, uint32 rule, const char *target);
+extern void inval_stats_removed(const InvalShipment *shipment);
 extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
 								  uint64 lag_us, bool by_worker);
+extern void inval_stats_lags(InvalStatsSlot *slot, uint64 *buckets);
 extern double inval_stats_lag_ms(const uint64 *buckets, double share);
+extern uint64 inval_stats_lag_edge_us(int bucket);
+extern uint64 inval_stats_lags_within(const uint64 *buckets, uint64 within_us);
 extern void inval_stats_clear(void);
 extern InvalStatsSlot *inval_stats_slots(uint32 *count);
 extern void inval_stats_free_database(Oid database);

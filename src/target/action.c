@@ -63,8 +63,7 @@ static InvalCommand *words_append(ActionWords *words, InvalCommands *commands,
 void
 inval_action_add(InvalCommands *commands, const InvalTarget *target, const InvalEntry *entry)
 {
-	bool		alone = entry->action != INVAL_ACTION_DELETE || entry->field != NULL ||
-		entry->strict || inval_entry_is_told(entry) || (entry->fence && commands->routed);
+	bool		alone = inval_action_is_alone(entry) || (entry->fence && commands->routed);
 	int			first;
 
 	if (!alone)
@@ -85,6 +84,16 @@ inval_action_add(InvalCommands *commands, const InvalTarget *target, const Inval
 	if (entry->stream != NULL)
 		action_append_stream(commands, target, entry);
 	action_lead(commands, first);
+}
+
+/*
+ * Whether an entry is more than a key to be removed, and shares no command.
+ */
+bool
+inval_action_is_alone(const InvalEntry *entry)
+{
+	return entry->action != INVAL_ACTION_DELETE || entry->field != NULL || entry->strict ||
+		inval_entry_is_told(entry);
 }
 
 /*
@@ -170,10 +179,13 @@ action_remove(InvalCommands *commands, const InvalEntry *entry, bool alone)
 		command = words_append(&words, commands, entry);
 		command->answer = INVAL_ANSWER_COUNT;
 		command->keys = 1;
+		command->removes = true;
+		command->rule = entry->rule;
 		return;
 	}
-	if (commands->waiting + 2 > INVAL_COMMAND_KEYS)
+	if (commands->waiting + 2 > INVAL_COMMAND_KEYS || commands->waiting_rule != entry->rule)
 		inval_commands_finish(commands);
+	commands->waiting_rule = entry->rule;
 	if (entry->fence)
 	{
 		action_void_lease(commands, entry);
@@ -230,6 +242,7 @@ action_remove_members(InvalCommands *commands, const InvalTarget *target,
 					  const InvalEntry *entry)
 {
 	ActionWords words = {0};
+	InvalCommand *command;
 
 	words_add(&words, "FCALL");
 	words_add(&words, "inval_members");
@@ -237,7 +250,9 @@ action_remove_members(InvalCommands *commands, const InvalTarget *target,
 	words_add_bytes(&words, entry->key, entry->key_length);
 	if (target->namespace_key != NULL)
 		words_add_bytes(&words, target->namespace_key, target->namespace_length);
-	(void) words_append(&words, commands, entry);
+	command = words_append(&words, commands, entry);
+	command->removes = true;
+	command->rule = entry->rule;
 }
 
 /*

@@ -15,6 +15,7 @@
 extern void inval_action_add(InvalCommands *commands, const InvalTarget *target,
 							 const InvalEntry *entry);
 extern bool inval_action_is_for_worker(const InvalTarget *target, const InvalEntry *entry);
+extern bool inval_action_is_alone(const InvalEntry *entry);
 extern void inval_action_add_end(InvalCommands *commands, const InvalEntry *entry);
 extern void inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry,
 								   int life_ms);

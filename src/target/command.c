@@ -2,8 +2,8 @@
  * command.c
  *		Redis commands, each of which stands for entries.
  *
- * Neighbouring removals share an UNLINK, which costs the server and the wire less
- * than one command each.
+ * Neighbouring removals of one rule share an UNLINK, which costs the server and the wire
+ * less than one command each; its answer says how many of the rule's keys were there.
  */
 #include "postgres.h"
 
@@ -27,6 +27,7 @@ inval_commands_init(InvalCommands *commands, bool routed, bool no_unlink)
 	commands->no_unlink = no_unlink;
 	commands->waiting = 0;
 	commands->waiting_entries = 0;
+	commands->waiting_rule = 0;
 	commands->names = NULL;
 	commands->names_size = commands->names_used = 0;
 }
@@ -64,6 +65,8 @@ inval_commands_finish(InvalCommands *commands)
 	command->answer = INVAL_ANSWER_COUNT;
 	command->keys = keys;
 	command->entries = commands->waiting_entries;
+	command->removes = commands->waiting_entries > 0;
+	command->rule = commands->waiting_rule;
 	commands->waiting = 0;
 	commands->waiting_entries = 0;
 	commands->names_used = 0;

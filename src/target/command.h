@@ -44,6 +44,9 @@ typedef struct InvalCommand
 	uint16		slot;			/* of a cluster's key */
 	uint8		ask_node;		/* if it is to be asked */
 	uint8		state;			/* an InvalCommandState */
+	bool		removes;		/* keys or fields of one rule, and says how many were there */
+	uint32		rule;			/* which one */
+	uint64		removed;		/* so many were */
 } InvalCommand;
 
 /*
@@ -59,6 +62,7 @@ typedef struct InvalCommands
 	bool		no_unlink;		/* the server has DEL only */
 	int			waiting;		/* keys that the next command will remove, */
 	int			waiting_entries;	/* and what they are of */
+	uint32		waiting_rule;	/* whose they are */
 	char	   *names;			/* room for those of markers among them; or NULL */
 	Size		names_size;
 	Size		names_used;

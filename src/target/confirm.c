@@ -56,6 +56,8 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 		part->shipment->fences_lost++;
 	if (command->answer == INVAL_ANSWER_LIST)
 		part->shipment->list = *reply;
+	if (command->removes)
+		command->removed += (uint64) reply->integer;
 	part->shipment->number = reply->integer;
 	command->state = INVAL_COMMAND_CONFIRMED;
 	return true;

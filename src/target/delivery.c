@@ -71,6 +71,7 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 	const InvalCommands *commands = &shipment->commands;
 	InvalShipment alone;
 	int		   *numbers;
+	InvalCommand **of;
 	int			number = 0;
 	int			i;
 	int			k;
@@ -81,6 +82,7 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 		return false;
 
 	numbers = palloc(shipment->entries * sizeof(int));
+	of = palloc(shipment->entries * sizeof(InvalCommand *));
 	inval_shipment_init(&alone, target, true);
 	for (i = 0; i < commands->pipeline.count; i++)
 	{
@@ -90,6 +92,7 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 			if (command->entries > 1 && command->state == INVAL_COMMAND_REFUSED)
 			{
 				numbers[alone.entries] = number;
+				of[alone.entries] = command;
 				inval_shipment_add(&alone, &entries[number]);
 				inval_commands_finish(&alone.commands);
 			}
@@ -102,6 +105,8 @@ inval_shipment_send_singly(InvalShipment *shipment, const InvalEntry *entries,
 	{
 		shipment->outcomes[numbers[i]] = alone.outcomes[i];
 		shipment->errors[numbers[i]] = alone.errors[i];
+		/* Each is one command. */
+		of[i]->removed += alone.commands.commands[i].removed;
 	}
 	return !alone.lost;
 }

@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 7,
+	.layout = 8,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -187,6 +187,7 @@ inval_target_forget_place(InvalTargetHealth *health)
 	health->doubted = false;
 	health->last_error[0] = '\0';
 	health->library_missing[0] = '\0';
+	health->vitals_known = false;
 	health->resolved[0] = '\0';
 	memset(health->lost, 0, sizeof(health->lost));
 	pg_atomic_write_u32(&health->lost_nodes, 0);

@@ -19,6 +19,16 @@
 #define INVAL_ADDRESS_LEN		320
 #define INVAL_PROGRESS_LEN		128
 
+/* What a server says of itself; see target/vitals.c */
+typedef enum InvalVital
+{
+	INVAL_VITAL_HITS,
+	INVAL_VITAL_MISSES,
+	INVAL_VITAL_EVICTED,
+	INVAL_VITAL_MEMORY,			/* in bytes */
+	INVAL_VITALS
+} InvalVital;
+
 /* A circuit breaker's memory; see target/breaker.c */
 typedef struct InvalBreaker
 {
@@ -120,6 +130,8 @@ typedef struct InvalTargetHealth
 	pid_t		purge_pid;		/* and of which, that of the last one */
 	TimestampTz collapsed_at;	/* when the backlog last was; 0: never */
 	int64		collapsed_keys; /* how many entries that were */
+	bool		vitals_known;	/* somebody has asked, */
+	int64		vitals[INVAL_VITALS];	/* and was told; -1: was not */
 } InvalTargetHealth;
 
 extern void inval_target_health_init(void);

@@ -10,6 +10,8 @@
 
 #include "target/shipment.h"
 
+static int	shipment_compare(const void *a, const void *b);
+
 /*
  * Starts an empty shipment to a target, whose nodes must be known if it is a
  * cluster (inval_target_connect), in the current memory context.  A detailed one
@@ -55,6 +57,36 @@ inval_shipment_add_end(InvalShipment *shipment, const InvalEntry *entry)
 {
 	inval_action_add_end(&shipment->commands, entry);
 	shipment->entries++;
+}
+
+/*
+ * Where an entry is best added: what is alone first, then the keys to be removed, those
+ * of one rule together, so that they can share commands.
+ */
+uint64
+inval_shipment_rank(const InvalEntry *entry)
+{
+	return inval_action_is_alone(entry) ? 0 : (uint64) entry->rule + 1;
+}
+
+/*
+ * Puts entries in that order; those of one rank stay as they were.
+ */
+void
+inval_shipment_sort(InvalRanked *entries, Size count)
+{
+	qsort(entries, count, sizeof(InvalRanked), shipment_compare);
+}
+
+static int
+shipment_compare(const void *a, const void *b)
+{
+	const InvalRanked *x = a;
+	const InvalRanked *y = b;
+
+	if (x->rank != y->rank)
+		return x->rank < y->rank ? -1 : 1;
+	return x->place < y->place ? -1 : x->place > y->place;
 }
 
 /*

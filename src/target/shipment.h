@@ -8,6 +8,13 @@
 #include "target/action.h"
 #include "target/target.h"
 
+/* An entry that is yet to be added */
+typedef struct InvalRanked
+{
+	uint64		rank;			/* as inval_shipment_rank gives it */
+	Size		place;			/* by which the caller finds it, in their first order */
+} InvalRanked;
+
 typedef enum InvalOutcome
 {
 	INVAL_OUTCOME_OPEN,			/* not sent, or no reply: try again */
@@ -66,6 +73,8 @@ extern void inval_shipment_add_fence(InvalShipment *shipment, const InvalEntry *
 									 int life_ms);
 extern void inval_shipment_add_end(InvalShipment *shipment, const InvalEntry *entry);
 extern void inval_shipment_seal(InvalShipment *shipment);
+extern uint64 inval_shipment_rank(const InvalEntry *entry);
+extern void inval_shipment_sort(InvalRanked *entries, Size count);
 
 /* Cannot fail: may be called after the commit record */
 extern int	inval_shipment_connections(InvalShipment *shipment,

@@ -59,6 +59,8 @@ typedef struct InvalTarget
 	uint64		next_question;	/* when the sentinels are due to be asked */
 	uint64		next_library_look;	/* see target/library.c */
 	uint32		library_losses; /* connections lost over that, in a row */
+	uint64		next_vitals_look;	/* see target/vitals.c */
+	uint32		vitals_losses;	/* looks in a row that have lost connections */
 	InvalCluster *cluster;		/* if the URL is a cluster's; else perhaps NULL */
 	struct InvalTarget *next;	/* as of inval_targets */
 } InvalTarget;

@@ -21,6 +21,7 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
+#include "stats/ring.h"
 #include "stats/stats.h"
 #include "target/delivery.h"
 #include "target/pace.h"
@@ -55,6 +56,8 @@ static void drain_settle_row(InvalPass *pass, Relation relation,
 							 const InvalOutcome *outcomes, char **errors);
 static void drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 						const InvalOutcome *outcomes, TimestampTz now);
+static void drain_note_history(const InvalPass *pass, const InvalOutboxRow *row,
+							   const InvalOutcome *outcomes, uint64 lag_us);
 
 /*
  * Delivers the next batch over the target's connection, which must be there.
@@ -143,15 +146,21 @@ drain_ship(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent, bool me
 {
 	InvalEntry *entries = palloc(batch->nsent * sizeof(InvalEntry));
 	int		   *numbers = palloc(batch->nsent * sizeof(int));
+	InvalRanked *ranked = palloc(batch->nsent * sizeof(InvalRanked));
 	InvalShipment shipment;
 	bool		alive;
+	int			k;
 	int			i;
 
-	inval_shipment_init(&shipment, pass->target, true);
 	for (i = 0; i < batch->nsent; i++)
+		ranked[i] = (InvalRanked) {inval_shipment_rank(&batch->sent[i]), (Size) i};
+	inval_shipment_sort(ranked, (Size) batch->nsent);
+	inval_shipment_init(&shipment, pass->target, true);
+	for (k = 0; k < batch->nsent; k++)
 	{
 		InvalEntry *entry = &entries[shipment.entries];
 
+		i = (int) ranked[k].place;
 		*entry = batch->sent[i];
 		entry->only_told = members;
 		if (inval_action_is_for_worker(pass->target, entry) != members ||
@@ -165,6 +174,7 @@ drain_ship(InvalPass *pass, const InvalBatch *batch, DrainAnswers *sent, bool me
 	if (shipment.entries == 0)
 		return true;
 	alive = inval_shipment_send_singly(&shipment, entries, pass->target);
+	inval_stats_removed(&shipment);
 	for (i = 0; i < shipment.entries; i++)
 	{
 		sent->outcomes[numbers[i]] = shipment.outcomes[i];
@@ -382,7 +392,43 @@ drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
 			run += counted ? 0 : 1;
 		else if (slot != NULL)
-			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);
+			pg_atomic_fetch_add_u64(&slot->counts[INVAL_STATS_FAILED_TRIES], 1);
 	}
 	inval_stats_delivered(slot, run, lag_us, true);
+	if (inval_origin_is_wanted())
+		drain_note_history(pass, row, outcomes, lag_us);
+}
+
+/*
+ * Of what is refused again and again only the first time is noted.
+ */
+static void
+drain_note_history(const InvalPass *pass, const InvalOutboxRow *row,
+				   const InvalOutcome *outcomes, uint64 lag_us)
+{
+	InvalRingNote note = {
+		.target = pass->target->name,.xid = row->xid,.lag_us = lag_us,.origin = &row->origin
+	};
+	bool		again = row->lane == INVAL_LANE_REPEAT || row->lane == INVAL_LANE_HELD ||
+		inval_outbox_is_waiting(row);
+	const char *place = row->pack;
+	InvalRefusal refusal;
+	int			i;
+
+	inval_ring_attach(&inval_history);
+	for (i = 0; i < row->entries; i++)
+	{
+		const char *start = place;
+		InvalEntry	entry;
+
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
+			note.outcome = again ? INVAL_RING_AGAIN : INVAL_RING_WORKER;
+		else if (outcomes[i] == INVAL_OUTCOME_REFUSED &&
+				 !inval_refusal_find(inval_outbox_entry_id(row->xid, row->first + i), &refusal))
+			note.outcome = INVAL_RING_REFUSED;
+		else
+			continue;
+		inval_ring_note(&inval_history, &note, start, (Size) (place - start));
+	}
 }

@@ -32,7 +32,7 @@ inval_refill_failed(const InvalTarget *target, uint32 rule, const char *why)
 	MemoryContext old;
 
 	if (slot != NULL)
-		pg_atomic_fetch_add_u64(&slot->refill_failed, 1);
+		pg_atomic_fetch_add_u64(&slot->counts[INVAL_STATS_REFILL_FAILED], 1);
 	if (known != NULL && strcmp(known->why, why) == 0)
 		return;
 	ereport(LOG,
@@ -62,7 +62,7 @@ inval_refill_worked(const InvalTarget *target, uint32 rule)
 	RefillTold *known = failure_told_of(rule);
 
 	if (slot != NULL)
-		pg_atomic_fetch_add_u64(&slot->refilled, 1);
+		pg_atomic_fetch_add_u64(&slot->counts[INVAL_STATS_REFILLED], 1);
 	if (known != NULL)
 		told = list_delete_ptr(told, known);
 }

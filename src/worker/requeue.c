@@ -95,6 +95,10 @@ inval_requeue_confirmed(const InvalOutboxRow *row)
 		inval_outbox_write_row(&later, false);
 	}
 	else if (target != NULL && inval_trust_is_limited(target))
+	{
+		inval_origin_adopt(&row->origin);
 		inval_outbox_write(row->pack, row->pack_length, INVAL_LANE_HELD, row->target, 0,
 						   INVAL_OUTBOX_LASTING);
+		inval_origin_adopt(NULL);
+	}
 }

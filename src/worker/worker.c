@@ -31,6 +31,7 @@
 #include "target/reach.h"
 #include "target/target.h"
 #include "target/trust.h"
+#include "target/vitals.h"
 #include "worker/backlog.h"
 #include "worker/counters.h"
 #include "worker/drain.h"
@@ -259,7 +260,10 @@ worker_deliver(void)
 	if (probing && result == INVAL_DRAIN_PASSED && pass.found == 0)
 		inval_target_succeeded(target, 0, 0);
 	if (result != INVAL_DRAIN_FAILED)
+	{
 		inval_library_keep(target);
+		inval_vitals_look(target);
+	}
 	return in_pass || refilled || pass.confirmed > confirmed;
 }
 
