@@ -276,12 +276,21 @@ inval_stats_removed(const InvalShipment *shipment)
 	for (i = 0; i < shipment->commands.pipeline.count; i++)
 	{
 		const InvalCommand *command = &shipment->commands.commands[i];
-		InvalStatsSlot *slot = command->removed == 0 ? NULL :
-			inval_stats_slot(command->rule, shipment->target->name);
 
-		if (slot != NULL)
-			stats_add(&slot->counts[INVAL_STATS_KEYS_REMOVED], command->removed);
+		inval_stats_count_removed(command->rule, shipment->target->name, command->removed);
 	}
+}
+
+/*
+ * The same for so many keys.
+ */
+void
+inval_stats_count_removed(uint32 rule, const char *target, uint64 keys)
+{
+	InvalStatsSlot *slot = keys == 0 ? NULL : inval_stats_slot(rule, target);
+
+	if (slot != NULL)
+		stats_add(&slot->counts[INVAL_STATS_KEYS_REMOVED], keys);
 }
 
 /*

@@ -113,6 +113,7 @@ extern void inval_stats_file_init(void);
 extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
 extern InvalStatsSlot *inval_stats_claim(Oid database, uint32 rule, const char *target);
 extern void inval_stats_removed(const InvalShipment *shipment);
+extern void inval_stats_count_removed(uint32 rule, const char *target, uint64 keys);
 extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
 								  uint64 lag_us, bool by_worker);
 extern void inval_stats_lags(InvalStatsSlot *slot, uint64 *buckets);

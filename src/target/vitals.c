@@ -78,7 +78,8 @@ vitals_ask(InvalTarget *target, int node, VitalsLook *look)
 	int			i;
 
 	/* That one could not be had is noted. */
-	inval_reach_nodes(target, &node, 1, deadline);
+	if (inval_url_is_cluster(&target->url))
+		inval_reach_nodes(target, &node, 1, deadline);
 	connection = *inval_reach_place(target, node);
 	if (connection == NULL)
 		return true;

@@ -30,6 +30,7 @@
 #include "base/transaction.h"
 #include "outbox/purge_log.h"
 #include "outbox/read.h"
+#include "stats/ring.h"
 #include "stats/stats.h"
 #include "target/trust.h"
 #include "worker/refusal.h"
@@ -283,6 +284,9 @@ inval_removal_step(InvalRemoval *removal)
 	}
 	if (!removal_confirm(removal))
 		return INVAL_REMOVAL_MORE;
+	if (removal->glob == NULL)
+		inval_stats_count_removed(removal->rule, removal->target->name,
+								  removal->wipe.removed);
 	removal_log(removal);
 	inval_removal_stop(removal);
 	return INVAL_REMOVAL_DONE;
@@ -429,6 +433,10 @@ removal_count(InvalRemoval *removal, const InvalOutboxRow *row)
 {
 	int64		id = inval_outbox_entry_id(row->xid, row->first);
 	uint64		lag_us = (uint64) Max(GetCurrentTimestamp() - row->queued_at, 0);
+	InvalRingNote note = {
+		.target = removal->target->name,.xid = row->xid,
+		.outcome = inval_outbox_is_waiting(row) ? INVAL_RING_AGAIN : INVAL_RING_WORKER
+	};
 	InvalEntry	entry;
 
 	removal->confirmed++;
@@ -437,6 +445,13 @@ removal_count(InvalRemoval *removal, const InvalOutboxRow *row)
 	if (removal->glob == NULL && !inval_outbox_is_waiting(row))
 		inval_stats_delivered(inval_stats_slot(entry.rule, removal->target->name), 1,
 							  lag_us, true);
+	if (inval_origin_is_wanted())
+	{
+		note.origin = &row->origin;
+		note.lag_us = lag_us;
+		inval_ring_attach(&inval_history);
+		inval_ring_note(&inval_history, &note, row->pack, row->pack_length);
+	}
 }
 
 /*
