@@ -154,6 +154,16 @@ class Inval(Variant):
         super().stop()
 
 
+class InvalWithHistory(Inval):
+    """The same, and it is noted who has removed which key."""
+
+    def __init__(self):
+        super().__init__("history", core=False)
+        self.base = "inval-commit"
+        self.delivery = "commit"
+        self.configuration += "inval.history_keys = 10000\n"
+
+
 class InvalForLeases(Inval):
     """With what readers need who fill under a lease."""
 
@@ -288,6 +298,7 @@ def all_variants():
         Variant("noop", library="bench_noop.so", core=True),
         Inval("background"),
         Inval("commit"),
+        InvalWithHistory(),
         InvalForLeases("fence"),
         InvalForLeases("strict"),
         Variant("client-floor", cluster_of="none"),
