@@ -172,10 +172,10 @@ class Cache(BaseCache):
 
     def version(self, *keys: str) -> Tuple[int, ...]:
         """The numbers at the keys of rules with the action version; a missing one starts from
-        the clock. To be called before the database is read. Raises redis-py's errors: without
-        the number there is no key."""
+        the clock. To be called before the database is read. Raises redis-py's errors, and
+        Unavailable while the breaker is open: without the number there is no key."""
         names = [self._check_key(key) for key in keys]
-        run = self._runner.backend.run
+        run = self._runner.demand
         found = run("numbers", names)
         missing = [key for key, value in zip(names, found) if value is None]
         if missing:
@@ -208,9 +208,9 @@ class Cache(BaseCache):
 
     def delete(self, *keys: str) -> int:
         """A plain UNLINK, for keys that no row feeds; how many there were. What rows feed is
-        removed by changing them, or by inval_touch(). Raises redis-py's errors."""
+        removed by changing them, or by inval_touch(). Raises as version()."""
         names = [self._check_key(key) for key in keys]
-        gone = int(self._runner.backend.run("delete", names)) if names else 0
+        gone = int(self._runner.demand("delete", names)) if names else 0
         if self.local is not None:
             for name in names:
                 self.local.drop(name)

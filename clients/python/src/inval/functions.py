@@ -50,8 +50,11 @@ _BY_CODE = {
     "LOADING": Kind.DOWN, "MASTERDOWN": Kind.DOWN, "TRYAGAIN": Kind.DOWN, "BUSY": Kind.DOWN,
 }
 _DOWN = (errors.ConnectionError, errors.TimeoutError, errors.BusyLoadingError,
-         errors.ClusterDownError, errors.ClusterError, OSError,
+         errors.ClusterDownError, errors.ClusterError, errors.TryAgainError, OSError,
          asyncio.TimeoutError)  # which is an OSError from Python 3.11 on
+# redis-py 5 and later take the code from the text of those that have a class.
+_READ_ONLY = (errors.ReadOnlyError, *(
+    [errors.OutOfMemoryError] if hasattr(errors, "OutOfMemoryError") else []))
 _DENIED = (errors.NoPermissionError, errors.AuthenticationError, errors.AuthorizationError)
 # What the flow takes for an answer; all else, as a TypeError, is a fault and is raised.
 FAILURES = (redis.RedisError, OSError)
@@ -65,7 +68,7 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble(Kind.DENIED, error)
     if code in _BY_CODE:
         return Trouble(_BY_CODE[code], error)
-    if isinstance(error, errors.ReadOnlyError):
+    if isinstance(error, _READ_ONLY):
         return Trouble(Kind.READ_ONLY, error)
     if isinstance(error, _DOWN):
         return Trouble(Kind.DOWN, error)
