@@ -274,6 +274,8 @@ class FunctionsTest(Case):
                 (redis.exceptions.ReadOnlyError("You can't write"), Kind.READ_ONLY),
                 (redis.exceptions.BusyLoadingError("Redis is loading"), Kind.DOWN),
                 (redis.exceptions.ClusterDownError("The cluster is down"), Kind.DOWN),
+                (redis.ResponseError("ERR ACL failure in script: No permissions to access a key"),
+                 Kind.DENIED),
                 (redis.ResponseError("WRONGTYPE Operation"), Kind.WRONG_TYPE),
                 (redis.AuthenticationError("invalid username"), Kind.DENIED),
                 (redis.ResponseError("CROSSSLOT Keys"), Kind.OTHER), (OSError(), Kind.DOWN)):

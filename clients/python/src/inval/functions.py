@@ -56,6 +56,9 @@ _DOWN = (errors.ConnectionError, errors.TimeoutError, errors.BusyLoadingError,
 _READ_ONLY = (errors.ReadOnlyError, *(
     [errors.OutOfMemoryError] if hasattr(errors, "OutOfMemoryError") else []))
 _DENIED = (errors.NoPermissionError, errors.AuthenticationError, errors.AuthorizationError)
+# Inside a function: of Redis 7 (a command, a key), and of Valkey.
+_DENIED_WORDS = ("can't run this command", "can't access at least one of the keys",
+                 "has no permissions", "ACL failure in script")
 # What the flow takes for an answer; all else, as a TypeError, is a fault and is raised.
 FAILURES = (redis.RedisError, OSError)
 
@@ -80,7 +83,7 @@ def trouble_of(error: BaseException) -> Trouble:
     for code, kind in _BY_CODE.items():
         if f"{code} " in text:
             return Trouble(kind, error)
-    if "can't run this command" in text or "has no permissions" in text:
+    if any(words in text for words in _DENIED_WORDS):
         return Trouble(Kind.DENIED, error)
     return Trouble(Kind.OTHER, error)
 
