@@ -60,12 +60,15 @@ class Runner:
 
     def perform(self, name: str, *args: Any) -> Any:
         """A command of the backend, if the breaker allows it; a failure as a Trouble."""
-        circuit = self.cache._circuit
-        probe = circuit.enter()
+        return self.guarded(lambda: self.backend.run(name, *args))
+
+    def guarded(self, function: Callable[[], Any]) -> Any:
+        """What asks Redis, if the breaker allows it; a failure as a Trouble."""
+        probe = self.cache._circuit.enter()
         if probe is None:
             return DOWN
         try:
-            outcome = self.backend.run(name, *args)
+            outcome = function()
         except FAILURES as error:
             outcome = trouble_of(error)
         if isinstance(outcome, Trouble):
