@@ -230,7 +230,12 @@ def sql_writable_cte():
 def sql_copy():
     rows = io.StringIO("Book 7\t10\t0\t1\nBook 8\t10\t0\t2\n")
     with connection.cursor() as cursor:
-        cursor.copy_expert("COPY library_book (title, price, review_count, publisher_id) FROM STDIN", rows)
+        copy = "COPY library_book (title, price, review_count, publisher_id) FROM STDIN"
+        if hasattr(cursor.cursor, "copy_expert"):
+            cursor.copy_expert(copy, rows)
+        else:  # psycopg 3
+            with cursor.copy(copy) as stream:
+                stream.write(rows.read())
 
 
 @way("SQL from Django: `CALL` of a stored procedure")

@@ -9,11 +9,13 @@ import signal
 import threading
 import unittest
 from collections import Counter
+from unittest import mock
 
 import quiet  # noqa: F401
 import servers
 
-from inval import (AsyncCache, Cache, KeyOutsideNamespace, NotCacheable, NotReady, Policy, ready)
+from inval import (AsyncCache, Cache, KeyOutsideNamespace, NotCacheable, NotReady, Policy, library,
+                   ready)
 from inval.__main__ import main
 from inval.testing import MemoryCache, NullCache
 
@@ -95,6 +97,31 @@ class ReadTest(Case):
         self.assertEqual((result.value, result.source), ("old", "stale"))
         self.assertEqual((inside[0].value, inside[0].source), ("old", "stale"))
         self.assertEqual(cache.fetch("k", lambda: "new").source, "filled")
+
+    def test_many_are_stale_on_error(self):
+        cache = self.cache(policy=Policy(ttl=1, jitter=0, stale=1000))
+        cache.get_or_set_many(["a", "b"], lambda keys: {"a": 1, "b": 2})
+        for key in "ab":
+            self.redis.pexpire(key, 999_000)  # a second later
+        fail = mock.Mock(side_effect=RuntimeError("the source is away"))
+        self.assertEqual(cache.get_or_set_many(["a", "b"], fail), {"a": 1, "b": 2})
+        for keys in (["a", "none"], ["none"]):
+            with self.assertRaisesRegex(RuntimeError, "away"):
+                cache.get_or_set_many(keys, fail)
+        with self.assertRaisesRegex(RuntimeError, "away"):
+            cache.get_or_set_many(["a"], fail, policy=Policy(strict=True))
+        self.assertEqual(self.redis.keys("*lease*"), [])
+
+    def test_refresh_is_not_answered_by_what_is_there(self):
+        cache = self.cache()
+        cache.get_or_set("k", lambda: "old")
+        with cache.read_only():
+            self.assertEqual(cache.refresh("k", lambda: "new"), "new")
+        self.assertEqual(cache.get("k"), "old")
+        with servers.RedisServer(library=False) as bare, \
+                Cache.from_url(bare.url, connect_timeout=20, read_timeout=20) as other:
+            other.set("k", "old", 60)
+            self.assertEqual(other.refresh("k", lambda: "new"), "new")
 
     def test_background(self):
         cache = self.cache(policy=Policy(ttl=1, jitter=0, stale=1000, background=True))
@@ -440,6 +467,15 @@ class MemoryTest(unittest.TestCase):
 
 
 class ReadyTest(Case):
+    def test_many_load_the_library(self):
+        """Whoever comes second finds it: also between the look and the load."""
+        with servers.RedisServer(library=False) as bare:
+            clients = [bare.client() for _ in range(2)]
+            with mock.patch.object(library, "_has_it", return_value=False):
+                self.assertEqual([library.load(client) for client in clients], [True, False])
+            for client in clients:
+                client.close()
+
     def test_missing_library(self):
         with servers.RedisServer(library=False) as bare:
             with Cache.from_url(bare.url) as cache:

@@ -66,7 +66,7 @@ class ClusterTest(unittest.TestCase):
         for _ in range(3):
             cls.nodes.append(servers.RedisServer(library=False, cluster_enabled="yes"))
             cls.addClassCleanup(cls.nodes[-1].close)
-        subprocess.run(["redis-cli", "--cluster", "create", "--cluster-yes",
+        subprocess.run([shutil.which("redis-cli") or "valkey-cli", "--cluster", "create", "--cluster-yes",
                         *(f"127.0.0.1:{node.port}" for node in cls.nodes)], check=True,
                        stdout=subprocess.DEVNULL)
         cls.url = "redis+cluster://" + ",".join(f"127.0.0.1:{node.port}" for node in cls.nodes)

@@ -1,6 +1,7 @@
 """Redis that is away, hung, full, without functions or rights: every call ends, in time,
 with the right value, and nothing is stored that could be old."""
 import asyncio
+import threading
 import time
 import unittest
 
@@ -138,6 +139,53 @@ class AwayTest(Case):
         # What could not be stored has left no lease for which others would wait.
         self.assertEqual(cache.fetch("k", lambda: 2).source, "filled")
 
+    def test_what_cannot_be_stored_makes_no_queue(self):
+        """Whoever waits for a filler that will store nothing is only the next to load."""
+        server = self.server(maxmemory_policy="noeviction")
+        policy = Policy(none_ttl=0, max_bytes=10, wait=600, lease=600)
+        cache = self.cache(server, policy=policy)
+        for key, value in (("none", None), ("big", "x" * 20), ("full", 1)):
+            with self.subTest(key), server.client() as client:
+                client.config_set("maxmemory", 1 if key == "full" else 0)
+                cache.get_or_set(key, lambda: value)
+                together = threading.Barrier(8)
+
+                def load():
+                    together.wait(30)  # all of them at once
+                    return value
+
+                self.assertEqual(servers.in_threads(8, lambda _: cache.get_or_set(key, load)), [value] * 8)
+                cache.get_or_set_many([key], lambda keys: {key: value})
+                results = servers.in_threads(8, lambda _: cache.get_or_set_many([key], lambda keys: {key: load()}))
+                self.assertEqual(results, [{key: value}] * 8)
+                # Once it can be stored, others wait again.
+                client.config_set("maxmemory", 0)
+                self.assertEqual(cache.fetch(key, lambda: 2).source, "filled")
+                self.assertNotIn(key, cache._runner.unstorable)
+
+    def test_what_became_a_replica_is_left(self):
+        """After a failover the name of the primary leads elsewhere; connections do not."""
+        server, primary = self.server(), self.server()
+        cache = self.cache(server)
+        before = cache.client.client_id()
+        with server.client() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", primary.port)
+        self.assertEqual(cache.fetch("k", lambda: 1).source, "unstored")
+        self.assertNotEqual(cache.client.client_id(), before)
+        self.assertNotIn("breaker_open", self.told)
+
+    def test_version_keeps_to_the_breaker(self):
+        server, cache = self.warm()
+        server.freeze()
+        for _ in range(3):
+            with self.assertRaises(redis.TimeoutError):
+                cache.version("v")
+        start = time.monotonic()
+        for ask in [lambda: cache.version("v"), lambda: cache.delete("v")] * 50:
+            with self.assertRaisesRegex(Unavailable, "breaker is open"):
+                ask()
+        self.assertLess(time.monotonic() - start, 100 * READ / 4)
+
     def test_no_replicas(self):
         server = self.server()
         cache = self.cache(server)
@@ -226,6 +274,8 @@ class FunctionsTest(Case):
                 (redis.exceptions.ReadOnlyError("You can't write"), Kind.READ_ONLY),
                 (redis.exceptions.BusyLoadingError("Redis is loading"), Kind.DOWN),
                 (redis.exceptions.ClusterDownError("The cluster is down"), Kind.DOWN),
+                (redis.ResponseError("ERR ACL failure in script: No permissions to access a key"),
+                 Kind.DENIED),
                 (redis.ResponseError("WRONGTYPE Operation"), Kind.WRONG_TYPE),
                 (redis.AuthenticationError("invalid username"), Kind.DENIED),
                 (redis.ResponseError("CROSSSLOT Keys"), Kind.OTHER), (OSError(), Kind.DOWN)):

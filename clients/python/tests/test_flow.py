@@ -28,6 +28,8 @@ ANSWERS = {
     steps.Load: [MINE, ERROR],
     steps.MayStore: [True, False],
     steps.Wait: [None, BYTES[OTHERS]],
+    steps.Hopeless: [False, True],
+    steps.Unstorable: [None],
     steps.Lead: [True, False],
     steps.Detach: [True, False],
     steps.Note: [None],
@@ -176,11 +178,13 @@ class FlowTest(unittest.TestCase):
                 expected = "filled"
             elif isinstance(last, Answer) and last.word == "bypass":
                 expected = "bypass"
-            elif isinstance(last, Trouble) and last.kind is Kind.DOWN:
+            elif isinstance(last, Trouble) and last.kind is Kind.DOWN and not run.answers(steps.Lead):
                 expected = "down"
             self.assertEqual(result.source, expected)
             return
         self.assertIn(result.value, (OLD, OTHERS))
+        if request.get("refresh") and result.source == "hit":
+            self.assertEqual(getattr(last, "word", None), "hit", "somebody else refreshes it")
         if result.value == OTHERS:
             self.assertEqual(result.source, "waited")
         elif isinstance(last, Answer) and last.word in ("fill", "wait"):

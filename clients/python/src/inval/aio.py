@@ -1,4 +1,4 @@
-"""The cache for asyncio: the names of Cache, with await. One event loop for each."""
+"""The cache for asyncio: the names of Cache, with await. One event loop at a time."""
 from __future__ import annotations
 
 import time
@@ -21,6 +21,7 @@ from .values import UNREADABLE, read
 
 class AsyncCache(BaseCache):
     """As Cache; client is of redis.asyncio, and load functions may be async. may_store too.
+    When its event loop has been closed it may be used in another one.
     A first level's feed needs a client that is not asynchronous: from_url() makes one, else
     PublishFeed("channel", client=redis.Redis(...))."""
 
@@ -35,6 +36,13 @@ class AsyncCache(BaseCache):
 
     def _make_backend(self, client: Any) -> Any:
         return AsyncRedisBackend(client, Availability(self._events.functions))
+
+    def _after_fork(self) -> None:
+        super()._after_fork()
+        self._runner = AsyncRunner(self, self._runner.backend)
+        self._runner.backend.forget_connections()
+        if self.local is not None:
+            self.local.start(None)
 
     @classmethod
     def from_url(cls, url: str, *, connect_timeout: float = 0.25, read_timeout: float = 0.5,
@@ -69,7 +77,7 @@ class AsyncCache(BaseCache):
     async def check(self) -> int:
         """As Cache.check."""
         try:
-            return check_version(int(await self._runner.backend.run_async("version")))
+            return check_version(int(await self._runner.command("version")))
         except FAILURES as error:
             return explain(error, self.functions)
 
@@ -147,7 +155,7 @@ class AsyncCache(BaseCache):
     async def version(self, *keys: str) -> Tuple[int, ...]:
         """As Cache.version."""
         names = [self._check_key(key) for key in keys]
-        run = self._runner.backend.run_async
+        run = self._runner.demand
         found = await run("numbers", names)
         missing = [key for key, value in zip(names, found) if value is None]
         if missing:
@@ -182,7 +190,7 @@ class AsyncCache(BaseCache):
     async def delete(self, *keys: str) -> int:
         """As Cache.delete."""
         names = [self._check_key(key) for key in keys]
-        gone = int(await self._runner.backend.run_async("delete", names)) if names else 0
+        gone = int(await self._runner.demand("delete", names)) if names else 0
         if self.local is not None:
             for name in names:
                 self.local.drop(name)

@@ -10,9 +10,11 @@ from redis import exceptions as errors
 
 from . import steps
 from .base import DOWN, BaseCache, Call
+from .driver import OPEN
 from .commands import Backend, Command, is_cluster, plan
 from .errors import Unavailable
-from .functions import FAILURES, Availability, Trouble, trouble_of
+from .flights import Unstorable
+from .functions import FAILURES, Answer, Availability, Trouble, answer_of, trouble_of
 
 BACKGROUND_TASKS = 32
 
@@ -24,6 +26,7 @@ class AsyncRedisBackend(Backend):
         super().__init__(availability)
         self.client = client
         self.is_cluster = is_cluster(client)
+        self._released: Set["asyncio.Future[None]"] = set()
 
     async def run_async(self, name: str, *args: Any) -> Any:
         commands, parse = plan(name, args, self.availability)
@@ -31,7 +34,39 @@ class AsyncRedisBackend(Backend):
             return parse([])
         # A caller that is cancelled must not leave a connection with half a reply on it,
         # which the next one would take for its own: the command goes on by itself.
-        return parse(await asyncio.shield(self._many(commands)))
+        task = asyncio.ensure_future(self._many(commands))
+        try:
+            return parse(await asyncio.shield(task))
+        except asyncio.CancelledError:
+            if name in ("ask", "ask_many"):
+                task.add_done_callback(lambda done: self._give_up(done, commands))
+            raise
+
+    def _give_up(self, task: "asyncio.Task[List[Any]]", commands: Sequence[Command]) -> None:
+        """Releases leases that were granted to somebody who is gone."""
+        if task.cancelled() or task.exception() is not None:
+            return
+        held = [(command[3], answer.token) for command, answer in
+                zip(commands, map(answer_of, task.result()))
+                if isinstance(answer, Answer) and answer.word == "fill"]
+        if held:
+            released = asyncio.ensure_future(self._release(held))
+            self._released.add(released)
+            released.add_done_callback(self._released.discard)
+
+    async def _release(self, held: Sequence[Any]) -> None:
+        try:
+            await self.run_async("release_many", held)
+        except FAILURES:
+            pass  # they expire
+
+    def forget_connections(self) -> None:
+        pool = getattr(self.client, "connection_pool", None)
+        if pool is None:
+            return
+        for connection in (*pool._available_connections, *pool._in_use_connections):
+            connection._reader = connection._writer = None  # else redis-py closes them in this loop
+        pool.reset()
 
     async def _many(self, commands: Sequence[Command]) -> List[Any]:
         if self.is_cluster or len(commands) == 1:
@@ -63,8 +98,25 @@ class AsyncRunner:
         self.cache = cache
         self.backend = backend
         self.flights: Dict[str, AsyncFlight] = {}
+        self.unstorable = Unstorable()
         self._background: Set["asyncio.Task[None]"] = set()
         self._loads = 0
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+
+    def _enter_loop(self) -> None:
+        """Notices another event loop than before: what belongs to one that has ended is dropped."""
+        loop = asyncio.get_running_loop()
+        if loop is self._loop:
+            return
+        if self._loop is not None:
+            if not self._loop.is_closed():
+                raise RuntimeError("this AsyncCache is in use in another event loop: make one "
+                                   "for each")
+            self.flights.clear()
+            self._background.clear()
+            self._loads = 0
+            self.backend.forget_connections()
+        self._loop = loop
 
     async def close(self) -> None:
         """Waits for loads in the background."""
@@ -76,6 +128,7 @@ class AsyncRunner:
 
     async def drive(self, flow: steps.Flow, load: Callable[..., Any], call: Call) -> Any:
         """Runs a flow to its end, and returns what it gives."""
+        self._enter_loop()
         run = self.new_run(load, call)
         try:
             answer: Any = None
@@ -95,6 +148,7 @@ class AsyncRunner:
 
     async def perform(self, name: str, *args: Any) -> Any:
         """A command of the backend, if the breaker allows it; a failure as a Trouble."""
+        self._enter_loop()
         probe = self.cache._circuit.enter()
         if probe is None:
             return DOWN
@@ -102,7 +156,28 @@ class AsyncRunner:
             outcome = await self.backend.run_async(name, *args)
         except (*FAILURES, asyncio.TimeoutError) as error:
             outcome = trouble_of(error)
+        if isinstance(outcome, Trouble):
+            pool = self.backend.pool_of_replica(outcome.error)
+            if pool is not None:
+                await pool.disconnect(inuse_connections=False)
         return self.cache._answered(outcome, probe)
+
+    async def command(self, name: str, *args: Any) -> Any:
+        """A command of the backend, whatever the breaker says; its failure is raised."""
+        self._enter_loop()
+        return await self.backend.run_async(name, *args)
+
+    async def demand(self, name: str, *args: Any) -> Any:
+        """As perform, for what there is no doing without: its failure is raised, Unavailable if
+        the breaker does not allow it."""
+        probe = self.cache._circuit.enter()
+        if probe is None:
+            raise Unavailable(OPEN)
+        try:
+            return self.cache._answered(await self.command(name, *args), probe)
+        except (*FAILURES, asyncio.TimeoutError) as error:
+            self.cache._answered(trouble_of(error), probe)
+            raise
 
     async def load(self, step: steps.Load, load: Callable[..., Any], call: Call) -> Any:
         """Runs the caller's function, async or not."""
@@ -177,6 +252,10 @@ class AsyncRun:
             return True
         if kind is steps.Detach:
             return runner.detach(step.rest, self._load, self._call)
+        if kind is steps.Hopeless:
+            return step.key in runner.unstorable
+        if kind is steps.Unstorable:
+            return runner.unstorable.add(step.key)
         runner.cache._take_note(step, self._call)
         return None
 
@@ -196,8 +275,10 @@ class AsyncRun:
         if step.name == "ask" and not isinstance(outcome, Trouble) and outcome.word == "fill":
             self.end()
             self._begin(step.args[0])
-        if flight is not None and step.name == "store" and outcome is True:
-            flight.data = step.args[2]
+        if step.name == "store" and outcome is True:
+            self._runner.unstorable.discard(step.args[0])
+            if flight is not None:
+                flight.data = step.args[2]
         return outcome
 
     def _begin(self, key: str) -> None:

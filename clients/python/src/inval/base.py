@@ -196,6 +196,7 @@ class BaseCache:
 
     def _after_fork(self) -> None:
         self._circuit.reset()
+        self._events.after_fork()
         if self.local is not None:
             self.local.after_fork()
 

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import steps
 from .base import BaseCache, check_load, refuse_decoding, sentinels_of, whole_ms
@@ -45,7 +45,7 @@ class Cache(BaseCache):
         super().__init__(**settings)
         refuse_decoding(client)
         self.client = client
-        self._runner = Runner(self, self._make_backend(client))
+        self._runner = self._make_runner()
         if self.local is not None:
             self.local.start(client)
         self._follow_forks()
@@ -53,9 +53,12 @@ class Cache(BaseCache):
     def _make_backend(self, client: Any) -> Any:
         return RedisBackend(client, Availability(self._events.functions))
 
+    def _make_runner(self) -> Runner:
+        return Runner(self, self._make_backend(self.client))
+
     def _after_fork(self) -> None:
         super()._after_fork()
-        self._runner = Runner(self, self._runner.backend)
+        self._runner = self._make_runner()
         if self.local is not None:
             self.local.start(self.client)
 
@@ -170,12 +173,29 @@ class Cache(BaseCache):
 
     # Without leases
 
+    def send(self, commands: Sequence[Sequence[Any]]) -> Union[List[Any], Trouble]:
+        """Commands of one's own, in one round trip (on a Cluster in one for each), by the breaker.
+
+        Their replies, errors of the server among them; a Trouble (inval.functions) if there is no
+        answer. Keys are not looked at.
+        """
+        plain = [tuple(command) for command in commands]
+        replies: Union[List[Any], Trouble] = self._runner.guarded(
+            lambda: self._runner.backend.many(plain))
+        return replies
+
+    def use(self, client: Any) -> None:
+        """Another server from now on, also for entries that were made before: for tests."""
+        refuse_decoding(client)
+        self.client = client
+        self._runner = self._make_runner()
+
     def version(self, *keys: str) -> Tuple[int, ...]:
         """The numbers at the keys of rules with the action version; a missing one starts from
-        the clock. To be called before the database is read. Raises redis-py's errors: without
-        the number there is no key."""
+        the clock. To be called before the database is read. Raises redis-py's errors, and
+        Unavailable while the breaker is open: without the number there is no key."""
         names = [self._check_key(key) for key in keys]
-        run = self._runner.backend.run
+        run = self._runner.demand
         found = run("numbers", names)
         missing = [key for key, value in zip(names, found) if value is None]
         if missing:
@@ -208,9 +228,9 @@ class Cache(BaseCache):
 
     def delete(self, *keys: str) -> int:
         """A plain UNLINK, for keys that no row feeds; how many there were. What rows feed is
-        removed by changing them, or by inval_touch(). Raises redis-py's errors."""
+        removed by changing them, or by inval_touch(). Raises as version()."""
         names = [self._check_key(key) for key in keys]
-        gone = int(self._runner.backend.run("delete", names)) if names else 0
+        gone = int(self._runner.demand("delete", names)) if names else 0
         if self.local is not None:
             for name in names:
                 self.local.drop(name)

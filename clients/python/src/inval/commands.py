@@ -6,6 +6,7 @@ asyncio, and for the memory of testing.py.
 """
 from __future__ import annotations
 
+import time
 from typing import Any, Callable, Dict, Iterable, List, Sequence, Tuple
 
 from redis import exceptions as errors
@@ -120,9 +121,14 @@ def _first(replies: List[Any]) -> Any:
     return _checked(replies)[0]
 
 
+RECONNECT = 1.0  # seconds between looks whether the name leads to another server by now
+
+
 class Backend:
     """Runs plans. many(commands) gives replies, errors of the server among them, and
     raises when there is no answer at all."""
+
+    _reconnected = 0.0
 
     def __init__(self, availability: Availability) -> None:
         self.availability = availability
@@ -133,6 +139,20 @@ class Backend:
     def run(self, name: str, *args: Any) -> Any:
         commands, parse = plan(name, args, self.availability)
         return parse(self.many(commands) if commands else [])
+
+    def pool_of_replica(self, error: Any) -> Any:
+        """The pool whose connections are to be closed, for a server that says it is a replica:
+        after a failover its name may be that of another one. None: there is nothing to do."""
+        if not isinstance(error, errors.ReadOnlyError):
+            return None
+        now = time.monotonic()
+        if now - self._reconnected < RECONNECT:
+            return None
+        self._reconnected = now
+        return getattr(getattr(self, "client", None), "connection_pool", None)
+
+    def forget_connections(self) -> None:
+        """Drops those of another process, or of an event loop that has ended, as they are."""
 
 
 class RedisBackend(Backend):

@@ -10,9 +10,10 @@ from typing import Any, Callable, Optional
 from . import steps
 from .base import DOWN, BaseCache, Call
 from .errors import Unavailable
-from .flights import Flight, Flights
+from .flights import Flight, Flights, Unstorable
 from .functions import FAILURES, Trouble, trouble_of
 
+OPEN = "Redis does not answer: the breaker is open"
 BACKGROUND_THREADS = 4
 BACKGROUND_QUEUE = 32
 
@@ -24,6 +25,7 @@ class Runner:
         self.cache = cache
         self.backend = backend
         self.flights = Flights()
+        self.unstorable = Unstorable()
         self._pool: Optional[ThreadPoolExecutor] = None
         self._pool_lock = threading.Lock()
         self._pool_room = threading.BoundedSemaphore(BACKGROUND_QUEUE)
@@ -58,15 +60,35 @@ class Runner:
 
     def perform(self, name: str, *args: Any) -> Any:
         """A command of the backend, if the breaker allows it; a failure as a Trouble."""
-        circuit = self.cache._circuit
-        probe = circuit.enter()
+        return self.guarded(lambda: self.backend.run(name, *args))
+
+    def guarded(self, function: Callable[[], Any]) -> Any:
+        """What asks Redis, if the breaker allows it; a failure as a Trouble."""
+        probe = self.cache._circuit.enter()
         if probe is None:
             return DOWN
         try:
-            outcome = self.backend.run(name, *args)
+            outcome = function()
         except FAILURES as error:
             outcome = trouble_of(error)
+        if isinstance(outcome, Trouble):
+            pool = self.backend.pool_of_replica(outcome.error)
+            if pool is not None:
+                pool.disconnect(inuse_connections=False)
         return self.cache._answered(outcome, probe)
+
+    def demand(self, name: str, *args: Any) -> Any:
+        """As perform, for what there is no doing without: its failure is raised, Unavailable if
+        the breaker does not allow it."""
+        circuit = self.cache._circuit
+        probe = circuit.enter()
+        if probe is None:
+            raise Unavailable(OPEN)
+        try:
+            return self.cache._answered(self.backend.run(name, *args), probe)
+        except FAILURES as error:
+            self.cache._answered(trouble_of(error), probe)
+            raise
 
     def load(self, step: steps.Load, load: Callable[..., Any], call: Call) -> Any:
         """Runs the caller's function."""
@@ -143,6 +165,10 @@ class Run:
             return self._flight is not None
         if kind is steps.Detach:
             return runner.detach(step.rest, self._load, self._call)
+        if kind is steps.Hopeless:
+            return step.key in runner.unstorable
+        if kind is steps.Unstorable:
+            return runner.unstorable.add(step.key)
         runner.cache._take_note(step, self._call)
         return None
 
@@ -154,8 +180,10 @@ class Run:
         if step.name == "ask" and not isinstance(outcome, Trouble) and outcome.word == "fill":
             self.end()
             self._flight = self._runner.flights.begin(step.args[0])
-        if flight is not None and step.name == "store" and outcome is True:
-            flight.data = step.args[2]
+        if step.name == "store" and outcome is True:
+            self._runner.unstorable.discard(step.args[0])
+            if flight is not None:
+                flight.data = step.args[2]
         return outcome
 
     def end(self) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Type
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Type, cast
 
 from .errors import TemplateError
 from .policy import Policy, Result
@@ -42,7 +42,7 @@ class BaseEntry:
         self._parsed = parse(template)
         self._signature = inspect.signature(function)
         self._given = self._check_parameters()
-        functools.update_wrapper(self, function, updated=())
+        functools.update_wrapper(cast(Any, self), function, updated=())
         cache.entries.append(self)
 
     def _check_parameters(self) -> List[str]:

@@ -18,7 +18,8 @@ class NotCacheable(InvalError, TypeError):
 
 
 class Unavailable(InvalError):
-    """Redis did not answer, and the cache was made with on_error="raise"."""
+    """Redis did not answer, and the cache was made with on_error="raise", or the call cannot
+    do without it."""
 
 
 class NotReady(InvalError):

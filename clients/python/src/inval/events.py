@@ -28,8 +28,12 @@ class Events:
             raise TypeError("observer is a function of event, entry and seconds")
         self._cache = cache
         self._observer = observer
-        self._lock = threading.Lock()
+        self.after_fork()
         self._warned: Set[Tuple[str, str]] = set()
+
+    def after_fork(self) -> None:
+        """At the beginning, and in a child: there another thread may have held the lock."""
+        self._lock = threading.Lock()
 
     def note(self, event: str, entry: str = "", seconds: float = 0.0) -> None:
         if self._observer is None:

@@ -7,7 +7,8 @@ is sealed before its value is sent; who comes later asks Redis.
 from __future__ import annotations
 
 import threading
-from typing import Dict, Optional
+import time
+from typing import Callable, Dict, Optional
 
 
 class Flight:
@@ -16,6 +17,35 @@ class Flight:
         self.landed = threading.Event()
         self.sealed = False
         self.data: Optional[bytes] = None
+
+
+class Unstorable:
+    """Keys whose value could not be stored (too big, a None that is not kept, a full server):
+    who waited for such a filler would only be the next to load, so readers of them would
+    queue up. Remembered for a while, of so many keys."""
+
+    SECONDS = 10.0
+    MOST = 1000
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until: Dict[str, float] = {}
+
+    def add(self, key: str) -> None:
+        with self._lock:
+            self._until.pop(key, None)
+            self._until[key] = self._clock() + self.SECONDS
+            if len(self._until) > self.MOST:
+                del self._until[next(iter(self._until))]
+
+    def discard(self, key: str) -> None:
+        if key in self._until:
+            with self._lock:
+                self._until.pop(key, None)
+
+    def __contains__(self, key: str) -> bool:
+        return self._until.get(key, 0.0) > self._clock()
 
 
 class Flights:

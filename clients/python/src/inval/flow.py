@@ -14,7 +14,8 @@ from typing import Any, Callable, Optional, Tuple
 from .errors import NotStored, Unavailable
 from .functions import Answer, Kind, Trouble
 from .policy import Policy, Result
-from .steps import Call, Detach, Flow, Lead, Load, MayStore, Note, Wait
+from .steps import (Call, Detach, Flow, Hopeless, Lead, Load, MayStore, Note, Unstorable,
+                    Wait)
 from .values import UNREADABLE, Serializer, read
 
 PAUSE = (0.010, 0.040)  # seconds, and at most so many more, between looks for what somebody else fills
@@ -88,7 +89,7 @@ def get_or_set(request: Request) -> Flow:
             if stale is not None:
                 return stale
             left = deadline - request.clock()
-            if left <= 0:
+            if left <= 0 or (yield Hopeless(request.key)):
                 return (yield from _load_only("unstored"))
             waited = True
             data = yield Wait(min(left, PAUSE[0] + request.chance() * PAUSE[1]), left)
@@ -135,7 +136,8 @@ def _fill(request: Request, lease: Answer, stale: Optional[Result]) -> Flow:
         return Result(value, "filled", data)
     yield Note("refused" if stored is False else "failed")
     if isinstance(stored, Trouble) and stored.kind is not Kind.DOWN:
-        yield release  # a full server: nobody is to wait for what cannot be stored
+        yield Unstorable(request.key)  # a full server: nobody is to wait for that
+        yield release
     return Result(value, "unstored", data)
 
 
@@ -171,9 +173,11 @@ def _life_to_store(request: Request, value: Any, data: bytes) -> Flow:
     """After the load: for how many ms to store it; 0: not."""
     ttl_ms = life_ms(request, value)
     if not ttl_ms:
+        yield Unstorable(request.key)
         return 0
     if len(data) > request.policy.max_bytes:
         yield Note("too_big")
+        yield Unstorable(request.key)
         return 0
     if not (yield MayStore()):
         yield Note("dirty")
@@ -188,6 +192,9 @@ def _without_lease(request: Request, kind: Kind, error: Optional[BaseException],
         return (yield from _down(request, error))
     if kind not in GET_WILL_DO:
         yield Note("failed", f"{kind.value} ({error}): values are loaded and not stored")
+    elif request.refresh:  # of which a plain GET is none
+        if kind is Kind.NO_COMMAND and request.functions == "auto" and not request.policy.strict:
+            return (yield from _plain(request))
     elif not request.policy.strict:  # a plain GET sees what a fence hides
         data = yield Call("get", (request.key,))
         if isinstance(data, Trouble):

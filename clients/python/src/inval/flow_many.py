@@ -11,7 +11,7 @@ from .errors import Unavailable
 from .flow import GET_WILL_DO, PAUSE, Request, life_ms, milliseconds
 from .functions import Answer, Kind, Trouble
 from .policy import Result
-from .steps import Call, Flow, Load, MayStore, Note, Wait
+from .steps import Call, Flow, Hopeless, Load, MayStore, Note, Unstorable, Wait
 from .values import UNREADABLE, read
 
 
@@ -79,6 +79,8 @@ def _ask(batch: _Batch, keys: Sequence[str], early_ms: int) -> Flow:
             unreadable.append(key)
         elif value is not UNREADABLE and not first.policy.strict:
             batch.results[key] = Result(value, "stale", answer.value)
+        elif (yield Hopeless(key)):
+            batch.lone[key] = "unstored"
         else:
             batch.waiting.append(key)
     if unreadable:
@@ -151,10 +153,14 @@ def _fill(batch: _Batch) -> Flow:
         stores = [] if not leases else (yield from _stores(batch, leases, loaded))
     except GeneratorExit:
         raise
-    except BaseException:
+    except BaseException as error:
         yield Note("load_failed")
         yield from _release(leases)
-        raise
+        stale = {} if lone or not isinstance(error, Exception) else _stale_results(batch, leases)
+        if len(stale) < len(leases) or not stale:
+            raise
+        batch.results.update(stale)
+        return
     for key, source in lone.items():
         batch.results[key] = Result(loaded.get(key), source)
     if stores and not (yield MayStore()):
@@ -170,8 +176,22 @@ def _fill(batch: _Batch) -> Flow:
             yield Note("stored" if stored else "refused" if outcome is False else "failed")
             if stored:
                 batch.results[key] = Result(batch.results[key].value, "filled", data)
-        yield from _release({store[0]: leases[store[0]] for store, outcome in zip(stores, outcomes)
-                             if isinstance(outcome, Trouble) and outcome.kind is not Kind.DOWN})
+        unused = {store[0]: leases[store[0]] for store, outcome in zip(stores, outcomes)
+                  if isinstance(outcome, Trouble) and outcome.kind is not Kind.DOWN}
+        for key in unused:
+            yield Unstorable(key)
+        yield from _release(unused)
+
+
+def _stale_results(batch: _Batch, leases: Mapping[str, Answer]) -> Dict[str, Result]:
+    """The stale values that came with leases, for a load that has failed."""
+    results = {}
+    for key, lease in leases.items():
+        request = batch.requests[key]
+        value = read(request.serializer, lease.value)
+        if value is not UNREADABLE and not request.policy.strict:
+            results[key] = Result(value, "stale", lease.value)
+    return results
 
 
 def _stores(batch: _Batch, leases: Mapping[str, Answer], loaded: Mapping[str, Any]) -> Flow:
@@ -190,6 +210,7 @@ def _stores(batch: _Batch, leases: Mapping[str, Answer], loaded: Mapping[str, An
             continue
         if ttl_ms:
             yield Note("too_big")
+        yield Unstorable(key)
         unused[key] = lease
     yield from _release(unused)
     return stores

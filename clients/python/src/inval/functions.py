@@ -50,9 +50,15 @@ _BY_CODE = {
     "LOADING": Kind.DOWN, "MASTERDOWN": Kind.DOWN, "TRYAGAIN": Kind.DOWN, "BUSY": Kind.DOWN,
 }
 _DOWN = (errors.ConnectionError, errors.TimeoutError, errors.BusyLoadingError,
-         errors.ClusterDownError, errors.ClusterError, OSError,
+         errors.ClusterDownError, errors.ClusterError, errors.TryAgainError, OSError,
          asyncio.TimeoutError)  # which is an OSError from Python 3.11 on
+# redis-py 5 and later take the code from the text of those that have a class.
+_READ_ONLY = (errors.ReadOnlyError, *(
+    [errors.OutOfMemoryError] if hasattr(errors, "OutOfMemoryError") else []))
 _DENIED = (errors.NoPermissionError, errors.AuthenticationError, errors.AuthorizationError)
+# Inside a function: of Redis 7 (a command, a key), and of Valkey.
+_DENIED_WORDS = ("can't run this command", "can't access at least one of the keys",
+                 "has no permissions", "ACL failure in script")
 # What the flow takes for an answer; all else, as a TypeError, is a fault and is raised.
 FAILURES = (redis.RedisError, OSError)
 
@@ -65,7 +71,7 @@ def trouble_of(error: BaseException) -> Trouble:
         return Trouble(Kind.DENIED, error)
     if code in _BY_CODE:
         return Trouble(_BY_CODE[code], error)
-    if isinstance(error, errors.ReadOnlyError):
+    if isinstance(error, _READ_ONLY):
         return Trouble(Kind.READ_ONLY, error)
     if isinstance(error, _DOWN):
         return Trouble(Kind.DOWN, error)
@@ -77,7 +83,7 @@ def trouble_of(error: BaseException) -> Trouble:
     for code, kind in _BY_CODE.items():
         if f"{code} " in text:
             return Trouble(kind, error)
-    if "can't run this command" in text or "has no permissions" in text:
+    if any(words in text for words in _DENIED_WORDS):
         return Trouble(Kind.DENIED, error)
     return Trouble(Kind.OTHER, error)
 

@@ -5,8 +5,10 @@ import datetime
 import decimal
 import hashlib
 import math
+import struct
 import uuid
 from fractions import Fraction
+from typing import Callable, Optional
 from urllib.parse import quote
 
 from .errors import TemplateError
@@ -22,7 +24,7 @@ def value_text(value: object, what: str) -> str:
     if isinstance(value, int):
         return int.__repr__(value)
     if isinstance(value, float):
-        return float_text(float(value))
+        return _float(float(value), what)
     if isinstance(value, uuid.UUID):
         return str(value)
     if isinstance(value, datetime.datetime):
@@ -47,6 +49,16 @@ def value_text(value: object, what: str) -> str:
     if isinstance(value, (list, tuple, set, frozenset)):
         _refuse(value, what, "a placeholder with [] gives one key for each element: give one")
     return _refuse(value, what, "give an int, str, bool, float, bytes, UUID, date, time or datetime")
+
+
+def _float(number: float, what: str) -> str:
+    """The text, unless a column of type real writes the same number in another way."""
+    text, real = float_text(number), _real_text(number)
+    if real is not None and real != text:
+        raise TemplateError(f"{what} is {number!r}, which PostgreSQL writes as {text} in a column "
+                            f"of type double precision and as {real} in one of type real: give "
+                            "the text (column::text)")
+    return text
 
 
 def _refuse(value: object, what: str, why: str) -> str:
@@ -92,10 +104,15 @@ def float_text(number: float) -> str:
     sign = "-" if math.copysign(1, number) < 0 else ""
     if number == 0:
         return sign + "0"
-    mantissa, exponent_text = _digits(abs(number)).lower().split("e")
+    return _notation(_digits(abs(number)), 15, sign)
+
+
+def _notation(scientific: str, most: int, sign: str) -> str:
+    """Digits as PostgreSQL writes them; with so many before the point it is scientific."""
+    mantissa, exponent_text = scientific.lower().split("e")
     digits = mantissa.replace(".", "").rstrip("0")
     exponent = int(exponent_text)
-    if -4 <= exponent < 15:
+    if -4 <= exponent < most:
         if exponent < 0:
             return f"{sign}0.{'0' * (-exponent - 1)}{digits}"
         whole = digits[:exponent + 1].ljust(exponent + 1, "0")
@@ -104,6 +121,24 @@ def float_text(number: float) -> str:
     rest = digits[1:]
     return (f"{sign}{digits[0]}{'.' + rest if rest else ''}e{'-' if exponent < 0 else '+'}"
             f"{abs(exponent):02d}")
+
+
+def _real_text(number: float) -> Optional[str]:
+    """What a float4 that Python is given as this number is written as; None: there is none."""
+    try:
+        packed = struct.pack("f", number)
+    except OverflowError:
+        return None
+    single: float = struct.unpack("f", packed)[0]
+    if not math.isfinite(single) or single == 0:
+        return None
+    for precision in range(9):
+        text = f"{abs(single):.{precision}e}"
+        if _is_inside(decimal.Decimal(text), abs(single), _next_real):
+            break
+    if number not in (single, math.copysign(float(text), number)):
+        return None
+    return _notation(text, 6, "-" if number < 0 else "")
 
 
 def _digits(number: float) -> str:
@@ -125,11 +160,19 @@ def _digits(number: float) -> str:
     return f"{number:.16e}"
 
 
-def _is_inside(written: decimal.Decimal, number: float) -> bool:
+def _next_real(number: float, towards: float) -> float:
+    """As math.nextafter, among the positive numbers of float4."""
+    bits = struct.unpack("I", struct.pack("f", number))[0] + (1 if towards > number else -1)
+    neighbour: float = struct.unpack("f", struct.pack("I", bits))[0]
+    return neighbour
+
+
+def _is_inside(written: decimal.Decimal, number: float,
+               next_after: Callable[[float, float], float] = math.nextafter) -> bool:
     exact, read = Fraction(number), Fraction(written)
     if exact == read:
         return True
-    neighbour = math.nextafter(number, math.inf if read > exact else 0.0)
+    neighbour = next_after(number, math.inf if read > exact else 0.0)
     if math.isinf(neighbour):
         return True
     return abs(read - exact) < abs(Fraction(neighbour) - exact) / 2

@@ -4,6 +4,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 
 def source() -> str:
     """The text of the library, which is that of the extension."""
@@ -20,9 +22,18 @@ def load(client: Any) -> bool:
     lacked = False
     for server in servers:
         if not _has_it(server):
-            server.execute_command("FUNCTION", "LOAD", source())
-            lacked = True
+            lacked = _load_into(server) or lacked
     return lacked
+
+
+def _load_into(server: Any) -> bool:
+    try:
+        server.execute_command("FUNCTION", "LOAD", source())
+    except ResponseError as error:
+        if "already exists" not in str(error):
+            raise
+        return False  # somebody else was faster
+    return True
 
 
 def _has_it(server: Any) -> bool:

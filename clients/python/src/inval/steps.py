@@ -38,6 +38,20 @@ class Wait:
 
 
 @dataclass
+class Unstorable:
+    """The value of this key cannot be stored: nobody is to wait for who loads it next."""
+
+    key: str
+
+
+@dataclass
+class Hopeless:
+    """Whether that was said of this key, not long ago: a bool."""
+
+    key: str
+
+
+@dataclass
 class Lead:
     """Become the one of this process who loads the key without a lease: True; False if
     somebody is it already."""

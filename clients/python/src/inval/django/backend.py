@@ -19,7 +19,7 @@ from django.utils.functional import cached_property
 
 from inval import Cache, Result
 
-from .config import NEVER, CacheConfig
+from .config import LEAST, NEVER, CacheConfig
 from .glue import shared_cache
 from .plain import Plain
 
@@ -82,7 +82,7 @@ class InvalCache(BaseCache):
                    **policy: Any) -> Any:
         """The value, or what default gives, stored under a lease.
 
-        default  a function without arguments, or a value
+        default  a function without arguments; or a value, for what no row feeds: it was read before the lease
         timeout  seconds; 0: load and store nothing; None: ten years
         policy   other fields of inval.Policy, such as early=30
 
@@ -134,7 +134,8 @@ class InvalCache(BaseCache):
     def _fields(self, timeout: Any, policy: Dict[str, Any]) -> Dict[str, Any]:
         """Fields of the policy; with a ttl of 0, which no policy has, for what is not to be stored."""
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
-        ttl = NEVER if seconds is None else max(float(seconds), 0.0)
+        ttl = NEVER if seconds is None else float(min(seconds, NEVER))
+        ttl = max(ttl, LEAST) if ttl > 0 else 0.0
         fields = {**policy, "ttl": ttl}
         early = fields.get("early", self.config.policy.early)
         if 0 < ttl <= early:
@@ -248,7 +249,7 @@ class InvalCache(BaseCache):
         seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
         if seconds is None:
             return None
-        return max(int(float(seconds) * 1000), 1) if seconds > 0 else 0
+        return max(int(min(seconds, NEVER) * 1000), 1) if seconds > 0 else 0
 
 
 def _px(ttl: Optional[int]) -> Tuple[Any, ...]:

@@ -12,6 +12,7 @@ from inval.policy import MOST
 
 # Django's timeout None: for ever.  A lease stores with an end, however far.
 NEVER = MOST
+LEAST = 0.001  # seconds that a value of a lease lives
 _POLICY = {one.name.upper(): one.name for one in fields(Policy) if one.name not in ("ttl", "local")}
 _OTHERS = {
     "SERIALIZER", "ON_ERROR", "FUNCTIONS", "DATABASE", "CONNECT_TIMEOUT", "READ_TIMEOUT", "MAX_LOADS", "OBSERVER", "CLEAR",

@@ -5,12 +5,12 @@ connections), is kept here by the settings that it was made of.
 """
 
 import asyncio
+import os
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from django.db import close_old_connections, connections
-from redis.exceptions import ResponseError
 
 from inval import Cache, Result
 from inval.driver import Runner
@@ -41,16 +41,9 @@ class DjangoCache(Cache):
     def __init__(self, databases: Tuple[str, ...], client: Any, **settings: Any) -> None:
         self._databases = databases
         super().__init__(client, may_store=lambda: may_store(databases), **settings)
-        self.use(client)
 
-    def use(self, client: Any) -> None:
-        """Another server from now on, also for entries that were made before: for tests."""
-        self.client = client
-        self._runner = _Runner(self, self._make_backend(client))
-
-    def _after_fork(self) -> None:
-        super()._after_fork()
-        self.use(self.client)
+    def _make_runner(self) -> Runner:
+        return _Runner(self, self._make_backend(self.client))
 
     def _is_bypassed(self, key: str) -> bool:
         return super()._is_bypassed(key) or not may_serve(self._databases)
@@ -106,6 +99,11 @@ class Shared:
                 close_with_loop(cache, lambda: self._by_loop.pop(loop, None))
             return cache
 
+    def after_fork(self) -> None:
+        """Locks may be held, and event loops are gone, in the child."""
+        self._lock = threading.Lock()
+        self._by_loop = {}
+
     def caches(self) -> List[Any]:
         with self._lock:
             return [self.cache, *self._by_loop.values()]
@@ -131,6 +129,18 @@ class Shared:
 
 _lock = threading.Lock()
 _shared: Dict[CacheConfig, Shared] = {}
+
+
+def _after_fork() -> None:
+    """In the child, where another thread may have held a lock."""
+    global _lock
+    _lock = threading.Lock()
+    for shared in _shared.values():
+        shared.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def shared_cache(config: CacheConfig) -> Shared:
@@ -168,14 +178,8 @@ def library_problem(cache: Cache) -> Optional[str]:
 
 def ensure_library(cache: Cache) -> None:
     """Loads the functions for readers if they are missing: for tests.  Raises errors of redis-py."""
-    if library_problem(cache) is None:
-        return
-    try:
+    if library_problem(cache) is not None:
         load(cache.client)
-    except ResponseError as error:
-        # Another process of a parallel run, or the worker, was faster.
-        if "already exists" not in str(error):
-            raise
 
 
 def redis_client(cache: Cache) -> Any:

@@ -21,7 +21,7 @@ from django.core.exceptions import FieldDoesNotExist
 from .entries import Entry
 from .names import resolve_template, sources_of
 from .resolve import table_of
-from .rows import decode, encode, field_list, is_encoded, normalize
+from .rows import decode, encode, field_list, is_encoded, normalize, text_of
 from .rules import literal_key, relation_of
 
 # Of a value only these leave all that tells it from others.
@@ -101,11 +101,12 @@ class CachedRows:
         """
         values = self._checked(values)
         fields = self._fields()
+        of = list(self._texts(values).values())
         load = self.loader(**values)
         found = self.cache().fetch(self._key(values), load, self._timeout(), **self.manager.policy).value
-        if not is_encoded(found, fields):
-            found = self.refresh(**values)  # a release with other columns has stored it
-        if not is_encoded(found, fields):
+        if not is_encoded(found, fields, of):
+            found = self.refresh(**values)  # a release with other columns has stored it, or it is of other values
+        if not is_encoded(found, fields, of):
             found = load()  # and another process is about to replace it
         return self._made(decode(found, fields), fields)
 
@@ -141,11 +142,12 @@ class CachedRows:
     def loader(self, **values: Any) -> Callable[[], Dict[str, Any]]:
         """The function that asks the database."""
         fields = self._fields()
+        of = list(self._texts(self._checked(values)).values())
 
         def load() -> Dict[str, Any]:
             rows = self.model._base_manager.filter(**values).only(*(field.attname for field in fields))
             order = self.manager.order_by or self.model._meta.ordering or ("pk",)
-            return encode(fields, list(rows.order_by(*order)))
+            return encode(fields, of, list(rows.order_by(*order)))
 
         return load
 
@@ -174,19 +176,25 @@ class CachedRows:
             raise TypeError(f"{self.manager.name} takes the values {', '.join(names)}, not {', '.join(values) or 'none'}")
         return {name: self._normal(name, value) for name, value in values.items()}
 
-    def _normal(self, name: str, value: Any) -> Any:
+    def _field(self, name: str) -> Any:
         field, model = None, self.model
         for step in name.split("__"):
             field = model._meta.pk if step == "pk" else model._meta.get_field(step)
             model = getattr(field.remote_field, "model", None)
-        value = normalize(field, value)
+        return field
+
+    def _texts(self, values: Dict[str, Any]) -> Dict[str, str]:
+        return {name: text_of(self._field(name), value) for name, value in values.items()}
+
+    def _normal(self, name: str, value: Any) -> Any:
+        value = normalize(self._field(name), value)
         if value is None:
             raise ValueError(f"{name} is None: rows without a value feed no key")
         return value
 
     def _key(self, values: Dict[str, Any]) -> str:
         template = self.manager.template.replace("{@table}", literal_key(table_of(self.model)))
-        return str(self.cache().inval.key(template, **values))
+        return str(self.cache().inval.key(template, **self._texts(values)))
 
     def _made(self, rows: List[List[Any]], fields: Tuple[Any, ...]) -> List[Any]:
         names = [field.attname for field in fields]

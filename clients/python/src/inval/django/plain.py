@@ -5,7 +5,7 @@ from typing import Any, List, Optional, Sequence
 from redis.exceptions import ResponseError
 
 from inval import Cache, Unavailable
-from inval.functions import FAILURES, Kind, Trouble, trouble_of
+from inval.functions import Kind, Trouble, trouble_of
 from inval.values import UNREADABLE, read
 
 from .config import CacheConfig
@@ -34,24 +34,12 @@ class Plain:
         """The replies, as those of run; in one round trip."""
         if not commands:
             return []
-        replies = self._send(commands)
+        replies = self.cache.send(commands)
         if isinstance(replies, Trouble):
             if self._config.on_error == "raise":
                 raise Unavailable(f"Redis does not answer: {replies.error or replies.kind.value}")
             return [default] * len(commands)
         return [self._checked(reply, default) for reply in replies]
-
-    def _send(self, commands: Sequence[Command]) -> Any:
-        """The replies, errors of the server among them; a Trouble if there are none.  By the breaker of the leases."""
-        cache = self.cache
-        probe = cache._circuit.enter()
-        if probe is None:
-            return Trouble(Kind.DOWN)
-        try:
-            replies: Any = send(cache.client, commands)
-        except FAILURES as error:
-            replies = trouble_of(error)
-        return cache._answered(replies, probe)
 
     def get(self, key: str, default: Any) -> Any:
         return self.loads(self.run(None, "GET", key), default)
@@ -79,8 +67,10 @@ class Plain:
         self._unlink(batch)
 
     def _unlink(self, batch: List[bytes]) -> None:
-        replies = send(self.cache.client, [("UNLINK", key) for key in batch]) if batch else []
+        replies: Any = self.cache.send([("UNLINK", key) for key in batch]) if batch else []
         batch.clear()
+        if isinstance(replies, Trouble):
+            raise replies.error or Unavailable("Redis does not answer")
         for reply in replies:
             if isinstance(reply, BaseException):
                 raise reply
@@ -91,19 +81,3 @@ class Plain:
         if trouble_of(reply).kind in (Kind.OTHER, Kind.NO_COMMAND):
             raise reply
         return default
-
-
-def send(client: Any, commands: Sequence[Command]) -> List[Any]:
-    """The replies, errors of the server among them: in one round trip; on a Cluster in one for each."""
-    if hasattr(client, "get_primaries") or len(commands) == 1:
-        replies = []
-        for command in commands:
-            try:
-                replies.append(client.execute_command(*command))
-            except ResponseError as error:
-                replies.append(error)
-        return replies
-    pipeline = client.pipeline(transaction=False)
-    for command in commands:
-        pipeline.execute_command(*command)
-    return list(pipeline.execute(raise_on_error=False))

@@ -1,7 +1,14 @@
 """Rows of a model as JSON: columns by name, values as text where JSON has no type for them; and back, exactly."""
 
 import math
+from datetime import datetime
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils import timezone
+
+from inval import TemplateError
+from inval.keytext import float_text, value_text
 
 
 def field_list(model: Any, names: Sequence[str] = ()) -> Tuple[Any, ...]:
@@ -20,17 +27,24 @@ def field_list(model: Any, names: Sequence[str] = ()) -> Tuple[Any, ...]:
     return tuple(field for field in model._meta.concrete_fields if field.attname in chosen)
 
 
-def encode(fields: Sequence[Any], instances: Sequence[Any]) -> Dict[str, Any]:
-    """What is stored."""
+def encode(fields: Sequence[Any], of: Sequence[str], instances: Sequence[Any]) -> Dict[str, Any]:
+    """What is stored.  of: the texts of the values that the rows were asked by."""
     return {
         "fields": [field.attname for field in fields],
+        "of": list(of),
         "rows": [[_encode(field, instance) for field in fields] for instance in instances],
     }
 
 
-def is_encoded(value: Any, fields: Sequence[Any]) -> bool:
-    """Whether this is what encode() gives for these fields: another release may have stored others."""
-    return isinstance(value, Mapping) and value.get("fields") == [field.attname for field in fields]
+def is_encoded(value: Any, fields: Sequence[Any], of: Sequence[str]) -> bool:
+    """Whether this is what encode() gives for these fields and values.
+
+    Another release may have stored other fields; and other values can have the same key, as "a:b" and "c" have that of
+    "a" and "b:c" in {x}:{y}.
+    """
+    if not isinstance(value, Mapping):
+        return False
+    return value.get("fields") == [field.attname for field in fields] and value.get("of") == list(of)
 
 
 def decode(value: Mapping[str, Any], fields: Sequence[Any]) -> List[List[Any]]:
@@ -56,6 +70,22 @@ def _target(field: Any) -> Any:
     while field.remote_field is not None and field.is_relation:
         field = field.target_field
     return field
+
+
+def text_of(field: Any, value: Any) -> str:
+    """A value, as the database writes it in a key.
+
+    Raises TemplateError for one of which that is not known.
+    """
+    target = _target(field)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        # Columns have a time zone whatever USE_TZ says.
+        value = timezone.make_aware(value, timezone.get_default_timezone())
+    if isinstance(value, float):
+        return float_text(value)  # of a column of type double precision
+    if (target.db_type(connections[DEFAULT_DB_ALIAS]) or "").startswith("citext"):
+        raise TemplateError(f"{field.name} is of type citext: which of the equal values a row has is not known here")
+    return value_text(value, field.name)
 
 
 def normalize(field: Any, value: Any) -> Any:

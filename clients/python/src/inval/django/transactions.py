@@ -16,10 +16,10 @@ from django.db import Error, connections
 
 _ASK = "SELECT pg_current_xact_id_if_assigned() IS NULL, current_setting('transaction_isolation') = 'read committed'"
 
-# What changes no row.  One with a semicolon may be several statements.
+# What changes no row: not EXPLAIN, which can ANALYZE an UPDATE.  One with a semicolon may be several statements.
 _READS = re.compile(
     r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*"
-    r"(?:SELECT|SHOW|SET|RESET|FETCH|MOVE|DECLARE|CLOSE|VALUES|TABLE|EXPLAIN|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START)\b[^;]*;?\s*",
+    r"(?:SELECT|SHOW|SET|RESET|FETCH|MOVE|DECLARE|CLOSE|VALUES|TABLE|SAVEPOINT|RELEASE|ROLLBACK|BEGIN|START)\b[^;]*;?\s*",
     re.IGNORECASE | re.DOTALL,
 )
 

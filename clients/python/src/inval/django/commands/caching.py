@@ -3,11 +3,13 @@
 import inspect
 import random
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 
 from ..database import query
 from ..entries import Entry, all_entries
+from ..glue import library_problem
 from ..manager import CachedRows
 from .report import Failed, Report
 
@@ -23,9 +25,12 @@ class Value(NamedTuple):
 
 
 MISSING = object()
+# Types of arguments that a text gives; not bool, of which every text but '' is True.
+_ARGUMENTS = (int, float, UUID)
 
 
 def warm(connection: Any, options: Any) -> Report:
+    _check_answers(options)
     values = _limited(_values(options), options["limit"])
     count = 0
     for value in values:
@@ -36,6 +41,7 @@ def warm(connection: Any, options: Any) -> Report:
 
 def verify(connection: Any, options: Any) -> Report:
     """What is not the same twice is wrong: between two looks the value, or the row, may have changed."""
+    _check_answers(options)
     chosen = _sample(_values(options), options["sample"])
     rows: List[Dict[str, Any]] = []
     for value in chosen:
@@ -61,6 +67,15 @@ def _is_wrong(value: Value) -> bool:
         return False
     loaded = value.load()
     return bool(cached != loaded and cached == value.cached())
+
+
+def _check_answers(options: Any) -> None:
+    """A Redis that does not answer has nothing that is wrong, and takes nothing."""
+    source = _find(options["entry"]).source
+    cache = source.cache().inval if isinstance(source, CachedRows) else source.cache
+    problem = library_problem(cache)
+    if problem is not None:
+        raise Failed(problem)
 
 
 def _find(name: str) -> Entry:
@@ -130,8 +145,13 @@ def _argument(text: str, annotation: Any) -> Any:
     """By the function's annotation; else what looks like a whole number is one."""
     if annotation in (str, "str"):
         return text
-    if callable(annotation) and annotation is not inspect.Parameter.empty:
-        return annotation(text)
+    named = {kind.__name__: kind for kind in _ARGUMENTS}
+    kind = annotation if annotation in _ARGUMENTS else named.get(str(annotation))
+    if kind is not None:
+        try:
+            return kind(text)
+        except ValueError:
+            raise Failed(f"{text!r} is no {kind.__name__}") from None
     return int(text) if text.lstrip("-").isdigit() else text
 
 

@@ -1,5 +1,6 @@
 """drain, pause, resume, purge, touch, deploy: each is one call of SQL."""
 
+import time
 from datetime import timedelta
 from typing import Any, List
 
@@ -12,9 +13,17 @@ from .report import Failed, Report
 
 
 def drain(connection: Any, options: Any) -> Report:
-    timeout = interval_text(timedelta(seconds=options["timeout"]))
-    confirmed = query(connection, "SELECT {inval}inval_drain(%s::interval) AS confirmed", [timeout])[0]["confirmed"]
-    left = query(connection, "SELECT count(*) AS left FROM {inval}inval_queue")[0]["left"]
+    """What the worker has in hand is neither delivered here nor gone yet: look again until the time is over."""
+    if not 0 <= options["timeout"] <= 86400:
+        raise Failed("--timeout is a number of seconds from 0 to 86400")
+    deadline, confirmed = time.monotonic() + options["timeout"], 0
+    while True:
+        timeout = interval_text(timedelta(seconds=max(deadline - time.monotonic(), 0.001)))
+        confirmed += query(connection, "SELECT {inval}inval_drain(%s::interval) AS confirmed", [timeout])[0]["confirmed"]
+        left = query(connection, "SELECT count(*) AS left FROM {inval}inval_queue")[0]["left"]
+        if left == 0 or time.monotonic() >= deadline:
+            break
+        time.sleep(0.05)
     problem = f"{left} are left in the queue: manage.py inval queue" if left else None
     return Report([{"confirmed": confirmed, "left": left}], problem=problem)
 

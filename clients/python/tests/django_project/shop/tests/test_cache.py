@@ -195,6 +195,11 @@ class LeaseTests(InvalTestMixin, TransactionTestCase):
         cache.get_or_set("d", 5, 100, jitter=0, stale=1000)
         self.assertTrue(1090 < redis().ttl("d") <= 1100)
         made(OPTIONS={"EARLY": 30}).get_or_set("e", 5, 10)
+        for timeout in (1e-9, 1e300, 10**400):
+            self.assertEqual(cache.get_or_set(f"g{timeout}", 5, timeout), 5)
+            cache.set("h", 6, timeout)
+        self.assertTrue(redis().ttl("g1e+300") > 8 * 365 * 86400)
+        self.assertTrue(redis().ttl("h") > 8 * 365 * 86400)
         with self.assertRaisesRegex(TypeError, "no field 'tll'"):
             cache.get_or_set("f", 5, tll=3)
 

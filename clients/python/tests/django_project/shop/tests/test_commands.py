@@ -4,13 +4,16 @@ import io
 import json
 import os
 import re
+from unittest import mock
 
+import redis
 from django.apps import apps
 from django.core.cache import cache, caches
 from django.core.management import CommandError, call_command
 from django.db import connection, migrations
 from django.test import TransactionTestCase, override_settings
 
+from inval.django.commands import operating
 from inval.django.management.commands.inval import Command
 from inval.django.resolve import resolve
 from inval.django.test import InvalTestMixin
@@ -147,6 +150,15 @@ class CommandTests(InvalTestMixin, TransactionTestCase):
         finally:
             execute("SELECT inval_set_var('git_sha', 'a1b2c3')")
 
+    def test_drain_waits_for_what_the_worker_has_in_hand(self):
+        with mock.patch.object(operating, "query", side_effect=[
+            [{"confirmed": 1}], [{"left": 1}], [{"confirmed": 0}], [{"left": 0}],
+        ]):
+            self.assertEqual(inval_json("drain"), [{"confirmed": 1, "left": 0}])
+        for timeout in ("-1", "nan", "1e9"):
+            with self.assertRaisesRegex(CommandError, "from 0 to 86400"):
+                inval("drain", f"--timeout={timeout}")
+
     def test_warm_and_verify_a_manager(self):
         teams = [Team.objects.create(name=str(number)) for number in range(3)]
         for team in teams:
@@ -191,6 +203,15 @@ class CommandTests(InvalTestMixin, TransactionTestCase):
             inval("warm", "title_of_book")
         with self.assertRaisesRegex(CommandError, "has 2 arguments, the entry takes 1"):
             inval("warm", "title_of_book", "1,2")
+        with self.assertRaisesRegex(CommandError, "'x' is no int"):
+            inval("warm", "title_of_book", "x")
+        core = caches["default"].inval
+        self.addCleanup(core.use, core.client)
+        with redis.Redis(port=1) as nobody:
+            core.use(nobody)
+            for command in ("warm", "verify"):
+                with self.assertRaisesRegex(CommandError, "Redis does not answer"):
+                    inval(command, "title_of_book", "1")
         with self.assertRaisesRegex(CommandError, "no entry 'x'; there are .*shop.Source.cached"):
             inval("warm", "x")
 

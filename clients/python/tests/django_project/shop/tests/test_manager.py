@@ -6,14 +6,14 @@ from decimal import Decimal
 
 from django.core.cache import cache
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db import models
+from django.db import connection, models
 from django.test import SimpleTestCase, TransactionTestCase, override_settings
 from django.test.utils import isolate_apps
 
 from inval.django import CacheManager
-from inval.django.manager import manager_entries
+from inval.django.manager import CachedRows, manager_entries
 from inval.django.test import InvalTestMixin
-from shop.models import Source, Team
+from shop.models import Book, Owner, Publisher, Source, Team
 
 
 class RowsTests(InvalTestMixin, TransactionTestCase):
@@ -86,6 +86,52 @@ class RowsTests(InvalTestMixin, TransactionTestCase):
         self.assertEqual(cache.inval.client.fcall("inval_get", 1, key, 60000, -1)[0], b"fill")
         self.assertEqual(len(Source.cached.rows(team=self.team)), 2)
         self.assertEqual(cache.get(key), [1])
+
+    def test_values_that_share_a_key_do_not_share_rows(self):
+        """The key says what is removed; what the rows are of is said with them."""
+        manager = CacheManager("pair:{title}:{publisher__name}")
+        manager.name, manager.owner = "pairs", Book
+        pairs = CachedRows(manager, Book)
+        owner = Owner.objects.create(name="O")
+        for title, name in (("a:b", "c"), ("a", "b:c")):
+            Book.objects.create(title=title, publisher=Publisher.objects.create(name=name, owner=owner))
+        self.assertEqual(pairs.key(title="a:b", publisher__name="c"), pairs.key(title="a", publisher__name="b:c"))
+        for _ in range(2):
+            self.assertEqual([row.title for row in pairs.rows(title="a:b", publisher__name="c")], ["a:b"])
+            self.assertEqual([row.title for row in pairs.rows(title="a", publisher__name="b:c")], ["a"])
+        self.assertEqual(pairs.rows(title="a:b:c", publisher__name=""), [])
+        short = CachedRows(CacheManager("short:{title|md5:1}"), Book)
+        for title in ("a", "a:b", *map(str, range(40))):
+            self.assertEqual([row.title for row in short.rows(title=title)], [title] if title[0] == "a" else [])
+
+    @isolate_apps("shop")
+    def test_keys_are_those_of_the_database(self):
+        execute = connection.cursor().execute
+        execute("ALTER TABLE shop_team ADD share double precision, ADD at timestamptz")
+
+        class Share(models.Model):
+            share = models.FloatField()
+            at = models.DateTimeField()
+
+            class Meta:
+                app_label = "shop"
+                db_table = "shop_team"
+                managed = False
+
+        moment = datetime(2026, 6, 7, 8, 9, 10, 120000)
+        execute("UPDATE shop_team SET share = 1234567, at = %s", [moment.replace(tzinfo=timezone.utc)])
+        execute("SELECT inval_track('shop_team', key => 'x:{share}:{at}')")
+        try:
+            cursor = connection.cursor()
+            cursor.execute("SELECT key FROM inval_preview('shop_team') WHERE key LIKE 'x:%'")
+            rows = CachedRows(CacheManager("x:{share}:{at}"), Share)
+            for use_tz, at in ((True, moment.replace(tzinfo=timezone.utc)), (True, moment), (False, moment)):
+                with self.settings(USE_TZ=use_tz, TIME_ZONE="UTC"):
+                    self.assertEqual([(rows.key(share=1234567, at=at),)], [(f"x:1234567:{moment:%Y-%m-%dT%H:%M:%S}.12Z",)])
+            self.assertEqual(cursor.fetchall(), [(rows.key(share="1234567", at=moment.replace(tzinfo=timezone.utc)),)])
+        finally:
+            execute("SELECT inval_untrack('shop_team', 'x:{share}:{at}')")
+            execute("ALTER TABLE shop_team DROP share, DROP at")
 
     def test_wrong_values(self):
         for kind, says, values in (

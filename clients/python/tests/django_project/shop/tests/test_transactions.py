@@ -97,7 +97,7 @@ class TransactionTests(InvalTestMixin, TransactionTestCase):
             with transaction.atomic():
                 for query in (
                     "SELECT 1", " -- why\n/* so */ (select 2)", "SHOW work_mem", "SET LOCAL work_mem = '1MB'",
-                    "VALUES (1)", "EXPLAIN SELECT 1;",
+                    "VALUES (1);",
                 ):
                     with connection.cursor() as cursor:
                         cursor.execute(query)
@@ -108,6 +108,7 @@ class TransactionTests(InvalTestMixin, TransactionTestCase):
             for query in (
                 "UPDATE shop_team SET name = ''", "WITH x AS (DELETE FROM shop_team RETURNING id) SELECT * FROM x",
                 "SELECT 1; UPDATE shop_team SET name = ''", "CALL nothing()", "TRUNCATE shop_tag CASCADE",
+                "EXPLAIN ANALYZE UPDATE shop_team SET name = ''",
             ):
                 with transaction.atomic(), connection.cursor() as cursor:
                     price()
