@@ -73,8 +73,17 @@ inval_stats_lag_ms(const uint64 *buckets, double share)
 		if ((double) seen >= share * (double) total)
 			break;
 	}
-	i = Min(i, INVAL_LAG_BUCKETS - 1) + 1;
-	if (i < 8)
-		return i / 1000.0;
-	return ldexp(1.0 + (i % 4) / 4.0, i / 4) / 1000.0;
+	return inval_stats_lag_edge(Min(i, INVAL_LAG_BUCKETS - 1)) / 1000.0;
+}
+
+/*
+ * The upper edge of a bucket, in microseconds.  Lags that are longer than that of
+ * the last one are in it all the same.
+ */
+double
+inval_stats_lag_edge(int bucket)
+{
+	int			next = bucket + 1;
+
+	return next < 8 ? next : ldexp(1.0 + (next % 4) / 4.0, next / 4);
 }

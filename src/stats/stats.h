@@ -103,6 +103,7 @@ extern InvalStatsSlot *inval_stats_slot(uint32 rule, const char *target);
 extern void inval_stats_delivered(InvalStatsSlot *slot, uint64 keys,
 								  uint64 lag_us, bool by_worker);
 extern double inval_stats_lag_ms(const uint64 *buckets, double share);
+extern double inval_stats_lag_edge(int bucket);
 extern void inval_stats_clear(void);
 extern InvalStatsSlot *inval_stats_slots(uint32 *count);
 extern void inval_stats_free_database(Oid database);
