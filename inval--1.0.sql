@@ -496,11 +496,10 @@ WHERE c.verdict <> 'tracked'
 		WHERE a.attrelid = t.oid AND a.attname = g.column_name AND a.attnum > 0)
 	AND NOT EXISTS (
 		SELECT FROM unnest(g.exempt) e (pattern)
-			CROSS JOIN LATERAL (
-				SELECT '^' || regexp_replace(regexp_replace(e.pattern,
-					'[^[:alnum:]_*]', '\\\&', 'g'), '\*', '.*', 'g') || '$') like_it (regexp)
-		WHERE t.relname ~ like_it.regexp OR n.nspname ~ like_it.regexp
-			OR strpos(e.pattern, '.') > 0 AND n.nspname || '.' || t.relname ~ like_it.regexp);
+			CROSS JOIN replace(replace(replace(replace(
+				e.pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%') l (pattern)
+		WHERE t.relname LIKE l.pattern OR n.nspname LIKE l.pattern
+			OR strpos(e.pattern, '.') > 0 AND n.nspname || '.' || t.relname LIKE l.pattern);
 END;
 
 SELECT pg_catalog.set_config('search_path', '@extschema@, pg_temp', true);
@@ -856,7 +855,7 @@ COMMENT ON COLUMN inval_lag_buckets.le IS 'Upper edge of the bucket, in seconds'
 COMMENT ON COLUMN inval_lag_buckets.count IS 'Invalidations that took no longer';
 
 CREATE FUNCTION inval_metric_label(name text, value text) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
 RETURN pg_catalog.concat($1, '="', pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
 	$2, '\', '\\'), '"', '\"'), pg_catalog.chr(10), '\n'), '"');
 REVOKE ALL ON FUNCTION inval_metric_label(text, text) FROM PUBLIC;
