@@ -874,32 +874,31 @@ SET jit = off
 SET extra_float_digits = 1
 BEGIN ATOMIC
 WITH
+-- A standby counts and sends nothing: what is wrong elsewhere is said there.
 here AS MATERIALIZED (
-	SELECT @extschema@.inval_metric_label('datname', current_database()) AS labels),
+	SELECT @extschema@.inval_metric_label('datname', current_database()) AS labels
+	WHERE NOT pg_is_in_recovery()),
 rule AS MATERIALIZED (
 	SELECT r.id, r.relation, r.broken IS NOT NULL AS broken, concat_ws(',', h.labels,
 		@extschema@.inval_metric_label('rule', r.id::text),
 		@extschema@.inval_metric_label('relation', r.relation::text)) AS labels,
 		@extschema@.inval_metric_label('state', r.state) AS state
 	FROM here h CROSS JOIN @extschema@.inval_rule r),
--- A standby counts and sends nothing.
 stats AS MATERIALIZED (
 	SELECT s.*, concat_ws(',', coalesce(r.labels, concat_ws(',', h.labels,
 			@extschema@.inval_metric_label('rule', CASE WHEN s.rule = -1 THEN 'others'
 				WHEN s.rule IS NULL THEN 'touch' ELSE s.rule::text END))),
 		@extschema@.inval_metric_label('target', s.target)) AS labels
-	FROM here h CROSS JOIN @extschema@.inval_stats_rows() s LEFT JOIN rule r ON r.id = s.rule
-	WHERE NOT pg_is_in_recovery()),
+	FROM here h CROSS JOIN @extschema@.inval_stats_rows() s LEFT JOIN rule r ON r.id = s.rule),
 status AS MATERIALIZED (
 	SELECT t.*, concat_ws(',', h.labels,
 		@extschema@.inval_metric_label('target', t.target)) AS labels
-	FROM here h CROSS JOIN @extschema@.inval_target_status_rows() t
-	WHERE NOT pg_is_in_recovery()),
+	FROM here h CROSS JOIN @extschema@.inval_target_status_rows() t),
 lag AS MATERIALIZED (
 	SELECT l.le, sum(l.count) AS count, concat_ws(',', h.labels,
 		@extschema@.inval_metric_label('target', l.target)) AS labels
 	FROM here h CROSS JOIN @extschema@.inval_lag_rows() l
-	WHERE (l.le BETWEEN 6e-5 AND 70 OR l.le = 'Infinity') AND NOT pg_is_in_recovery()
+	WHERE l.le BETWEEN 6e-5 AND 70 OR l.le = 'Infinity'
 	GROUP BY h.labels, l.target, l.le),
 sample (name, type, suffix, labels, place, value, help) AS (
 	SELECT m.name, m.type, '', s.labels, 0, m.value, m.help
