@@ -930,9 +930,9 @@ sample (name, type, suffix, labels, place, value, help) AS (
 		('target_round_trip_seconds', 'gauge', t.round_trip_ms / 1000, 'Time of the last confirmed delivery'),
 		('target_keys_per_second', 'gauge', t.keys_per_second, 'Confirmed in the last full second that had any'),
 		('target_attempts', 'gauge', t.attempts, 'Failed tries since it was last up'),
-		('target_max_rate', 'gauge', t.max_rate, 'Keys per second that it may be sent at most'),
-		('target_collapsed_timestamp_seconds', 'gauge', extract(epoch FROM t.collapsed_at)::double precision, 'When its backlog was last replaced by the removal of its namespace'),
-		('target_collapsed_keys', 'gauge', t.collapsed_keys, 'How many invalidations were replaced then'),
+		('target_max_rate', 'gauge', coalesce(t.max_rate, 0), 'Keys per second that it may be sent at most, 0 if there is no limit'),
+		('target_collapsed_timestamp_seconds', 'gauge', coalesce(extract(epoch FROM t.collapsed_at), 0)::double precision, 'When its backlog was last replaced by the removal of its namespace, 0 if never'),
+		('target_collapsed_keys', 'gauge', coalesce(t.collapsed_keys, 0), 'How many invalidations were replaced then'),
 		('target_fences_lost', 'counter', t.fences_lost, 'Fences of strict rules that were gone before they were ended')
 		) m (name, type, value, help)
 	UNION ALL
@@ -958,7 +958,7 @@ family AS (
 			CASE s.type WHEN 'counter' THEN '_total' ELSE s.suffix END, s.labels, s.value), ''
 			ORDER BY s.place, s.labels COLLATE "C") AS lines
 	FROM sample s WHERE s.value IS NOT NULL GROUP BY s.name, s.type)
-SELECT coalesce(string_agg(f.lines, '' ORDER BY f.name COLLATE "C"), '') || E'# EOF\n' FROM family f;
+SELECT coalesce(string_agg(f.lines, '' ORDER BY f.name COLLATE "C"), '') || '# EOF' FROM family f;
 END;
 
 SELECT pg_catalog.set_config('search_path', '@extschema@, pg_temp', true);

@@ -27,7 +27,7 @@ SET extra_float_digits = -10;
 SELECT * FROM public.lines('rule_keys_queued.*measured.team');
 RESET search_path;
 RESET extra_float_digits;
-SELECT right(inval_metrics(), 7) = E'\n# EOF\n' AS ends;
+SELECT right(inval_metrics(), 6) = E'\n# EOF' AS ends;
 -- No family comes twice, and no sample.
 SELECT l, count(*) FROM (
 	SELECT regexp_replace(l, ' [^ ]*$', '') AS l FROM regexp_split_to_table(inval_metrics(), '\n') l) s
