@@ -1,5 +1,8 @@
 # What docs/monitoring.md wires: the exporter and Prometheus scrape a server, every panel of
 # the dashboard has something to show, and every alert fires when there is a reason to.
+#
+# INVAL_PICTURE        draws the dashboard into this file instead (test/picture)
+# INVAL_PICTURE_UNIT   seconds that a sixth of it stands for
 
 use strict;
 use warnings;
@@ -10,6 +13,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Inval::Monitoring;
+use Inval::Monitoring::Picture;
 use Inval::Test;
 
 # What a later version of inval counts.
@@ -17,6 +21,12 @@ my $later = qr/inval_target_server_|inval_rule_audit|inval_rule_keys_removed/;
 my @missing = Inval::Monitoring->missing;
 
 plan skip_all => "no @missing" if @missing;
+if ($ENV{INVAL_PICTURE})
+{
+	draw_picture($ENV{INVAL_PICTURE}, $ENV{INVAL_PICTURE_UNIT} || 20);
+	done_testing();
+	exit;
+}
 
 # ---------------------------------------------------------------------------
 # The files
