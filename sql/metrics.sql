@@ -25,6 +25,7 @@ SELECT * FROM lines('^# (TYPE|HELP) inval_(target_lag_seconds|rule_rows_seen|cov
 SET search_path = measured, public;
 SET extra_float_digits = -10;
 SELECT * FROM public.lines('rule_keys_queued.*measured.team');
+SELECT count(*) FROM public.lines('bucket.*default.*le="67.108864"');
 RESET search_path;
 RESET extra_float_digits;
 SELECT right(inval_metrics(), 6) = E'\n# EOF' AS ends;
