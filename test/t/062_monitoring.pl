@@ -198,6 +198,39 @@ ok(poll_until(sub { grep { $_->{value} == 1 } $monitoring->query('up{job="text"}
 is(($monitoring->query('scrape_samples_scraped{job="text"}'))[0]{value}, keys %$samples,
 	'all of it');
 
+# The histogram agrees with the percentiles, which come from narrower buckets.
+is($node->safe_psql('postgres', q{
+		SELECT s.rule, p.share, p.ms, b.le
+		FROM inval_stats s
+			CROSS JOIN LATERAL (VALUES (0.5, s.lag_p50_ms), (0.95, s.lag_p95_ms), (0.99, s.lag_p99_ms))
+				p (share, ms)
+			CROSS JOIN LATERAL (
+				SELECT min(l.le) AS le FROM inval_lag_buckets l
+				WHERE l.rule = s.rule AND l.target = s.target
+					AND l.count >= p.share * (s.delivered_at_commit + s.delivered_by_worker)) b
+		WHERE p.ms IS NULL OR p.ms / 1000 NOT BETWEEN b.le / 2 AND b.le}),
+	'', 'lags are in their buckets');
+is($node->safe_psql('postgres', q{
+		SELECT count(*) FILTER (WHERE l.count > 500),
+			count(*) FILTER (WHERE l.count = s.delivered_at_commit + s.delivered_by_worker)
+		FROM inval_lag_buckets l JOIN inval_stats s USING (rule, target) WHERE l.le = 'Infinity'}),
+	'2|3', 'all of them');
+
+# Who scrapes waits for nobody.
+{
+	my $session = $node->background_psql('postgres');
+
+	$session->query_safe('BEGIN; LOCK TABLE team, child, parent');
+	is($node->safe_psql('postgres', q{
+			SELECT inval_guard('warn', 'id');
+			SET statement_timeout = '30s';
+			SELECT length(inval_metrics()) > 1000;
+			SELECT inval_guard('off', 'id')}) =~ s/\n//gr,
+		't', 'tables that are locked are no obstacle');
+	$session->query_safe('ROLLBACK');
+	$session->quit;
+}
+
 # ---------------------------------------------------------------------------
 # Every alert
 # ---------------------------------------------------------------------------
