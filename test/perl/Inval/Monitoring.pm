@@ -59,7 +59,7 @@ The programs that are needed and not there.
 =head2 new($node, %options)
 
 Starts both for a server's database postgres.  Options: C<interval>, of scrapes (default
-C<300ms>); C<as_is>, to use the files as they are.
+C<500ms>); C<as_is>, to use the files as they are.
 
 =cut
 
@@ -80,7 +80,7 @@ sub new
 	my ($class, $node, %options) = @_;
 	my $self = bless {
 		dir => PostgreSQL::Test::Utils::tempdir_short(),
-		interval => $options{interval} || '300ms',
+		interval => $options{interval} || '500ms',
 		as_is => $options{as_is},
 		port => { map { $_ => PostgreSQL::Test::Cluster::get_free_port() }
 			  qw(exporter prometheus text) },
@@ -89,7 +89,7 @@ sub new
 
 	$node->safe_psql('postgres', 'CREATE ROLE prometheus LOGIN IN ROLE pg_monitor');
 	$self->_copy('queries.yaml', sub { s/^ *cache_seconds: \d+\n//mg });
-	$self->_copy('alerts.yaml', sub { s/^( *for:) \S+$/$1 1s/mg; s/\[10m\]/[4s]/g });
+	$self->_copy('alerts.yaml', sub { s/^( *for:) \S+$/$1 1s/mg; s/\[10m\]/[4s]/g; s/> 60$/> 1/mg });
 	$self->_start_exporter($node);
 	$self->_start_text($node);
 	$self->_start_prometheus;
