@@ -84,6 +84,8 @@ table" (id int);
 table"', key => 'odd:{id}');
 	INSERT INTO "odd ""name"" \ of a
 table" VALUES (1)});
+$node->safe_psql('postgres', 'CREATE DATABASE second');
+$node->safe_psql('second', 'CREATE EXTENSION inval');
 my $monitoring = Inval::Monitoring->new($node);
 
 sub work
@@ -143,7 +145,8 @@ is_deeply([ map { $_->{name} } @{ $dashboard->{templating}{list} } ],
 # The exporter, inval_metrics() and the document say the same
 # ---------------------------------------------------------------------------
 
-# Samples by name and labels; what there is none of, and what only the exporter has, left out.
+# Samples of the first database by name and labels; what there is none of, and what only the
+# exporter has, left out.
 sub samples
 {
 	my ($text) = @_;
@@ -156,7 +159,7 @@ sub samples
 
 		$labels{$1} = $2 while $labels =~ /(\w+)="((?:[^"\\]|\\.)*)"/g;
 		delete $labels{server};
-		next if $value eq 'NaN';
+		next if $value eq 'NaN' || $labels{datname} ne 'postgres';
 		$samples{ join ' ', $name,
 			map { "$_=$labels{$_}" } grep { $labels{$_} ne '' } sort keys %labels } = $value + 0;
 	}
@@ -174,6 +177,8 @@ is_deeply([ map { "$_ $exported->{$_}" } grep { /_(total|bucket) / } sort keys %
 	[ map { "$_ $samples->{$_}" } grep { /_(total|bucket) / } sort keys %$samples ],
 	'with the same values');
 cmp_ok(scalar(grep { /of a\\ntable/ } keys %$samples), '>', 10, 'odd names among them');
+is(join(' ', sort map { "$_->{datname} $_->{value}" } $monitoring->query('sum by (datname) (inval_target_up)')),
+	'postgres 1 second 1', 'the exporter has both databases');
 my ($documented) = slurp_file(Inval::Monitoring::file('../docs/monitoring.md')) =~
   /^## Metrics\n(.*?)^## /ms;
 

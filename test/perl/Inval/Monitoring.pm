@@ -58,7 +58,7 @@ The programs that are needed and not there.
 
 =head2 new($node, %options)
 
-Starts both for a server's database postgres.  Options: C<interval>, of scrapes (default
+Starts both for all databases of a server that others can connect to.  Options: C<interval>, of scrapes (default
 C<500ms>); C<as_is>, to use the files as they are.
 
 =cut
@@ -115,7 +115,7 @@ sub _start_exporter
 		'env', 'DATA_SOURCE_NAME=user=prometheus dbname=postgres sslmode=disable'
 		  . ' host=' . $node->host . ' port=' . $node->port,
 		$exporter, "--web.listen-address=127.0.0.1:$self->{port}{exporter}",
-		'--disable-default-metrics', '--disable-settings-metrics',
+		'--disable-default-metrics', '--disable-settings-metrics', '--auto-discover-databases',
 		"--extend.query-path=$self->{dir}/queries.yaml");
 	return;
 }
