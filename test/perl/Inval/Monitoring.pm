@@ -134,6 +134,9 @@ sub _start_text
 		push @children, $pid;
 		return;
 	}
+	# What the script does at its end is not for us to do.
+	$SIG{INT} = $SIG{TERM} = sub { POSIX::_exit(1) };
+	$SIG{PIPE} = 'IGNORE';
 	while (my $client = $listen->accept)
 	{
 		while (defined(my $line = <$client>)) { last if $line =~ /^\r?$/; }

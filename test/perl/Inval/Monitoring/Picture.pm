@@ -116,6 +116,7 @@ sub reader
 	my $pid = fork;
 
 	return $pid if $pid;
+	$SIG{INT} = $SIG{TERM} = sub { POSIX::_exit(1) };
 	while (getppid != 1)
 	{
 		my $redis = $servers[ rand @servers ];
