@@ -21,7 +21,7 @@ REGRESS = setup settings track track_errors template types value_settings change
 	variables inheritance foreign_tables via via_bound lookups attempts ties type_names swaps ddl paths partitions ways queue \
 	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers \
 	target_rights pending peek rule_rows broken guard coverage \
-	guard_exempt refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage others_commands redefined \
+	guard_exempt metrics refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage others_commands redefined \
 	drop_owned via_errors fence vocabulary refill held_cursors via_large teardown
 
 # Server headers are system headers, so that a warning is always about our

@@ -272,6 +272,36 @@ COMMENT ON FUNCTION inval_template_columns(oid, text) IS
 -- search path is that of the function, for operators that nobody can replace.
 SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
 
+-- As src/rule/family.c makes the triggers of a table with rows: it has the same
+-- names and types.  Event triggers are of no table.
+CREATE VIEW @extschema@.inval_trigger_state AS
+	SELECT c.oid AS relid, f.name, CASE
+		WHEN t.oid IS NULL THEN 'missing'
+		WHEN t.tgfoid <> f.oid OR t.tgtype <> f.type OR t.tgqual IS NOT NULL
+			OR t.tgnargs > 0 OR t.tgattr[0] IS NOT NULL OR t.tgconstraint <> 0
+			OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL THEN 'altered'
+		WHEN t.tgenabled = 'D' THEN 'disabled'
+		WHEN t.tgenabled <> 'A' THEN 'not enabled ALWAYS' ELSE '' END AS fault
+	FROM pg_class c CROSS JOIN (VALUES
+		('row trigger', '00_inval_row',
+		 '@extschema@.inval_capture_row()'::regprocedure::oid, 29, true),
+		('truncate trigger', '00_inval_truncate',
+		 '@extschema@.inval_capture_truncate()'::regprocedure::oid, 34,
+		 current_setting('server_version_num')::integer >= 160000))
+		f (name, tgname, oid, type, on_foreign)
+		LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgname = f.tgname
+	WHERE c.relkind = 'r' OR c.relkind = 'f' AND f.on_foreign
+	UNION ALL
+	SELECT NULL, 'event trigger ' || e.evtname, CASE e.evtenabled
+		WHEN 'A' THEN '' WHEN 'D' THEN 'disabled' ELSE 'not enabled ALWAYS' END
+	FROM pg_event_trigger e
+		JOIN pg_depend d ON d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid
+			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+		JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'inval';
+GRANT SELECT ON @extschema@.inval_trigger_state TO PUBLIC;
+COMMENT ON VIEW @extschema@.inval_trigger_state IS
+	'What is wrong with the triggers that a table with rows has, or would have if it were tracked; for inval_coverage and inval_holes';
+
 -- What is judged is a unit: a table, or a partitioned table with all that is
 -- below it.  Its members are the tables with rows: partitions, or the table and
 -- the children that inherit from it.  Each member is looked at, and what is
@@ -363,24 +393,9 @@ touched AS (
 	SELECT DISTINCT u.relation AS unit
 	FROM unit u JOIN applied a ON a.unit = u.relation
 		AND (a.relid = u.relation OR u.relkind = 'p')),
--- As src/rule/family.c makes them: it has the same names and types.
 trigger_state AS (
-	SELECT m.unit, m.relid, f.name, CASE
-		WHEN t.oid IS NULL THEN 'missing'
-		WHEN t.tgfoid <> f.oid OR t.tgtype <> f.type OR t.tgqual IS NOT NULL
-			OR t.tgnargs > 0 OR t.tgattr[0] IS NOT NULL OR t.tgconstraint <> 0
-			OR t.tgoldtable IS NOT NULL OR t.tgnewtable IS NOT NULL THEN 'altered'
-		WHEN t.tgenabled = 'D' THEN 'disabled'
-		WHEN t.tgenabled <> 'A' THEN 'not enabled ALWAYS' ELSE '' END AS fault
-	FROM member m CROSS JOIN (VALUES
-		('row trigger', '00_inval_row',
-		 '@extschema@.inval_capture_row()'::regprocedure::oid, 29, true),
-		('truncate trigger', '00_inval_truncate',
-		 '@extschema@.inval_capture_truncate()'::regprocedure::oid, 34,
-		 current_setting('server_version_num')::integer >= 160000))
-		f (name, tgname, oid, type, on_foreign)
-		LEFT JOIN pg_trigger t ON t.tgrelid = m.relid AND t.tgname = f.tgname
-	WHERE m.relkind = 'r' OR m.relkind = 'f' AND f.on_foreign),
+	SELECT m.unit, m.relid, t.name, t.fault
+	FROM member m JOIN @extschema@.inval_trigger_state t ON t.relid = m.relid),
 -- What is wrong, with which member; general: with the rules, not the member
 fault (unit, relid, rank, general, problem) AS (
 	SELECT m.unit, m.relid, 1, false, 'no rule' FROM member m
@@ -412,13 +427,9 @@ fault (unit, relid, rank, general, problem) AS (
 	WHERE t.fault <> '' AND EXISTS (
 		SELECT FROM applied a WHERE a.unit = t.unit AND a.relid = t.relid)
 	UNION ALL
-	SELECT u.relation, u.relation, 6, true, format('event trigger %s %s', e.evtname,
-		CASE e.evtenabled WHEN 'D' THEN 'disabled' ELSE 'not enabled ALWAYS' END)
-	FROM unit u CROSS JOIN pg_event_trigger e
-		JOIN pg_depend d ON d.classid = 'pg_event_trigger'::regclass AND d.objid = e.oid
-			AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-		JOIN pg_extension x ON x.oid = d.refobjid AND x.extname = 'inval'
-	WHERE e.evtenabled <> 'A'
+	SELECT u.relation, u.relation, 6, true, t.name || ' ' || t.fault
+	FROM unit u CROSS JOIN @extschema@.inval_trigger_state t
+	WHERE t.relid IS NULL AND t.fault <> ''
 	UNION ALL
 	-- What DETACH CONCURRENTLY has left half done, for both sides
 	SELECT DISTINCT u.relation, u.relation, 7, true,
@@ -455,9 +466,57 @@ FROM unit u LEFT JOIN touched t ON t.unit = u.relation
 ORDER BY u.relation::regclass::text COLLATE "C";
 END;
 
+-- Of a guarded column only the tables that have it are in question, as for the
+-- guard: what leads there may well be tracked for other keys.
+CREATE FUNCTION @extschema@.inval_hole_rows(OUT relation regclass, OUT problem text)
+RETURNS SETOF record
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+BEGIN ATOMIC
+WITH RECURSIVE
+tracked (relid) AS (
+	SELECT r.relation::oid FROM @extschema@.inval_rule_rows() r
+	UNION
+	SELECT i.inhrelid FROM tracked t JOIN pg_inherits i ON i.inhparent = t.relid)
+SELECT s.relid::regclass, s.name || ' ' || s.fault
+FROM @extschema@.inval_trigger_state s
+WHERE s.fault <> '' AND (s.relid IS NULL OR s.relid IN (SELECT t.relid FROM tracked t))
+UNION ALL
+SELECT c.relation, CASE c.verdict WHEN 'untracked'
+	THEN format('untracked, and a guard watches its column %s', g.column_name)
+	ELSE c.detail END
+FROM @extschema@.inval_guard_rows() g
+	CROSS JOIN LATERAL @extschema@.inval_coverage(g.column_name) c
+	JOIN pg_class t ON t.oid = c.relation
+	JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE c.verdict <> 'tracked'
+	AND EXISTS (
+		SELECT FROM pg_attribute a
+		WHERE a.attrelid = t.oid AND a.attname = g.column_name AND a.attnum > 0)
+	AND NOT EXISTS (
+		SELECT FROM unnest(g.exempt) e (pattern)
+			CROSS JOIN replace(replace(replace(replace(
+				e.pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%') l (pattern)
+		WHERE t.relname LIKE l.pattern OR n.nspname LIKE l.pattern
+			OR strpos(e.pattern, '.') > 0 AND n.nspname || '.' || t.relname LIKE l.pattern);
+END;
+
 SELECT pg_catalog.set_config('search_path', '@extschema@, pg_temp', true);
 COMMENT ON FUNCTION inval_coverage(text) IS
 	'The tables that have a column or reach it through foreign keys: tracked, untracked, or a hole and which one';
+
+REVOKE ALL ON FUNCTION inval_hole_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_hole_rows() TO pg_monitor;
+COMMENT ON FUNCTION inval_hole_rows() IS 'Rows of inval_holes';
+
+CREATE VIEW inval_holes AS SELECT * FROM @extschema@.inval_hole_rows();
+REVOKE ALL ON inval_holes FROM PUBLIC;
+GRANT SELECT ON inval_holes TO pg_monitor;
+COMMENT ON VIEW inval_holes IS
+	'Where a change can be missed: triggers of tracked tables that are not as inval made them, and tables with a guarded column that are not tracked, or not well';
+COMMENT ON COLUMN inval_holes.relation IS 'The table; NULL for what concerns all';
+COMMENT ON COLUMN inval_holes.problem IS 'What is wrong';
 
 ------------------------------------------------------------------------------
 -- Outbox
@@ -822,6 +881,142 @@ COMMENT ON COLUMN inval_target_status.server_hits IS 'What its servers say of th
 COMMENT ON COLUMN inval_target_status.server_misses IS 'Reads that found none';
 COMMENT ON COLUMN inval_target_status.server_evicted_keys IS 'Keys that had to go for want of memory';
 COMMENT ON COLUMN inval_target_status.server_used_memory IS 'Bytes in use';
+
+CREATE FUNCTION inval_lag_rows(
+	OUT rule integer, OUT target text, OUT le double precision, OUT count bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_lag_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_lag_rows() TO pg_monitor;
+COMMENT ON FUNCTION inval_lag_rows() IS 'Rows of inval_lag_buckets';
+
+CREATE VIEW inval_lag_buckets AS SELECT * FROM @extschema@.inval_lag_rows();
+REVOKE ALL ON inval_lag_buckets FROM PUBLIC;
+GRANT SELECT ON inval_lag_buckets TO pg_monitor;
+COMMENT ON VIEW inval_lag_buckets IS
+	'How many invalidations of each rule and target took how long from commit to confirmation';
+COMMENT ON COLUMN inval_lag_buckets.rule IS 'The rule, as in inval_stats';
+COMMENT ON COLUMN inval_lag_buckets.target IS 'The target';
+COMMENT ON COLUMN inval_lag_buckets.le IS 'Upper edge of the bucket, in seconds';
+COMMENT ON COLUMN inval_lag_buckets.count IS 'Invalidations that took no longer';
+
+CREATE FUNCTION inval_metric_label(name text, value text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
+RETURN pg_catalog.concat($1, '="', pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
+	$2, '\', '\\'), '"', '\"'), pg_catalog.chr(10), '\n'), '"');
+REVOKE ALL ON FUNCTION inval_metric_label(text, text) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_metric_label(text, text) TO pg_monitor;
+COMMENT ON FUNCTION inval_metric_label(text, text) IS 'A label as OpenMetrics writes it; for inval_metrics';
+
+SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+
+-- monitoring/queries.yaml has the same metrics.  What a database has too many of to
+-- be a series of its own is left out: lags are those of a target, not of each rule,
+-- from 64 microseconds to a minute, and no label has a key.
+CREATE FUNCTION @extschema@.inval_metrics() RETURNS text
+LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET extra_float_digits = 1
+BEGIN ATOMIC
+WITH
+-- A standby counts and sends nothing: what is wrong elsewhere is said there.
+here AS MATERIALIZED (
+	SELECT @extschema@.inval_metric_label('datname', current_database()) AS labels
+	WHERE NOT pg_is_in_recovery()),
+rule AS MATERIALIZED (
+	SELECT r.id, r.relation, r.broken IS NOT NULL AS broken, concat_ws(',', h.labels,
+		@extschema@.inval_metric_label('rule', r.id::text),
+		@extschema@.inval_metric_label('relation', r.relation::text)) AS labels,
+		@extschema@.inval_metric_label('state', r.state) AS state
+	FROM here h CROSS JOIN @extschema@.inval_rule r),
+stats AS MATERIALIZED (
+	SELECT s.*, concat_ws(',', coalesce(r.labels, concat_ws(',', h.labels,
+			@extschema@.inval_metric_label('rule', CASE WHEN s.rule = -1 THEN 'others'
+				WHEN s.rule IS NULL THEN 'touch' ELSE s.rule::text END))),
+		@extschema@.inval_metric_label('target', s.target)) AS labels
+	FROM here h CROSS JOIN @extschema@.inval_stats_rows() s LEFT JOIN rule r ON r.id = s.rule),
+status AS MATERIALIZED (
+	SELECT t.*, concat_ws(',', h.labels,
+		@extschema@.inval_metric_label('target', t.target)) AS labels
+	FROM here h CROSS JOIN @extschema@.inval_target_status_rows() t),
+lag AS MATERIALIZED (
+	SELECT l.le, sum(l.count) AS count, concat_ws(',', h.labels,
+		@extschema@.inval_metric_label('target', l.target)) AS labels
+	FROM here h CROSS JOIN @extschema@.inval_lag_rows() l
+	WHERE l.le BETWEEN 6e-5 AND 70 OR l.le = 'Infinity'
+	GROUP BY h.labels, l.target, l.le),
+sample (name, type, suffix, labels, place, value, help) AS (
+	SELECT m.name, m.type, '', s.labels, 0, m.value, m.help
+	FROM stats s CROSS JOIN LATERAL (VALUES
+		('rule_rows_seen', 'counter', s.rows_seen::double precision, 'Changed rows that the rule looked at'),
+		('rule_keys_queued', 'counter', s.keys_queued, 'Invalidations queued'),
+		('rule_keys_coalesced', 'counter', s.keys_coalesced, 'Keys that the same transaction had queued already'),
+		('rule_delivered_at_commit', 'counter', s.delivered_at_commit, 'Invalidations confirmed before COMMIT returned'),
+		('rule_delivered_by_worker', 'counter', s.delivered_by_worker, 'Invalidations confirmed to the worker or to inval_drain'),
+		('rule_failed_tries', 'counter', s.failed_tries, 'Deliveries that were tried and not confirmed'),
+		('rule_skipped', 'counter', s.skipped, 'Rows that feed no key because a column is NULL, and those that were skipped with a WARNING'),
+		('rule_refilled', 'counter', s.refilled, 'Values that were put back at keys'),
+		('rule_refill_failed', 'counter', s.refill_failed, 'Keys that stay empty although the rule has a query for their value'),
+		('rule_keys_removed', 'counter', s.keys_removed, 'Keys and fields that were there when they were removed'),
+		('rule_lag_p50_seconds', 'gauge', s.lag_p50_ms / 1000, 'Median time from commit to confirmation, since the counters began'),
+		('rule_lag_p95_seconds', 'gauge', s.lag_p95_ms / 1000, '95th percentile of the same'),
+		('rule_lag_p99_seconds', 'gauge', s.lag_p99_ms / 1000, '99th percentile of the same'),
+		('rule_lag_max_seconds', 'gauge', s.lag_max_ms / 1000, 'Longest of the same'),
+		('rule_last_delivery_timestamp_seconds', 'gauge', extract(epoch FROM s.last_delivery)::double precision, 'When an invalidation was last confirmed')
+		) m (name, type, value, help)
+	UNION ALL
+	SELECT m.name, m.type, '', t.labels, 0, m.value, m.help
+	FROM status t CROSS JOIN LATERAL (VALUES
+		('target_up', 'gauge', (t.state = 'up')::integer::double precision, 'Whether the target answers and is not paused'),
+		('target_down', 'gauge', (t.state = 'down')::integer, 'Whether the target does not answer'),
+		('target_paused', 'gauge', (t.state = 'paused')::integer, 'Whether sending was stopped by inval_pause'),
+		('target_worker', 'gauge', (t.worker_pid IS NOT NULL)::integer, 'Whether a process delivers to the target for this database'),
+		('target_queue_depth', 'gauge', t.queue_depth, 'Invalidations that it has not confirmed'),
+		('target_oldest_age_seconds', 'gauge', greatest(0, coalesce(extract(epoch FROM t.oldest_age), 0))::double precision, 'Age of the oldest of them, 0 if there is none'),
+		('target_round_trip_seconds', 'gauge', t.round_trip_ms / 1000, 'Time of the last confirmed delivery'),
+		('target_keys_per_second', 'gauge', t.keys_per_second, 'Confirmed in the last full second that had any'),
+		('target_attempts', 'gauge', t.attempts, 'Failed tries since it was last up'),
+		('target_max_rate', 'gauge', coalesce(t.max_rate, 0), 'Keys per second that it may be sent at most, 0 if there is no limit'),
+		('target_collapsed_timestamp_seconds', 'gauge', coalesce(extract(epoch FROM t.collapsed_at), 0)::double precision, 'When its backlog was last replaced by the removal of its namespace, 0 if never'),
+		('target_collapsed_keys', 'gauge', coalesce(t.collapsed_keys, 0), 'How many invalidations were replaced then'),
+		('target_fences_lost', 'counter', t.fences_lost, 'Fences of strict rules that were gone before they were ended'),
+		('target_server_hits', 'counter', t.server_hits, 'Reads that found a key, as its servers say since they started'),
+		('target_server_misses', 'counter', t.server_misses, 'Reads that found none'),
+		('target_server_evicted_keys', 'counter', t.server_evicted_keys, 'Keys that had to go for want of memory'),
+		('target_server_used_memory_bytes', 'gauge', t.server_used_memory, 'Memory that its servers use')
+		) m (name, type, value, help)
+	UNION ALL
+	SELECT 'target_lag_seconds', 'histogram', '_bucket', l.labels || ',' || @extschema@.inval_metric_label('le',
+			CASE WHEN l.le = 'Infinity' THEN '+Inf' ELSE l.le::text END),
+		row_number() OVER (ORDER BY l.labels COLLATE "C", l.le), l.count, 'Time from commit to confirmation'
+	FROM lag l
+	UNION ALL
+	SELECT 'tracking_broken', 'gauge', '', r.labels || ',' || r.state, 0, r.broken::integer,
+		'Whether the rule cannot be applied, so that its keys are not removed'
+	FROM rule r
+	UNION ALL
+	SELECT 'coverage_holes', 'gauge', '', h.labels, 0, (SELECT count(*) FROM @extschema@.inval_hole_rows()),
+		'Places where a change can be missed, as inval_holes shows them'
+	FROM here h
+	UNION ALL
+	SELECT 'info', 'gauge', '', h.labels || ',' || @extschema@.inval_metric_label('version', e.extversion), 0, 1,
+		'The version of the extension'
+	FROM here h CROSS JOIN pg_extension e WHERE e.extname = 'inval'),
+family AS (
+	SELECT s.name, format(E'# TYPE inval_%s %s\n# HELP inval_%1$s %3$s\n', s.name, s.type, min(s.help)) ||
+		string_agg(format(E'inval_%s%s{%s} %s\n', s.name,
+			CASE s.type WHEN 'counter' THEN '_total' ELSE s.suffix END, s.labels, s.value), ''
+			ORDER BY s.place, s.labels COLLATE "C") AS lines
+	FROM sample s WHERE s.value IS NOT NULL GROUP BY s.name, s.type)
+SELECT coalesce(string_agg(f.lines, '' ORDER BY f.name COLLATE "C"), '') || '# EOF' FROM family f;
+END;
+
+SELECT pg_catalog.set_config('search_path', '@extschema@, pg_temp', true);
+REVOKE ALL ON FUNCTION inval_metrics() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_metrics() TO pg_monitor;
+COMMENT ON FUNCTION inval_metrics() IS
+	'Counters, targets, lags, broken rules and holes as OpenMetrics text';
 
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without
