@@ -43,8 +43,14 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION inval_rule_problem(regclass, integer) IS
 	'Why a rule cannot be applied to the rows of a relation; NULL if it can';
 
+CREATE FUNCTION inval_rule_is_paused(rule integer) RETURNS boolean
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION inval_rule_is_paused(integer) IS
+	'Whether what a rule owes is held back by inval_pause';
+
 CREATE VIEW inval_rule AS
-	SELECT r.*, @extschema@.inval_rule_problem(r.relation, r.id) AS broken
+	SELECT r.*, @extschema@.inval_rule_problem(r.relation, r.id) AS broken,
+		@extschema@.inval_rule_is_paused(r.id) AS paused
 	FROM @extschema@.inval_rule_rows() r;
 GRANT SELECT ON inval_rule TO PUBLIC;
 COMMENT ON VIEW inval_rule IS
@@ -68,6 +74,7 @@ COMMENT ON COLUMN inval_rule.repeat_after IS 'When the invalidation is sent once
 COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the key';
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
 COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
+COMMENT ON COLUMN inval_rule.paused IS 'Whether what it owes is held back by inval_pause';
 COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and list in inval_shadow, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
@@ -607,6 +614,44 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_resume(text) FROM PUBLIC;
 COMMENT ON FUNCTION inval_resume(text) IS 'Resumes sending to a paused target';
 
+-- What is held back costs room in the outbox, which is everybody's: owning the
+-- table is not enough.
+CREATE FUNCTION inval_pause(rule integer) RETURNS boolean
+AS 'MODULE_PATHNAME', 'inval_pause_rule' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_pause(integer) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pause(integer) IS
+	'Holds back what a rule owes, from the commit on; queueing goes on. Returns whether it was not paused before';
+
+CREATE FUNCTION inval_resume(rule integer) RETURNS boolean
+AS 'MODULE_PATHNAME', 'inval_resume_rule' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_resume(integer) FROM PUBLIC;
+COMMENT ON FUNCTION inval_resume(integer) IS
+	'Resumes a paused rule: what was held back is delivered. Returns whether it was paused';
+
+CREATE FUNCTION inval_pause(relation regclass) RETURNS integer
+AS 'MODULE_PATHNAME', 'inval_pause_relation' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_pause(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pause(regclass) IS
+	'Pauses the rules of a table, but for strict ones. Returns how many were not paused before';
+
+CREATE FUNCTION inval_resume(relation regclass) RETURNS integer
+AS 'MODULE_PATHNAME', 'inval_resume_relation' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_resume(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION inval_resume(regclass) IS
+	'Resumes the paused rules of a table. Returns how many there were';
+
+CREATE FUNCTION inval_pause_delivery(delivery text) RETURNS integer
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_pause_delivery(text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pause_delivery(text) IS
+	'Pauses all rules that are delivered so now: commit or background. Returns how many were not paused before';
+
+CREATE FUNCTION inval_resume_delivery(delivery text) RETURNS integer
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_resume_delivery(text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_resume_delivery(text) IS
+	'Resumes all paused rules that are delivered so. Returns how many there were';
+
 CREATE FUNCTION inval_purge(pattern text, reason text, target text DEFAULT 'default')
 RETURNS bigint
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -754,7 +799,12 @@ GRANT EXECUTE ON FUNCTION inval_target_status_rows() TO pg_monitor;
 COMMENT ON FUNCTION inval_target_status_rows() IS 'Rows of inval_target_status';
 
 CREATE VIEW inval_target_status AS
-	SELECT * FROM @extschema@.inval_target_status_rows();
+	SELECT s.*,
+		(SELECT pg_catalog.array_agg(r.id ORDER BY r.id)
+		 FROM @extschema@.inval_rule_rows() r
+		 WHERE s.target OPERATOR(pg_catalog.=) ANY (r.targets)
+			AND @extschema@.inval_rule_is_paused(r.id)) AS paused_rules
+	FROM @extschema@.inval_target_status_rows() s;
 REVOKE ALL ON inval_target_status FROM PUBLIC;
 GRANT SELECT ON inval_target_status TO pg_monitor;
 COMMENT ON VIEW inval_target_status IS 'How each target is doing';
@@ -775,6 +825,7 @@ COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may b
 COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs; the share is an estimate';
 COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
 COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
+COMMENT ON COLUMN inval_target_status.paused_rules IS 'Rules that are paused by themselves, so that what they owe to it is held back; NULL if none is';
 COMMENT ON COLUMN inval_target_status.fences_lost IS 'Fences of strict rules that were gone before they were ended, since the server started: readers may have been given old values';
 
 ------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ static void operate_empty_tables(void);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
 static bool operate_drain_pass(InvalPass *pass, uint64 deadline);
+static void operate_tell_paused(uint64 paused);
 static void operate_wait(int milliseconds);
 
 PG_FUNCTION_INFO_V1(inval_drain);
@@ -126,7 +127,22 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 		operate_wait(DRAIN_PAUSE_MS);
 	}
 	inval_pass_end(&pass);
+	operate_tell_paused(pass.paused);
 	return pass.confirmed;
+}
+
+/*
+ * What the last pass has met and left, which is why the queue is not empty.
+ */
+static void
+operate_tell_paused(uint64 paused)
+{
+	if (paused > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%llu invalidation of paused rules is held back",
+							   "%llu invalidations of paused rules are held back",
+							   (unsigned long) paused, (unsigned long long) paused),
+				 errhint("inval_rule.paused shows the rules. Resume them by inval_resume.")));
 }
 
 /*

@@ -19,6 +19,7 @@
 #include "outbox/outbox.h"
 #include "outbox/read.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/target.h"
 #include "target/targets.h"
 #include "target/usage.h"
@@ -60,6 +61,7 @@ inval_queue_rows(PG_FUNCTION_ARGS)
 	scan.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	inval_ledger_attach();
 	inval_targets_refresh();
+	inval_pauses_refresh();
 	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, queue_visit_row, &scan);
 	return (Datum) 0;
 }
@@ -152,6 +154,11 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 	else if (entry == NULL)
 	{
 		values[10] = CStringGetTextDatum(INVAL_OUTBOX_UNREADABLE);
+		nulls[10] = false;
+	}
+	else if (inval_pauses_hold(entry))
+	{
+		values[10] = CStringGetTextDatum("the rule is paused");
 		nulls[10] = false;
 	}
 	else if (scan->down)

@@ -13,9 +13,9 @@
  * no more to do when the key is gone (a number starts from the clock then), and tells
  * nothing.
  * Others stay: repetitions that are not due, since the removal may come before
- * their time; entries that the target refuses by themselves, which it would
- * refuse then, too; keys from before the namespace was changed; what this
- * version cannot read.  What is queued after it waits for the target as usual,
+ * their time; what paused rules owe; entries that the target refuses by themselves,
+ * which it would refuse then, too; keys from before the namespace was changed; what
+ * this version cannot read.  What is queued after it waits for the target as usual,
  * and when it is too much in its turn, collapses into the same entry.
  *
  * Without a namespace, and while the target is paused, which somebody has decided
@@ -31,7 +31,9 @@
 #include "base/transaction.h"
 #include "outbox/kept.h"
 #include "outbox/outbox.h"
+#include "outbox/paused.h"
 #include "outbox/read.h"
+#include "store/pauses.h"
 #include "worker/backlog.h"
 #include "worker/refusal.h"
 
@@ -181,7 +183,7 @@ backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_remo
 
 	if (row->target != backlog->target->number || !inval_outbox_is_owed(row) ||
 		(row->lane == INVAL_LANE_REPEAT && row->queued_at > backlog->now) ||
-		inval_outbox_is_waiting(row) ||
+		inval_outbox_is_waiting(row) || inval_outbox_paused(row) > 0 ||
 		!backlog_is_covered(backlog->target, row, is_removal, fence))
 		return false;
 	return *is_removal ||
@@ -252,6 +254,7 @@ backlog_collapse(Backlog *backlog)
 
 	backlog->entries = 0;
 	inval_transaction_begin();
+	inval_pauses_refresh();
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
 	{
 		backlog->relation = inval_outbox_open(table, RowExclusiveLock);

@@ -22,6 +22,7 @@
 #include "outbox/outbox.h"
 #include "outbox/read.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/delivery.h"
 #include "target/pace.h"
 #include "target/trust.h"
@@ -78,7 +79,8 @@ inval_drain_batch(InvalPass *pass)
 		sent = drain_send(pass, &batch, &answers);
 		inval_pace_sent(pass->target, batch.nsent);
 		drain_settle(pass, &batch, &answers);
-		pass->found += batch.entries;
+		pass->found += batch.entries - batch.paused;
+		pass->paused += batch.paused;
 	}
 	MemoryContextSwitchTo(old);
 
@@ -223,8 +225,10 @@ drain_settle(InvalPass *pass, InvalBatch *batch, const DrainAnswers *sent)
 	answers.errors = palloc(batch->entries * sizeof(char *));
 	for (i = 0; i < batch->entries; i++)
 	{
-		answers.outcomes[i] = sent->outcomes[batch->sent_as[i]];
-		answers.errors[i] = sent->errors[batch->sent_as[i]];
+		bool		held = batch->sent_as[i] < 0;
+
+		answers.outcomes[i] = held ? INVAL_OUTCOME_OPEN : sent->outcomes[batch->sent_as[i]];
+		answers.errors[i] = held ? NULL : sent->errors[batch->sent_as[i]];
 	}
 
 	for (i = 0; i < batch->nrows; i++)
@@ -381,7 +385,7 @@ drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 		}
 		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
 			run += counted ? 0 : 1;
-		else if (slot != NULL)
+		else if (slot != NULL && !inval_pauses_hold(&entry))
 			pg_atomic_fetch_add_u64(&slot->failed_tries, 1);
 	}
 	inval_stats_delivered(slot, run, lag_us, true);

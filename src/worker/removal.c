@@ -31,6 +31,7 @@
 #include "outbox/purge_log.h"
 #include "outbox/read.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/trust.h"
 #include "worker/refusal.h"
 #include "worker/removal.h"
@@ -259,7 +260,9 @@ inval_removal_step(InvalRemoval *removal)
 		removal_begin(removal);
 	if (!removal_is_allowed(removal))
 	{
+		/* Of others, some may have shared the search. */
 		inval_removal_stop(removal);
+		removal->waiting = true;
 		return INVAL_REMOVAL_NONE;
 	}
 	result = inval_wipe_step(&removal->wipe);
@@ -289,16 +292,17 @@ inval_removal_step(InvalRemoval *removal)
 }
 
 /*
- * Whether the prefixes are still within the target's namespace, which can be
- * changed at any time.
+ * Whether the prefixes are still within the target's namespace, and the rule is not
+ * paused: both can be changed at any time.
  */
 static bool
 removal_is_allowed(const InvalRemoval *removal)
 {
-	InvalEntry	entry = {.key = removal->wipe.pattern.prefixes[0].bytes,
+	InvalEntry	entry = {.rule = removal->rule,
+	.key = removal->wipe.pattern.prefixes[0].bytes,
 	.key_length = (uint32) removal->wipe.pattern.common};
 
-	return inval_target_may_have(removal->target, &entry);
+	return inval_target_may_have(removal->target, &entry) && !inval_pauses_hold(&entry);
 }
 
 /*

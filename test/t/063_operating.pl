@@ -1,0 +1,213 @@
+# What an operator does when something goes wrong.  Rules that are paused are held
+# back, from the queue on, while others go on, also where they share rows of the outbox
+# or a key; and nothing of them is lost.
+
+use strict;
+use warnings;
+
+use Inval::Test;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $redis = Inval::Redis->new;
+my $far = Inval::Redis->new;
+my $node = new_node('operating', url => $redis->unix_url, conf => join "\n",
+	"inval.sweep_interval = '100ms'",
+	"inval.retry_max = '200ms'",
+	'inval.backlog_max_keys = 20');
+
+sub sql
+{
+	my ($statement) = @_;
+
+	return $node->safe_psql('postgres', $statement);
+}
+
+# Of these keys, those that are in Redis, and fills them all again.
+sub left_of
+{
+	my (@keys) = @_;
+	my @left = sort $redis->existing(@keys);
+
+	$redis->pipeline(map { [ 'SET', $_, 'cached' ] } @keys);
+	return "@left";
+}
+
+sub queued
+{
+	return sql(q{SELECT string_agg(DISTINCT key || CASE last_error WHEN 'the rule is paused'
+		THEN '' ELSE '!' END, ' ') FROM inval_queue});
+}
+
+sql(q{
+	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
+	CREATE TABLE member (id int PRIMARY KEY, team int, n int DEFAULT 0);
+	INSERT INTO team SELECT generate_series(1, 400);
+	INSERT INTO member SELECT i, i FROM generate_series(1, 400) i});
+my $good = sql("SELECT inval_track('team', 'id')");
+my $bad = sql("SELECT inval_track('team', key => 'all:{id}')");
+my $same = sql("SELECT inval_track('member', key => 'all:{team}')");
+my $prefix = sql("SELECT inval_track('member', key => 'page:{id}:', action => 'prefix')");
+
+# A rule of two on one table
+left_of('team:1', 'all:1');
+is(sql("SELECT inval_pause($bad)"), 't', 'a rule is paused');
+is(sql("SELECT inval_pause($bad)"), 'f', 'and once only');
+sql('UPDATE team SET n = 1 WHERE id = 1');
+is(left_of('team:1', 'all:1'), 'all:1', 'paused: the other rule goes on, at commit');
+is(queued(), 'all:1', 'paused: shown in the queue, and why');
+is(sql('SELECT count(*) FROM inval_rule WHERE paused'), 1, 'inval_rule tells');
+is(sql('SELECT paused_rules FROM inval_target_status'), "{$bad}", 'inval_target_status tells');
+
+# The same key of a rule that goes on, whichever comes first
+sql('BEGIN; UPDATE team SET n = 1 WHERE id = 2; UPDATE member SET n = 1 WHERE id = 2; COMMIT');
+is(left_of('all:2'), '', 'a key that another rule owes, too, is removed at commit');
+
+# The tables that everybody writes to are emptied although something is held back.
+ok(poll_query($node, 'postgres', q{SELECT sum(pg_relation_size('inval_outbox_' || i)) = 0
+	FROM generate_series(0, 5) i}), 'held back: not where all others write');
+sql('UPDATE team SET n = 2 WHERE id = 1');
+
+my ($status, $output, $error) = $node->psql('postgres', 'SELECT inval_drain()');
+is($output, 0, 'inval_drain: nothing of it is sent');
+like($error, qr/NOTICE:  \d invalidations of paused rules are held back/, 'inval_drain says so');
+
+# Through a crash
+left_of('all:1', 'team:3', 'all:3');
+$node->stop('immediate');
+$node->start;
+sql('UPDATE team SET n = 2 WHERE id = 3');
+ok($node->psql('postgres', 'SELECT inval_drain()') == 0, 'restarted: drained');
+is(left_of('all:1', 'team:3', 'all:3'), 'all:1 all:3', 'restarted: still paused');
+
+# A dump has it.
+my $dump = $node->basedir . '/dump.sql';
+$node->command_ok([ 'pg_dump', '-f', $dump, $node->connstr('postgres') ], 'dumped');
+$node->safe_psql('postgres', 'CREATE DATABASE restored');
+$node->command_ok([ 'psql', '-qXf', $dump, '-v', 'ON_ERROR_STOP=1', $node->connstr('restored') ],
+	'restored');
+is($node->safe_psql('restored', 'SELECT key FROM inval_rule WHERE paused'), 'all:{id}',
+	'restored: still paused');
+$node->safe_psql('postgres', 'DROP DATABASE restored');
+
+# A transaction that rolls back its pause, or its end of it, changes nothing.
+sql("BEGIN; SELECT inval_resume($bad); ROLLBACK; BEGIN; SELECT inval_pause($good); ROLLBACK");
+sql('UPDATE team SET n = 3 WHERE id = 4');
+is(left_of('team:4', 'all:1', 'all:3'), 'all:1 all:3', 'what is rolled back is no pause');
+
+is(sql("SELECT inval_resume($bad)"), 't', 'resumed');
+ok(wait_keys_gone($redis, 'all:1', 'all:3', 'all:4'), 'resumed: what was held back goes out');
+ok(wait_queue_empty($node, 'postgres'), 'resumed: the queue is empty');
+is(sql('SELECT paused_rules IS NULL FROM inval_target_status'), 't', 'and nothing is paused');
+left_of('all:1', 'team:1');
+sql('UPDATE team SET n = 4 WHERE id = 1');
+is(left_of('all:1', 'team:1'), '', 'resumed: at commit again');
+
+# Queued before the pause, in rows that both rules share
+sql('SELECT inval_pause()');
+left_of(map { ("team:$_", "all:$_") } 1 .. 400);
+sql('UPDATE team SET n = 5 WHERE id <= 300');
+sql('BEGIN; UPDATE team SET n = 6 WHERE id = 301; UPDATE member SET n = 6 WHERE id = 301; COMMIT');
+sql("SELECT inval_pause($bad)");
+sql('SELECT inval_resume()');
+ok(wait_keys_gone($redis, 'all:301', map { "team:$_" } 1 .. 301),
+	'queued before: what others owe goes out');
+is(scalar($redis->existing(map { "all:$_" } 1 .. 300)), 300, 'queued before: held back');
+ok(poll_query($node, 'postgres', q{SELECT count(*), count(DISTINCT key) FROM inval_queue
+	WHERE key LIKE 'all:%' AND last_error = 'the rule is paused'}, '300|300'),
+	'queued before: and nothing else is left');
+is(sql("SELECT sum(failed_tries) FROM inval_stats WHERE rule = $bad"), 0,
+	'what is held back is no failed try');
+ok(poll_query($node, 'postgres', q{SELECT sum(pg_relation_size('inval_outbox_' || i)) = 0
+	FROM generate_series(0, 5) i}), 'queued before: not where all others write');
+
+# A session that has it for paused, and commits when it is not any more
+my $session = $node->background_psql('postgres');
+$session->query_safe('BEGIN');
+$session->query_safe('UPDATE team SET n = 7 WHERE id = 350');
+is(sql("SELECT inval_resume('team'::regclass)"), 1, 'resumed by table');
+ok(wait_keys_gone($redis, map { "all:$_" } 1 .. 300), 'all of it goes out');
+$session->query_safe('COMMIT');
+ok(wait_keys_gone($redis, 'all:350'), 'what was queued as paused goes out');
+$session->quit;
+ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
+
+# A removal of all that start alike, and what is looked up, put back or repeated
+left_of('page:5:a', 'page:5:b', 'page:6:a');
+is(sql("SELECT inval_pause('member'::regclass)"), 2, 'paused by table');
+sql('UPDATE member SET n = 8 WHERE id = 5');
+sql('UPDATE team SET n = 8 WHERE id = 5');
+sql('SELECT inval_drain()');
+is(left_of('page:5:a', 'page:5:b'), 'page:5:a page:5:b', 'no search for a paused rule');
+is(sql("SELECT inval_resume_delivery('commit') + inval_resume_delivery('background')"), 2,
+	'resumed by delivery');
+ok(wait_keys_gone($redis, 'page:5:a', 'page:5:b'), 'the search is made');
+is(left_of('page:6:a'), 'page:6:a', 'and removes no more');
+
+my $refill = sql(q{SELECT inval_track('team', key => 'value:{id}', ttl => '1 hour',
+	refill => 'SELECT n::text FROM team WHERE id = {id}')});
+left_of('value:7');
+sql("SELECT inval_pause($refill)");
+sql('UPDATE team SET n = 9 WHERE id = 7');
+sql('SELECT inval_drain()');
+is($redis->cmd('GET', 'value:7'), 'cached', 'paused: no value is put back');
+sql("SELECT inval_resume($refill)");
+ok(poll_until(sub { ($redis->cmd('GET', 'value:7') // '') eq '9' }, 'the value'),
+	'resumed: the value is put back');
+sql("SELECT inval_untrack_rule($refill)");
+
+my $again = sql("SELECT inval_track('member', key => 'again:{id}', repeat_after => '50ms')");
+left_of('again:1');
+sql('UPDATE member SET n = 10 WHERE id = 1');
+sql("SELECT inval_pause($again)");
+sql('UPDATE member SET n = 11 WHERE id = 2');
+left_of('again:1', 'again:2');
+sql('SELECT inval_drain()') foreach 1 .. 2;
+is(left_of('again:2'), 'again:2', 'paused: not repeated, either');
+sql("SELECT inval_resume($again)");
+ok(wait_queue_empty($node, 'postgres'), 'resumed: and done');
+is(left_of('again:2'), '', 'resumed: removed');
+sql("SELECT inval_untrack_rule($again)");
+
+# A rule that goes leaves no pause, and what it has queued goes out.
+left_of('all:9');
+sql("SELECT inval_pause($bad)");
+sql('UPDATE team SET n = 12 WHERE id = 9');
+sql("SELECT inval_untrack('team', 'all:{id}')");
+ok(wait_keys_gone($redis, 'all:9'), 'what a dropped rule has queued goes out');
+$bad = sql("SELECT inval_track('team', key => 'all:{id}')");
+sql("SELECT inval_pause($bad); BEGIN; DROP TABLE team; ROLLBACK");
+is(sql('SELECT count(*) FROM inval_rule WHERE paused'), 1, 'a drop that is rolled back is none');
+sql("SELECT inval_pause(id) FROM inval_rule WHERE relation = 'member'::regclass; DROP TABLE member");
+is(sql("SELECT count(*) FROM pg_foreign_server WHERE srvname LIKE 'inval_rule_pause_%'"), 1,
+	'a dropped table leaves no pauses');
+sql("SELECT inval_resume($bad)");
+ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
+
+# A backlog that collapses takes nothing of a paused rule.
+sql("SELECT inval_add_target('far', '" . $far->unix_url . "', namespace => 'far:')");
+sql(q{
+	CREATE TABLE job (id int, n int DEFAULT 0);
+	INSERT INTO job SELECT generate_series(1, 100);
+	SELECT inval_track('job', key => 'far:a:{id}', targets => '{far}')});
+my $held = sql("SELECT inval_track('job', key => 'far:b:{id}', targets => '{far}')");
+sql("SELECT inval_pause($held)");
+$far->stop;
+sql('UPDATE job SET n = 1 WHERE id = 1');
+sql('UPDATE job SET n = 1');
+sql("SELECT inval_touch('far:c:' || i, target => 'far') FROM generate_series(1, 100) i");
+ok(poll_query($node, 'postgres', q{SELECT string_agg(DISTINCT action || ' ' || left(key, 5), ','
+	ORDER BY action || ' ' || left(key, 5)) FROM inval_queue WHERE target = 'far'
+	AND key NOT LIKE 'far:a:%'}, 'delete far:b,prefix far:'), 'the backlog collapses without it');
+is(sql("SELECT count(DISTINCT key) FROM inval_queue WHERE key LIKE 'far:b:%'"), 100,
+	'and what is held back is all there');
+$far->start;
+$far->pipeline([ 'SET', 'far:b:1', 'cached' ]);
+ok(poll_query($node, 'postgres', q{SELECT count(DISTINCT key) FROM inval_queue
+	WHERE target = 'far'}, 100), 'the target is back: only that is left');
+sql("SELECT inval_resume($held)");
+ok(wait_queue_empty($node, 'postgres'), 'resumed: the queue is empty');
+is($far->cmd('EXISTS', 'far:b:1'), 0, 'resumed: removed');
+
+no_crash($node, 'no server process crashed');
+done_testing();
