@@ -828,6 +828,28 @@ COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations 
 COMMENT ON COLUMN inval_target_status.paused_rules IS 'Rules that are paused by themselves, so that what they owe to it is held back; NULL if none is';
 COMMENT ON COLUMN inval_target_status.fences_lost IS 'Fences of strict rules that were gone before they were ended, since the server started: readers may have been given old values';
 
+CREATE FUNCTION inval_progress_rows(
+	OUT pid integer, OUT operation text, OUT target text, OUT detail text,
+	OUT done bigint, OUT total bigint, OUT rate double precision, OUT started_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+REVOKE ALL ON FUNCTION inval_progress_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_progress_rows() TO pg_monitor;
+COMMENT ON FUNCTION inval_progress_rows() IS 'Rows of inval_progress';
+
+CREATE VIEW inval_progress AS SELECT * FROM @extschema@.inval_progress_rows();
+REVOKE ALL ON inval_progress FROM PUBLIC;
+GRANT SELECT ON inval_progress TO pg_monitor;
+COMMENT ON VIEW inval_progress IS 'Work in this database that takes long, and how far it is';
+COMMENT ON COLUMN inval_progress.pid IS 'Process that does it: a session or a worker';
+COMMENT ON COLUMN inval_progress.operation IS 'What: drain, deliver, prefix, purge, collapse or read rows';
+COMMENT ON COLUMN inval_progress.target IS 'For which target, NULL if for none';
+COMMENT ON COLUMN inval_progress.detail IS 'More of it: which table is read, how far a search is';
+COMMENT ON COLUMN inval_progress.done IS 'Invalidations delivered, keys removed, or rows read so far';
+COMMENT ON COLUMN inval_progress.total IS 'How many there are, if that is known; of rows, an estimate';
+COMMENT ON COLUMN inval_progress.rate IS 'How many per second, since it began';
+COMMENT ON COLUMN inval_progress.started_at IS 'When it began';
+
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without
 -- shared_preload_libraries this warns.

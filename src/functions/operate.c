@@ -15,11 +15,15 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "base/shared.h"
 #include "outbox/ledger.h"
+#include "outbox/paused.h"
+#include "outbox/read.h"
 #include "outbox/replay.h"
 #include "outbox/rotate.h"
+#include "store/pauses.h"
 #include "target/reach.h"
 #include "target/delivery.h"
 #include "target/targets.h"
@@ -37,6 +41,8 @@ static uint64 operate_timeout_us(Interval *timeout);
 static void operate_empty_tables(void);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
+static int64 operate_count(const InvalTarget *target);
+static bool operate_count_row(InvalOutboxRow *row, void *arg);
 static bool operate_drain_pass(InvalPass *pass, uint64 deadline);
 static void operate_tell_paused(uint64 paused);
 static void operate_wait(int milliseconds);
@@ -117,6 +123,7 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 	}
 	inval_pass_begin(&pass, target, false);
 	pass.removal = inval_removal_create(target, false);
+	pass.progress = inval_progress_begin("drain", target->name, operate_count(target));
 	while (!operate_drain_pass(&pass, deadline))
 	{
 		if (inval_clock_us() >= deadline)
@@ -126,6 +133,7 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 		}
 		operate_wait(DRAIN_PAUSE_MS);
 	}
+	inval_progress_end(pass.progress);
 	inval_pass_end(&pass);
 	operate_tell_paused(pass.paused);
 	return pass.confirmed;
@@ -143,6 +151,36 @@ operate_tell_paused(uint64 paused)
 							   "%llu invalidations of paused rules are held back",
 							   (unsigned long) paused, (unsigned long long) paused),
 				 errhint("inval_rule.paused shows the rules. Resume them by inval_resume.")));
+}
+
+typedef struct OperateCount
+{
+	const InvalTarget *target;
+	int64		entries;
+} OperateCount;
+
+/*
+ * How much there is to be delivered to a target.
+ */
+static int64
+operate_count(const InvalTarget *target)
+{
+	OperateCount count = {target, 0};
+
+	inval_pauses_refresh();
+	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, operate_count_row, &count);
+	return count.entries;
+}
+
+static bool
+operate_count_row(InvalOutboxRow *row, void *arg)
+{
+	OperateCount *count = arg;
+
+	if (row->target == count->target->number && row->lane != INVAL_LANE_REFILL &&
+		inval_outbox_is_owed(row))
+		count->entries += row->entries - inval_outbox_paused(row);
+	return true;
 }
 
 /*
@@ -168,6 +206,7 @@ operate_drain_pass(InvalPass *pass, uint64 deadline)
 	{
 		CHECK_FOR_INTERRUPTS();
 		result = inval_drain_batch(pass);
+		inval_progress_update(pass->progress, (int64) pass->confirmed);
 	} while (result == INVAL_DRAIN_MORE && inval_clock_us() < deadline);
 	for (steps = 0; steps < STEPS_PER_LOOK && result == INVAL_DRAIN_PASSED &&
 		 removed == INVAL_REMOVAL_MORE && inval_clock_us() < deadline; steps++)

@@ -24,6 +24,7 @@
 
 #include "base/catalog.h"
 #include "base/encoding.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "commit/commit.h"
 #include "commit/pending.h"
@@ -55,6 +56,7 @@ typedef struct Purge
 	InvalWipe	wipe;
 	const char *obstacle;		/* why the session cannot go on */
 	int64		number;			/* of it, among what this transaction queues */
+	InvalProgress *progress;	/* where others see it */
 	uint64		stuck_since;	/* a node does not answer; 0: they do */
 } Purge;
 
@@ -234,8 +236,10 @@ purge_run(Purge *purge)
 	inval_pattern_of_glob(&purge->wipe.pattern, purge->start, strlen(purge->start),
 						  purge->glob, strlen(purge->glob));
 	inval_wipe_begin(&purge->wipe, true);
+	purge->progress = inval_progress_begin("purge", purge->target->name, -1);
 	while (purge_is_possible(purge) && purge_goes_on(purge))
 		CHECK_FOR_INTERRUPTS();
+	inval_progress_end(purge->progress);
 	purge_hide(purge);
 }
 
@@ -337,6 +341,7 @@ purge_show(const Purge *purge)
 	strlcpy(health->purge, progress, sizeof(health->purge));
 	health->purge_pid = MyProcPid;
 	SpinLockRelease(&health->mutex);
+	inval_wipe_progress(&purge->wipe, purge->progress);
 }
 
 static void

@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "utils/rel.h"
 
+#include "base/progress.h"
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/kept.h"
@@ -36,6 +37,9 @@
 #include "store/pauses.h"
 #include "worker/backlog.h"
 #include "worker/refusal.h"
+
+/* So many rows are deleted between two notes of how far it is. */
+#define PROGRESS_ROWS	1024
 
 /* The next warning comes when things are so many times worse. */
 #define WARN_AGAIN		10
@@ -49,6 +53,8 @@ typedef struct Backlog
 	TimestampTz oldest;			/* of them */
 	bool		had_removal;	/* among the rows that were deleted */
 	bool		fence;			/* some of them void leases, too */
+	InvalProgress *progress;	/* where others see it */
+	int			rows;			/* that were deleted */
 } Backlog;
 
 /* What was kept before the server started */
@@ -252,9 +258,11 @@ backlog_collapse(Backlog *backlog)
 {
 	int			table;
 
-	backlog->entries = 0;
 	inval_transaction_begin();
 	inval_pauses_refresh();
+	backlog->progress = inval_progress_begin("collapse", backlog->target->name,
+											 backlog->entries);
+	backlog->entries = 0;
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
 	{
 		backlog->relation = inval_outbox_open(table, RowExclusiveLock);
@@ -266,6 +274,7 @@ backlog_collapse(Backlog *backlog)
 	if (backlog->entries > 0 || backlog->had_removal)
 		backlog_queue_removal(backlog);
 	inval_transaction_commit();
+	inval_progress_end(backlog->progress);
 	if (backlog->entries > 0)
 		backlog_announce(backlog);
 }
@@ -291,6 +300,8 @@ backlog_drop_row(InvalOutboxRow *row, void *arg)
 	}
 	else
 		backlog->entries += row->entries;
+	if (++backlog->rows % PROGRESS_ROWS == 0)
+		inval_progress_update(backlog->progress, backlog->entries);
 	backlog->oldest = Min(backlog->oldest, row->queued_at);
 	return true;
 }

@@ -70,6 +70,7 @@ typedef struct InvalPass
 	uint64		open;			/* of those, left to a later one */
 	uint64		paused;			/* met and held back, because their rules are paused */
 	uint64		confirmed;		/* and delivered, in all passes */
+	struct InvalProgress *progress; /* where others see it; NULL: nowhere */
 	MemoryContext context;		/* one batch */
 } InvalPass;
 

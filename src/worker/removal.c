@@ -201,6 +201,8 @@ removal_begin(InvalRemoval *removal)
 	qsort(removal->entries, removal->count, sizeof(InvalRemovalEntry), removal_compare);
 	inval_wipe_begin(&removal->wipe, removal->fence);
 	removal->searching = true;
+	removal->progress = inval_progress_begin(removal->glob != NULL ? "purge" : "prefix",
+											 removal->target->name, -1);
 	MemoryContextSwitchTo(old);
 }
 
@@ -232,6 +234,8 @@ inval_removal_stop(InvalRemoval *removal)
 {
 	removal->running = removal->searching = false;
 	inval_wipe_end(&removal->wipe);
+	inval_progress_end(removal->progress);
+	removal->progress = NULL;
 	removal_show(removal);
 }
 
@@ -330,6 +334,8 @@ removal_show(const InvalRemoval *removal)
 	InvalTargetHealth *health = removal->target->health;
 	char		progress[INVAL_PROGRESS_LEN] = "";
 
+	if (removal->searching)
+		inval_wipe_progress(&removal->wipe, removal->progress);
 	if (!removal->own_transactions && health->worker_pid != 0)
 		return;
 	if (removal->searching)

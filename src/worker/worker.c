@@ -20,8 +20,10 @@
 #include "storage/latch.h"
 
 #include "base/backoff.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "base/transaction.h"
+#include "outbox/kept.h"
 #include "outbox/replay.h"
 #include "store/pauses.h"
 #include "target/address.h"
@@ -94,6 +96,7 @@ static uint32 stuck;			/* looks in a row that had to leave something
 static bool worker_deliver(void);
 static void worker_note_pass(void);
 static void worker_note_pauses(void);
+static void worker_show(void);
 static void worker_note_stuck(uint64 open, bool whole);
 static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
@@ -218,6 +221,7 @@ worker_deliver(void)
 		next_look = 0;
 		look_at_kept = true;
 		in_pass = false;
+		worker_show();
 		return false;
 	}
 	standbys = worker_look_at_standbys();
@@ -254,6 +258,7 @@ worker_deliver(void)
 	else if (result == INVAL_DRAIN_PASSED)
 		worker_note_pass();
 	worker_note_pauses();
+	worker_show();
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
 		pg_atomic_write_u32(&target->health->work, 1);
@@ -303,6 +308,33 @@ worker_note_pauses(void)
 		look_at_kept = true;
 	}
 	seen = inval_pauses_version();
+}
+
+/*
+ * Shows a delivery that takes more than a turn.  How much there is to be delivered is
+ * known of what has lain there since an outage.
+ */
+static void
+worker_show(void)
+{
+	static uint64 before;		/* it began */
+	int64		kept;
+	TimestampTz since;
+
+	if (in_pass && pass.progress == NULL)
+	{
+		bool		counted = pass.kept && inval_kept_is_known(target, &kept, &since) &&
+			kept > 0;
+
+		before = pass.confirmed;
+		pass.progress = inval_progress_begin("deliver", target->name, counted ? kept : -1);
+	}
+	else if (!in_pass && pass.progress != NULL)
+	{
+		inval_progress_end(pass.progress);
+		pass.progress = NULL;
+	}
+	inval_progress_update(pass.progress, (int64) (pass.confirmed - before));
 }
 
 /*

@@ -209,5 +209,52 @@ sql("SELECT inval_resume($held)");
 ok(wait_queue_empty($node, 'postgres'), 'resumed: the queue is empty');
 is($far->cmd('EXISTS', 'far:b:1'), 0, 'resumed: removed');
 
+# Work that takes long can be seen, and tells its session.
+sub progress
+{
+	my ($operation, $what, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(poll_query($node, 'postgres', "SELECT $what FROM inval_progress p
+		WHERE operation = '$operation'"), $name);
+}
+
+sql("SELECT inval_add_target('slow', '" . $redis->unix_url . "', max_rate => 40)");
+sql("SELECT inval_touch('slow:' || i, delivery => 'background', target => 'slow')
+	FROM generate_series(1, 200) i");
+progress('deliver', q{target = 'slow' AND done > 0 AND total IS NULL AND rate > 0 AND
+	started_at < now() AND pid = (SELECT worker_pid FROM inval_target_status WHERE target = 'slow')},
+	'a worker that delivers for long');
+my $drain = $node->background_psql('postgres', on_error_stop => 0);
+$drain->query_safe('SET inval.progress_interval = 0');
+my $drain_pid = $drain->query_safe('SELECT pg_backend_pid()');
+$drain->query_until(qr/draining/, "\\echo draining\nSELECT inval_drain();\n");
+progress('drain', "target = 'slow' AND pid = $drain_pid AND done > 0 AND done <= total",
+	'a drain, and how much there is');
+sql("SELECT pg_cancel_backend($drain_pid)");
+ok(poll_until(sub { $drain->{run}->pump_nb; $drain->{stderr} =~ /canceling/ }, 'the end'),
+	'cancelled');
+like($drain->{stderr}, qr/NOTICE:  inval drain of target "slow": \d+ of \d+/, 'its session is told');
+is(sql("SELECT count(*) FROM inval_progress WHERE operation = 'drain'"), 0,
+	'what is cancelled is not shown any more');
+ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
+ok(poll_query($node, 'postgres', 'SELECT count(*) = 0 FROM inval_progress'), 'nor is what is done');
+
+$redis->pipeline(map { [ 'SET', "slow:$_", 'cached' ] } 1 .. 400);
+$drain->query_until(qr/purging/, "\\echo purging\nSELECT inval_purge('slow:*', 'a test', 'slow');\n");
+progress('purge', "target = 'slow' AND pid = $drain_pid AND done > 0 AND detail LIKE 'about % searched'",
+	'a purge');
+sql("SELECT pg_terminate_backend($drain_pid)");
+ok(poll_query($node, 'postgres', 'SELECT count(*) = 0 FROM inval_progress'),
+	'nor that of a session that is gone');
+abandon($drain);
+
+# Rows that are read before they go, of a table that somebody else holds up
+sql(q{CREATE TABLE large (id int); INSERT INTO large SELECT generate_series(1, 20000);
+	SELECT inval_track('large', 'id'); ANALYZE large});
+my ($large_status, $large_output, $large_error) =
+  $node->psql('postgres', 'SET inval.progress_interval = 0; TRUNCATE large');
+like($large_error, qr/NOTICE:  inval read rows: \d+ of 20000, large/, 'rows that are read are told of');
+
 no_crash($node, 'no server process crashed');
 done_testing();
