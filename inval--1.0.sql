@@ -526,6 +526,18 @@ BEGIN
 END
 $$;
 
+-- Keys are made of rows.  Statistics are for pg_monitor, keys are not.
+CREATE FUNCTION inval_key_right() RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_key_right() FROM PUBLIC;
+COMMENT ON FUNCTION inval_key_right() IS
+	'EXECUTE on it is the right to see keys that others have queued; does nothing';
+
+CREATE FUNCTION inval_sees_keys() RETURNS boolean
+AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION inval_sees_keys() IS
+	'Whether the caller has the right to see keys that others have queued';
+
 CREATE FUNCTION inval_queue_rows(
 	OUT id bigint, OUT queued_at timestamptz, OUT xid xid8, OUT rule integer,
 	OUT target text, OUT action text, OUT key text, OUT field text,
@@ -547,8 +559,8 @@ COMMENT ON COLUMN inval_queue.xid IS 'The transaction that queued it';
 COMMENT ON COLUMN inval_queue.rule IS 'The rule it comes from, NULL if queued by inval_touch';
 COMMENT ON COLUMN inval_queue.target IS 'Where it must be delivered';
 COMMENT ON COLUMN inval_queue.action IS 'What is done to the key';
-COMMENT ON COLUMN inval_queue.key IS 'The key';
-COMMENT ON COLUMN inval_queue.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_queue.key IS 'The key; NULL for who may not see keys';
+COMMENT ON COLUMN inval_queue.field IS 'The hash field, NULL for the whole key, and for who may not see keys';
 COMMENT ON COLUMN inval_queue.attempts IS 'How often delivery failed: that of this entry, or of anything while its target is down';
 COMMENT ON COLUMN inval_queue.next_attempt IS 'When it is tried again, NULL if at the next turn of the worker';
 COMMENT ON COLUMN inval_queue.last_error IS 'Why the last try failed';
@@ -661,7 +673,8 @@ COMMENT ON FUNCTION inval_purge(text, text, text) IS
 
 CREATE VIEW inval_purge_log AS
 	SELECT DISTINCT ON (p.id) p.id, p.started_at AS "when", p.session_role AS who, p.role,
-		p.target, p.pattern, p.reason, p.removed AS count,
+		p.target, CASE WHEN @extschema@.inval_sees_keys() THEN p.pattern END AS pattern,
+		p.reason, p.removed AS count,
 		CASE WHEN p.finished_at IS NULL THEN 'queued' ELSE 'done' END AS state,
 		p.finished_at
 	FROM @extschema@.inval_purge_record p
@@ -674,7 +687,7 @@ COMMENT ON COLUMN inval_purge_log."when" IS 'When it began';
 COMMENT ON COLUMN inval_purge_log.who IS 'The role that had logged in';
 COMMENT ON COLUMN inval_purge_log.role IS 'The role whose rights counted';
 COMMENT ON COLUMN inval_purge_log.target IS 'The target';
-COMMENT ON COLUMN inval_purge_log.pattern IS 'The glob pattern';
+COMMENT ON COLUMN inval_purge_log.pattern IS 'The glob pattern; NULL for who may not see keys';
 COMMENT ON COLUMN inval_purge_log.reason IS 'Why, as the caller said';
 COMMENT ON COLUMN inval_purge_log.count IS 'Keys that were removed, so far';
 COMMENT ON COLUMN inval_purge_log.state IS 'done, or queued: it goes on in the background';
@@ -731,8 +744,8 @@ COMMENT ON VIEW inval_shadow IS
 COMMENT ON COLUMN inval_shadow.rule IS 'The rule';
 COMMENT ON COLUMN inval_shadow.target IS 'Where it would have been sent';
 COMMENT ON COLUMN inval_shadow.action IS 'What would have been done to the key';
-COMMENT ON COLUMN inval_shadow.key IS 'The key; what is longer than 1000 bytes, with its field, is cut off';
-COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_shadow.key IS 'The key, NULL for who may not see keys; what is longer than 1000 bytes, with its field, is cut off';
+COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key, and for who may not see keys';
 COMMENT ON COLUMN inval_shadow.at IS 'When it was committed';
 COMMENT ON COLUMN inval_shadow.xid IS 'The transaction';
 

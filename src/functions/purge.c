@@ -24,6 +24,7 @@
 
 #include "base/catalog.h"
 #include "base/encoding.h"
+#include "base/log_keys.h"
 #include "base/progress.h"
 #include "base/settings.h"
 #include "commit/commit.h"
@@ -367,8 +368,9 @@ purge_abandon(int code, Datum arg)
 	(void) code;
 	purge_hide(purge);
 	ereport(LOG,
-			(errmsg("inval target \"%s\": purge of \"%s\" was interrupted when it had removed " UINT64_FORMAT " keys",
-					purge->target->name, purge->record.pattern, purge->wipe.removed),
+			(errmsg("inval target \"%s\": purge of %s was interrupted when it had removed " UINT64_FORMAT " keys",
+					purge->target->name, inval_log_key(purge->record.pattern),
+					purge->wipe.removed),
 			 errdetail("By \"%s\" as \"%s\", who gave as the reason: %s",
 					   purge->record.session_user, purge->record.user,
 					   purge->record.reason)));
