@@ -104,8 +104,9 @@ progress_claim(const InvalProgress *wanted)
 	slock_t    *mutex = inval_shared_mutex();
 	uint32		turn;
 
+	/* Not before_shmem_exit, of which PG_ENSURE_ERROR_CLEANUP wants its own last. */
 	if (!leaves)
-		before_shmem_exit(progress_exit, (Datum) 0);
+		on_shmem_exit(progress_exit, (Datum) 0);
 	leaves = true;
 	for (turn = 0; turn < progress_area.count * 2; turn++)
 	{

@@ -23,6 +23,7 @@
 #include "outbox/read.h"
 #include "outbox/replay.h"
 #include "outbox/rotate.h"
+#include "redis/waiting.h"
 #include "store/pauses.h"
 #include "target/reach.h"
 #include "target/delivery.h"
@@ -222,7 +223,7 @@ static void
 operate_wait(int milliseconds)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 milliseconds, PG_WAIT_EXTENSION);
+					 milliseconds, inval_waiting(INVAL_WAITING_DRAIN));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

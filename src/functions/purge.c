@@ -32,6 +32,7 @@
 #include "key/lookup.h"
 #include "outbox/outbox.h"
 #include "outbox/purge_log.h"
+#include "redis/waiting.h"
 #include "target/breaker.h"
 #include "target/reach.h"
 #include "target/targets.h"
@@ -323,7 +324,8 @@ purge_waits(Purge *purge)
 		return false;
 	}
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 Max(inval_wipe_wait_ms(&purge->wipe), 1), PG_WAIT_EXTENSION);
+					 Max(inval_wipe_wait_ms(&purge->wipe), 1),
+					 inval_waiting(INVAL_WAITING_RATE));
 	ResetLatch(MyLatch);
 	return true;
 }
@@ -373,7 +375,8 @@ purge_abandon(int code, Datum arg)
 					purge->wipe.removed),
 			 errdetail("By \"%s\" as \"%s\", who gave as the reason: %s",
 					   purge->record.session_user, purge->record.user,
-					   purge->record.reason)));
+					   purge->record.reason),
+			 errhidestmt(!inval_log_keys)));
 }
 
 /*

@@ -319,7 +319,11 @@ target_set_paused(FunctionCallInfo fcinfo, bool paused)
 		(void) inval_store_remove(INVAL_STORE_PAUSE, name);
 
 	target->health->pause_known = true;
-	pg_atomic_write_u32(&target->health->paused, paused ? 1 : 0);
+	if (pg_atomic_exchange_u32(&target->health->paused, paused ? 1 : 0) != (paused ? 1 : 0))
+		ereport(LOG,
+				(errmsg("inval target \"%s\" is %s", name, paused ? "paused" : "resumed"),
+				 errdetail("By \"%s\".", GetUserNameFromId(GetUserId(), false)),
+				 errhidestmt(true)));
 	if (!paused)
 		inval_target_wake_worker(target->health);
 }

@@ -24,6 +24,7 @@
 
 #include "base/catalog.h"
 #include "base/log_keys.h"
+#include "base/settings.h"
 #include "outbox/purge_log.h"
 #include "outbox/read.h"
 
@@ -179,5 +180,6 @@ log_tell(const InvalPurgeRecord *record)
 					record->target, inval_log_key(record->pattern),
 					(long long) record->removed),
 			 errdetail("By \"%s\" as \"%s\", who gave as the reason: %s", record->session_user,
-					   record->user, record->reason)));
+					   record->user, record->reason),
+			 errhidestmt(!inval_log_keys)));
 }

@@ -14,6 +14,8 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -26,6 +28,7 @@ static uint32 *rules = NULL;	/* that are paused, in order */
 static int	nrules = 0;
 
 static int	pauses_compare(const void *a, const void *b);
+static void pauses_log(uint32 rule, const char *what);
 
 /*
  * Takes notice of what has changed in the store.  Reads system catalogs, so not after
@@ -116,6 +119,7 @@ inval_pauses_put(uint32 rule)
 	if (inval_store_get(INVAL_STORE_RULE_PAUSE, name, true) != NULL)
 		return false;
 	(void) inval_store_put(INVAL_STORE_RULE_PAUSE, name, NIL);
+	pauses_log(rule, "paused");
 	return true;
 }
 
@@ -125,7 +129,22 @@ inval_pauses_put(uint32 rule)
 bool
 inval_pauses_remove(uint32 rule)
 {
-	return inval_store_remove(INVAL_STORE_RULE_PAUSE, psprintf("%u", rule));
+	bool		was_paused = inval_store_remove(INVAL_STORE_RULE_PAUSE, psprintf("%u", rule));
+
+	if (was_paused)
+		pauses_log(rule, "resumed");
+	return was_paused;
+}
+
+static void
+pauses_log(uint32 rule, const char *what)
+{
+	ereport(LOG,
+			(errmsg("inval rule %u is %s", rule, what),
+			 errdetail("By \"%s\", when transaction %llu commits.",
+					   GetUserNameFromId(GetUserId(), false),
+					   (unsigned long long) U64FromFullTransactionId(GetTopFullTransactionId())),
+			 errhidestmt(true)));
 }
 
 /*

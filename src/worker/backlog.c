@@ -355,9 +355,9 @@ backlog_warn(const Backlog *backlog, double excess)
 		return;
 	warned = excess;
 	ereport(WARNING,
-			(errmsg("%lld invalidations are queued for inval target \"%s\", which is %s",
-					(long long) backlog->entries, backlog->target->name,
-					paused ? "paused" : "down"),
+			(errmsg("inval target \"%s\" is %s, and %lld invalidations are queued for it",
+					backlog->target->name, paused ? "paused" : "down",
+					(long long) backlog->entries),
 			 paused ?
 			 errdetail("Nothing is dropped while a target is paused, and the queue goes on growing.") :
 			 errdetail("Nothing is dropped, because the target has no namespace, and the queue goes on growing."),

@@ -21,6 +21,7 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
+#include "redis/waiting.h"
 #include "stats/stats.h"
 #include "store/pauses.h"
 #include "target/delivery.h"
@@ -103,7 +104,7 @@ drain_wait(const InvalTarget *target)
 	while ((wait_ms = inval_pace_wait_ms(target)) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 wait_ms, PG_WAIT_EXTENSION);
+						 wait_ms, inval_waiting(INVAL_WAITING_RATE));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -19,12 +19,14 @@
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 
+#include "base/activity.h"
 #include "base/backoff.h"
 #include "base/progress.h"
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/kept.h"
 #include "outbox/replay.h"
+#include "redis/waiting.h"
 #include "store/pauses.h"
 #include "target/address.h"
 #include "target/breaker.h"
@@ -97,6 +99,7 @@ static bool worker_deliver(void);
 static void worker_note_pass(void);
 static void worker_note_pauses(void);
 static void worker_show(void);
+static void worker_say_idle(void);
 static void worker_note_stuck(uint64 open, bool whole);
 static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
@@ -195,9 +198,11 @@ worker_wait(bool delivered)
 	/* Whoever waited for replies may have reset the latch. */
 	if (ConfigReloadPending)
 		timeout = 0;
+	if (timeout > PAUSE_AFTER_DELIVERY)
+		worker_say_idle();
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout, PG_WAIT_EXTENSION);
+						 timeout, inval_waiting(INVAL_WAITING_WORKER));
 	pg_atomic_write_u32(&target->health->idle, 0);
 }
 
@@ -236,6 +241,8 @@ worker_deliver(void)
 													inval_sweep_interval);
 		inval_pass_rewind(&pass, whole, look_at_kept);
 	}
+	if (pass.progress == NULL)
+		inval_activity_busy("delivering to \"%s\"", target->name);
 	turn_ends = inval_clock_us() + TURN_US;
 	while (result == INVAL_DRAIN_MORE && inval_clock_us() < turn_ends &&
 		   pg_atomic_read_u32(&target->health->paused) == 0)
@@ -334,7 +341,33 @@ worker_show(void)
 		inval_progress_end(pass.progress);
 		pass.progress = NULL;
 	}
+	if (pass.progress == NULL)
+		return;
 	inval_progress_update(pass.progress, (int64) (pass.confirmed - before));
+	if (pass.progress->total >= 0)
+		inval_activity_busy("delivering to \"%s\": %llu of %lld", target->name,
+							(unsigned long long) (pass.confirmed - before),
+							(long long) pass.progress->total);
+	else
+		inval_activity_busy("delivering to \"%s\": %llu", target->name,
+							(unsigned long long) (pass.confirmed - before));
+}
+
+/*
+ * Says what it waits for.
+ */
+static void
+worker_say_idle(void)
+{
+	if (pg_atomic_read_u32(&target->health->paused) != 0)
+		inval_activity_idle("target \"%s\" is paused", target->name);
+	else if (!inval_target_is_open(target))
+		inval_activity_idle("target \"%s\" is down, to be tried again", target->name);
+	else if (removal->running)
+		inval_activity_idle("removing keys by prefix at \"%s\": " UINT64_FORMAT " so far",
+							target->name, removal->wipe.removed);
+	else
+		inval_activity_idle("waiting for something to deliver to \"%s\"", target->name);
 }
 
 /*

@@ -249,6 +249,52 @@ ok(poll_query($node, 'postgres', 'SELECT count(*) = 0 FROM inval_progress'),
 	'nor that of a session that is gone');
 abandon($drain);
 
+# Who is what, and does what, is in pg_stat_activity.
+is(sql(q{SELECT backend_type || ': ' || state || ' ' || query FROM pg_stat_activity
+	WHERE application_name = 'inval launcher'}),
+	'inval launcher: idle waiting for databases that want workers', 'the launcher says what it does');
+sub activity
+{
+	my ($target, $state, $text, $name) = @_;
+
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	return ok(poll_query($node, 'postgres', "SELECT bool_and(backend_type = 'inval worker'
+		AND state = '$state' AND query LIKE '$text' AND wait_event_type = 'Extension')
+		FROM pg_stat_activity WHERE application_name = 'inval worker $target'"), $name);
+}
+activity('default', 'idle', 'waiting for something to deliver to "default"', 'a worker that waits');
+sql("SELECT inval_touch('slow:' || i, delivery => 'background', target => 'slow')
+	FROM generate_series(1, 60) i");
+activity('slow', 'active', 'delivering to "slow": %', 'a worker that delivers');
+sql('SELECT inval_pause()');
+activity('default', 'idle', 'target "default" is paused', 'a worker whose target is paused');
+sql('SELECT inval_resume(), inval_resume()');
+$far->stop;
+sql("SELECT inval_touch('far:1', target => 'far')");
+activity('far', 'idle', 'target "far" is down, to be tried again', 'a worker whose target is down');
+$far->start;
+
+# One line for each change, all of which begin alike
+foreach my $line ('target "default" is paused', 'target "default" is resumed', 'target "far" is down: ',
+	'target "far" is up', 'worker of target "slow" has started', "rule $bad is paused", "rule $bad is resumed")
+{
+	ok(poll_until(sub { times_logged($node, "LOG: +inval \Q$line\E") > 0 }, $line), "logged: $line");
+}
+my $paused = times_logged($node, 'inval target "default" is resumed');
+sql('SELECT inval_resume()');
+is(times_logged($node, 'inval target "default" is resumed'), $paused, 'what changes nothing is not logged');
+is(times_logged($node, 'LOG: +inval [^tlwr]'), 0, 'and each is about a target, a worker or a rule');
+
+# Keys are not for the log.
+$redis->cmd('SET', 'slow:person:4711', 'x');
+sql("SELECT inval_purge('slow:person:*', 'a test', 'slow')");
+ok(times_logged($node, qr/inval target "slow": purge of \(13 bytes, hash [0-9a-f]{8}\) has removed 1 keys/),
+	'a purge is logged');
+is(times_logged($node, '(LOG|WARNING|DETAIL|HINT): .*(slow:|team:|all:|far:[a-c]|page:)|slow:person'), 0,
+	'and no key is');
+sql("SET inval.log_keys = on; SELECT inval_purge('slow:person:*', 'a test', 'slow')");
+is(times_logged($node, 'purge of "slow:person:\*" has removed 0 keys'), 1, 'unless that is wanted');
+
 # Rows that are read before they go, of a table that somebody else holds up
 sql(q{CREATE TABLE large (id int); INSERT INTO large SELECT generate_series(1, 20000);
 	SELECT inval_track('large', 'id'); ANALYZE large});
