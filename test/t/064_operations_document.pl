@@ -15,6 +15,8 @@ my $node = new_node('document', url => $redis->unix_url);
 my $other = $redis->unix_url;
 
 $other =~ s/db=\d+/db=1/ or $other .= '?db=1';
+ok(poll_until(sub { $redis->cmd('FCALL', 'inval_version', 0) }, 'the library'),
+	'Redis has the functions for readers');
 $node->safe_psql('postgres', q{
 	CREATE TABLE external_data_source (id int PRIMARY KEY, team_id int, status text);
 	INSERT INTO external_data_source SELECT i, i, 'on' FROM generate_series(1, 100) i;
