@@ -53,7 +53,7 @@ ROLLBACK;
 SELECT inval_pause('paused'::regclass);
 SELECT inval_untrack_rule(:s);
 INSERT INTO paused VALUES (1);
-SELECT key, last_error FROM inval_queue WHERE key LIKE '_:1' OR key LIKE 'paused:%' ORDER BY key COLLATE "C";
+SELECT key, last_error FROM inval_queue WHERE key IN ('b:1', 'paused:1') ORDER BY key COLLATE "C";
 -- Tracking again changes the rule, not its pause.
 SELECT inval_track('paused', 'id', state => 'off') = :a AS same;
 SELECT * FROM are_paused;

@@ -16,7 +16,7 @@
 #define ACTIVITY_LEN	160
 
 static void activity_report(BackendState state, const char *format, va_list arguments)
-			pg_attribute_printf(2, 0);
+			__attribute__((format(printf, 2, 0)));
 
 /*
  * Sets what application_name says of this process.

@@ -47,7 +47,6 @@
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/ties.h"
-#include "store/pauses.h"
 
 /* The server tells of no more objects at once, either. */
 #define DROP_MAX_TOLD	100
@@ -84,8 +83,8 @@ inval_ddl_drop_init(void)
 }
 
 /*
- * Sees to the triggers of tables that have lost some of ours, ends the pauses of rules
- * that are gone, and tells of those that went along.  Needs a connection to SPI.
+ * Sees to the triggers of tables that have lost some of ours, and tells of rules
+ * that went along.  Needs a connection to SPI.
  */
 void
 inval_ddl_after_drop(InvalDdlFrame *frame, Node *statement)
@@ -98,8 +97,6 @@ inval_ddl_after_drop(InvalDdlFrame *frame, Node *statement)
 			inval_ddl_equip(lfirst_oid(lc));
 	}
 	frame->stripped = NIL;
-	foreach(lc, frame->gone)
-		inval_pauses_rule_gone((uint32) inval_definition_id(lfirst(lc)));
 	if (frame->gone != NIL &&
 		!(IsA(statement, DropStmt) && ((DropStmt *) statement)->removeType == OBJECT_TRIGGER))
 		drop_tell(frame->gone);

@@ -21,10 +21,8 @@
 
 #include "base/activity.h"
 #include "base/backoff.h"
-#include "base/progress.h"
 #include "base/settings.h"
 #include "base/transaction.h"
-#include "outbox/kept.h"
 #include "outbox/replay.h"
 #include "redis/waiting.h"
 #include "store/pauses.h"
@@ -42,6 +40,7 @@
 #include "worker/relook.h"
 #include "worker/removal.h"
 #include "worker/renewal.h"
+#include "worker/show.h"
 #include "worker/station.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
@@ -98,8 +97,6 @@ static uint32 stuck;			/* looks in a row that had to leave something
 static bool worker_deliver(void);
 static void worker_note_pass(void);
 static void worker_note_pauses(void);
-static void worker_show(void);
-static void worker_say_idle(void);
 static void worker_note_stuck(uint64 open, bool whole);
 static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
@@ -199,7 +196,7 @@ worker_wait(bool delivered)
 	if (ConfigReloadPending)
 		timeout = 0;
 	if (timeout > PAUSE_AFTER_DELIVERY)
-		worker_say_idle();
+		inval_show_idle(target, removal);
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 timeout, inval_waiting(INVAL_WAITING_WORKER));
@@ -226,7 +223,7 @@ worker_deliver(void)
 		next_look = 0;
 		look_at_kept = true;
 		in_pass = false;
-		worker_show();
+		inval_show_delivery(&pass, in_pass);
 		return false;
 	}
 	standbys = worker_look_at_standbys();
@@ -265,7 +262,7 @@ worker_deliver(void)
 	else if (result == INVAL_DRAIN_PASSED)
 		worker_note_pass();
 	worker_note_pauses();
-	worker_show();
+	inval_show_delivery(&pass, in_pass);
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
 		pg_atomic_write_u32(&target->health->work, 1);
@@ -315,59 +312,6 @@ worker_note_pauses(void)
 		look_at_kept = true;
 	}
 	seen = inval_pauses_version();
-}
-
-/*
- * Shows a delivery that takes more than a turn.  How much there is to be delivered is
- * known of what has lain there since an outage.
- */
-static void
-worker_show(void)
-{
-	static uint64 before;		/* it began */
-	int64		kept;
-	TimestampTz since;
-
-	if (in_pass && pass.progress == NULL)
-	{
-		bool		counted = pass.kept && inval_kept_is_known(target, &kept, &since) &&
-			kept > 0;
-
-		before = pass.confirmed;
-		pass.progress = inval_progress_begin("deliver", target->name, counted ? kept : -1);
-	}
-	else if (!in_pass && pass.progress != NULL)
-	{
-		inval_progress_end(pass.progress);
-		pass.progress = NULL;
-	}
-	if (pass.progress == NULL)
-		return;
-	inval_progress_update(pass.progress, (int64) (pass.confirmed - before));
-	if (pass.progress->total >= 0)
-		inval_activity_busy("delivering to \"%s\": %llu of %lld", target->name,
-							(unsigned long long) (pass.confirmed - before),
-							(long long) pass.progress->total);
-	else
-		inval_activity_busy("delivering to \"%s\": %llu", target->name,
-							(unsigned long long) (pass.confirmed - before));
-}
-
-/*
- * Says what it waits for.
- */
-static void
-worker_say_idle(void)
-{
-	if (pg_atomic_read_u32(&target->health->paused) != 0)
-		inval_activity_idle("target \"%s\" is paused", target->name);
-	else if (!inval_target_is_open(target))
-		inval_activity_idle("target \"%s\" is down, to be tried again", target->name);
-	else if (removal->running)
-		inval_activity_idle("removing keys by prefix at \"%s\": " UINT64_FORMAT " so far",
-							target->name, removal->wipe.removed);
-	else
-		inval_activity_idle("waiting for something to deliver to \"%s\"", target->name);
 }
 
 /*
