@@ -19,7 +19,7 @@ OBJS = \
 # the queue that each test reads only grows.
 REGRESS = setup settings track track_errors template types value_settings changes delivery \
 	variables inheritance foreign_tables via via_bound lookups attempts ties type_names swaps ddl paths partitions ways queue \
-	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers \
+	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers pauses \
 	target_rights pending peek rule_rows broken guard coverage \
 	guard_exempt metrics refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage others_commands redefined \
 	drop_owned via_errors fence vocabulary refill held_cursors via_large teardown

@@ -43,8 +43,14 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 COMMENT ON FUNCTION inval_rule_problem(regclass, integer) IS
 	'Why a rule cannot be applied to the rows of a relation; NULL if it can';
 
+CREATE FUNCTION inval_rule_is_paused(rule integer) RETURNS boolean
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION inval_rule_is_paused(integer) IS
+	'Whether what a rule owes is held back by inval_pause';
+
 CREATE VIEW inval_rule AS
-	SELECT r.*, @extschema@.inval_rule_problem(r.relation, r.id) AS broken
+	SELECT r.*, @extschema@.inval_rule_problem(r.relation, r.id) AS broken,
+		@extschema@.inval_rule_is_paused(r.id) AS paused
 	FROM @extschema@.inval_rule_rows() r;
 GRANT SELECT ON inval_rule TO PUBLIC;
 COMMENT ON VIEW inval_rule IS
@@ -68,6 +74,7 @@ COMMENT ON COLUMN inval_rule.repeat_after IS 'When the invalidation is sent once
 COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the key';
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
 COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
+COMMENT ON COLUMN inval_rule.paused IS 'Whether what it owes is held back by inval_pause';
 COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and list in inval_shadow, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
@@ -579,6 +586,18 @@ BEGIN
 END
 $$;
 
+-- Keys are made of rows.  Statistics are for pg_monitor, keys are not.
+CREATE FUNCTION inval_key_right() RETURNS void
+AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_key_right() FROM PUBLIC;
+COMMENT ON FUNCTION inval_key_right() IS
+	'EXECUTE on it is the right to see keys that others have queued; does nothing';
+
+CREATE FUNCTION inval_sees_keys() RETURNS boolean
+AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL UNSAFE;
+COMMENT ON FUNCTION inval_sees_keys() IS
+	'Whether the caller has the right to see keys that others have queued';
+
 CREATE FUNCTION inval_queue_rows(
 	OUT id bigint, OUT queued_at timestamptz, OUT xid xid8, OUT rule integer,
 	OUT target text, OUT action text, OUT key text, OUT field text,
@@ -600,8 +619,8 @@ COMMENT ON COLUMN inval_queue.xid IS 'The transaction that queued it';
 COMMENT ON COLUMN inval_queue.rule IS 'The rule it comes from, NULL if queued by inval_touch';
 COMMENT ON COLUMN inval_queue.target IS 'Where it must be delivered';
 COMMENT ON COLUMN inval_queue.action IS 'What is done to the key';
-COMMENT ON COLUMN inval_queue.key IS 'The key';
-COMMENT ON COLUMN inval_queue.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_queue.key IS 'The key; NULL for who may not see keys';
+COMMENT ON COLUMN inval_queue.field IS 'The hash field, NULL for the whole key, and for who may not see keys';
 COMMENT ON COLUMN inval_queue.attempts IS 'How often delivery failed: that of this entry, or of anything while its target is down';
 COMMENT ON COLUMN inval_queue.next_attempt IS 'When it is tried again, NULL if at the next turn of the worker';
 COMMENT ON COLUMN inval_queue.last_error IS 'Why the last try failed';
@@ -667,6 +686,44 @@ AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_resume(text) FROM PUBLIC;
 COMMENT ON FUNCTION inval_resume(text) IS 'Resumes sending to a paused target';
 
+-- What is held back costs room in the outbox, which is everybody's: owning the
+-- table is not enough.
+CREATE FUNCTION inval_pause(rule integer) RETURNS boolean
+AS 'MODULE_PATHNAME', 'inval_pause_rule' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_pause(integer) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pause(integer) IS
+	'Holds back what a rule owes, from the commit on; queueing goes on. Returns whether it was not paused before';
+
+CREATE FUNCTION inval_resume(rule integer) RETURNS boolean
+AS 'MODULE_PATHNAME', 'inval_resume_rule' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_resume(integer) FROM PUBLIC;
+COMMENT ON FUNCTION inval_resume(integer) IS
+	'Resumes a paused rule: what was held back is delivered. Returns whether it was paused';
+
+CREATE FUNCTION inval_pause(relation regclass) RETURNS integer
+AS 'MODULE_PATHNAME', 'inval_pause_relation' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_pause(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pause(regclass) IS
+	'Pauses the rules of a table, but for strict ones. Returns how many were not paused before';
+
+CREATE FUNCTION inval_resume(relation regclass) RETURNS integer
+AS 'MODULE_PATHNAME', 'inval_resume_relation' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_resume(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION inval_resume(regclass) IS
+	'Resumes the paused rules of a table. Returns how many there were';
+
+CREATE FUNCTION inval_pause_delivery(delivery text) RETURNS integer
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_pause_delivery(text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_pause_delivery(text) IS
+	'Pauses all rules that are delivered so now: commit or background. Returns how many were not paused before';
+
+CREATE FUNCTION inval_resume_delivery(delivery text) RETURNS integer
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+REVOKE ALL ON FUNCTION inval_resume_delivery(text) FROM PUBLIC;
+COMMENT ON FUNCTION inval_resume_delivery(text) IS
+	'Resumes all paused rules that are delivered so. Returns how many there were';
+
 CREATE FUNCTION inval_purge(pattern text, reason text, target text DEFAULT 'default')
 RETURNS bigint
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -676,7 +733,8 @@ COMMENT ON FUNCTION inval_purge(text, text, text) IS
 
 CREATE VIEW inval_purge_log AS
 	SELECT DISTINCT ON (p.id) p.id, p.started_at AS "when", p.session_role AS who, p.role,
-		p.target, p.pattern, p.reason, p.removed AS count,
+		p.target, CASE WHEN @extschema@.inval_sees_keys() THEN p.pattern END AS pattern,
+		p.reason, p.removed AS count,
 		CASE WHEN p.finished_at IS NULL THEN 'queued' ELSE 'done' END AS state,
 		p.finished_at
 	FROM @extschema@.inval_purge_record p
@@ -689,7 +747,7 @@ COMMENT ON COLUMN inval_purge_log."when" IS 'When it began';
 COMMENT ON COLUMN inval_purge_log.who IS 'The role that had logged in';
 COMMENT ON COLUMN inval_purge_log.role IS 'The role whose rights counted';
 COMMENT ON COLUMN inval_purge_log.target IS 'The target';
-COMMENT ON COLUMN inval_purge_log.pattern IS 'The glob pattern';
+COMMENT ON COLUMN inval_purge_log.pattern IS 'The glob pattern; NULL for who may not see keys';
 COMMENT ON COLUMN inval_purge_log.reason IS 'Why, as the caller said';
 COMMENT ON COLUMN inval_purge_log.count IS 'Keys that were removed, so far';
 COMMENT ON COLUMN inval_purge_log.state IS 'done, or queued: it goes on in the background';
@@ -746,8 +804,8 @@ COMMENT ON VIEW inval_shadow IS
 COMMENT ON COLUMN inval_shadow.rule IS 'The rule';
 COMMENT ON COLUMN inval_shadow.target IS 'Where it would have been sent';
 COMMENT ON COLUMN inval_shadow.action IS 'What would have been done to the key';
-COMMENT ON COLUMN inval_shadow.key IS 'The key; what is longer than 1000 bytes, with its field, is cut off';
-COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key';
+COMMENT ON COLUMN inval_shadow.key IS 'The key, NULL for who may not see keys; what is longer than 1000 bytes, with its field, is cut off';
+COMMENT ON COLUMN inval_shadow.field IS 'The hash field, NULL for the whole key, and for who may not see keys';
 COMMENT ON COLUMN inval_shadow.at IS 'When it was committed';
 COMMENT ON COLUMN inval_shadow.xid IS 'The transaction';
 
@@ -855,7 +913,12 @@ GRANT EXECUTE ON FUNCTION inval_target_status_rows() TO pg_monitor;
 COMMENT ON FUNCTION inval_target_status_rows() IS 'Rows of inval_target_status';
 
 CREATE VIEW inval_target_status AS
-	SELECT * FROM @extschema@.inval_target_status_rows();
+	SELECT s.*,
+		(SELECT pg_catalog.array_agg(r.id ORDER BY r.id)
+		 FROM @extschema@.inval_rule_rows() r
+		 WHERE s.target OPERATOR(pg_catalog.=) ANY (r.targets)
+			AND @extschema@.inval_rule_is_paused(r.id)) AS paused_rules
+	FROM @extschema@.inval_target_status_rows() s;
 REVOKE ALL ON inval_target_status FROM PUBLIC;
 GRANT SELECT ON inval_target_status TO pg_monitor;
 COMMENT ON VIEW inval_target_status IS 'How each target is doing';
@@ -876,6 +939,7 @@ COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may b
 COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs; the share is an estimate';
 COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
 COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
+COMMENT ON COLUMN inval_target_status.paused_rules IS 'Rules that are paused by themselves, so that what they owe to it is held back; NULL if none is';
 COMMENT ON COLUMN inval_target_status.fences_lost IS 'Fences of strict rules that were gone before they were ended, since the server started: readers may have been given old values';
 COMMENT ON COLUMN inval_target_status.server_hits IS 'What its servers say of themselves, together: reads that found a key; like the next ones NULL while it is down or will not tell';
 COMMENT ON COLUMN inval_target_status.server_misses IS 'Reads that found none';
@@ -1017,6 +1081,28 @@ REVOKE ALL ON FUNCTION inval_metrics() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION inval_metrics() TO pg_monitor;
 COMMENT ON FUNCTION inval_metrics() IS
 	'Counters, targets, lags, broken rules and holes as OpenMetrics text';
+
+CREATE FUNCTION inval_progress_rows(
+	OUT pid integer, OUT operation text, OUT target text, OUT detail text,
+	OUT done bigint, OUT total bigint, OUT rate double precision, OUT started_at timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+REVOKE ALL ON FUNCTION inval_progress_rows() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION inval_progress_rows() TO pg_monitor;
+COMMENT ON FUNCTION inval_progress_rows() IS 'Rows of inval_progress';
+
+CREATE VIEW inval_progress AS SELECT * FROM @extschema@.inval_progress_rows();
+REVOKE ALL ON inval_progress FROM PUBLIC;
+GRANT SELECT ON inval_progress TO pg_monitor;
+COMMENT ON VIEW inval_progress IS 'Work in this database that takes long, and how far it is';
+COMMENT ON COLUMN inval_progress.pid IS 'Process that does it: a session or a worker';
+COMMENT ON COLUMN inval_progress.operation IS 'What: drain, deliver, prefix, purge, collapse or read rows';
+COMMENT ON COLUMN inval_progress.target IS 'For which target, NULL if for none';
+COMMENT ON COLUMN inval_progress.detail IS 'More of it: which table is read, how far a search is';
+COMMENT ON COLUMN inval_progress.done IS 'Invalidations delivered, keys removed, or rows read so far';
+COMMENT ON COLUMN inval_progress.total IS 'How many there are, if that is known; of rows, an estimate';
+COMMENT ON COLUMN inval_progress.rate IS 'How many per second, since it began';
+COMMENT ON COLUMN inval_progress.started_at IS 'When it began';
 
 ------------------------------------------------------------------------------
 -- The worker starts once this transaction commits; without

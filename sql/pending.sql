@@ -177,6 +177,7 @@ CREATE ROLE regress_inval_reader;
 CREATE ROLE regress_inval_toucher;
 CREATE ROLE regress_inval_owner;
 CREATE ROLE regress_inval_monitor IN ROLE pg_monitor;
+GRANT EXECUTE ON FUNCTION inval_key_right() TO regress_inval_monitor;
 GRANT SELECT ON team, tag, task_tag, task, project TO regress_inval_reader;
 GRANT EXECUTE ON FUNCTION inval_touch TO regress_inval_toucher;
 GRANT USAGE, CREATE ON SCHEMA public TO regress_inval_owner;
@@ -238,6 +239,7 @@ SELECT count(*) > 0 AS queued FROM queued();
 DROP FUNCTION work, change, seen_by_query;
 REVOKE ALL ON SCHEMA public FROM regress_inval_owner;
 REVOKE ALL ON FUNCTION inval_touch FROM regress_inval_toucher;
+REVOKE ALL ON FUNCTION inval_key_right FROM regress_inval_monitor;
 DROP ROLE regress_inval_few, regress_inval_reader, regress_inval_toucher, regress_inval_owner,
 	regress_inval_monitor;
 SELECT inval_drop_target('pending');

@@ -102,13 +102,21 @@ REVOKE TRIGGER ON own.doc FROM regress_inval_app;
 
 -- Monitoring reads all of it and changes nothing.
 SET SESSION AUTHORIZATION regress_inval_monitor;
-SELECT count(*) > 0 AS queue FROM inval_queue;
+SELECT count(*) > 0 AS queue, count(key) AS keys, count(field) AS fields FROM inval_queue;
+SELECT inval_sees_keys(), inval_key_right();
 SELECT count(*) > 0 AS stats FROM inval_stats;
 SELECT target, state FROM inval_target_status;
 SELECT inval_pause();
 SELECT inval_stats_reset();
 SELECT inval_touch('key');
 RESET SESSION AUTHORIZATION;
+
+-- Keys are for who is granted to see them.
+GRANT EXECUTE ON FUNCTION inval_key_right() TO regress_inval_monitor;
+SET SESSION AUTHORIZATION regress_inval_monitor;
+SELECT count(*) = count(key) AS keys, inval_sees_keys() FROM inval_queue;
+RESET SESSION AUTHORIZATION;
+REVOKE EXECUTE ON FUNCTION inval_key_right() FROM regress_inval_monitor;
 
 -- A right that was granted is enough.
 GRANT EXECUTE ON FUNCTION inval_touch TO regress_inval_app;

@@ -14,8 +14,8 @@ SELECT proname || E'(\n  ' || replace(pg_get_function_arguments(oid), ', ', E',\
 FROM pg_proc
 WHERE proname IN ('inval_track', 'inval_untrack', 'inval_untrack_rule', 'inval_preview',
 				  'inval_touch', 'inval_drain', 'inval_pause', 'inval_resume', 'inval_stats_reset',
-				  'inval_pending', 'inval_peek')
-ORDER BY proname;
+				  'inval_pending', 'inval_peek', 'inval_pause_delivery', 'inval_resume_delivery')
+ORDER BY proname, pg_get_function_arguments(oid) COLLATE "C";
 
 -- The outbox is no place for hands, and is not lost by them.
 SELECT inval_touch('precious');

@@ -11,6 +11,7 @@
 
 #include "base/database.h"
 #include "base/fencers.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "base/shared.h"
 #include "base/skips.h"
@@ -47,6 +48,7 @@ _PG_init(void)
 	inval_refusal_init();
 	inval_fencers_init();
 	inval_rings_init();
+	inval_progress_init();
 	inval_shared_init();
 	inval_stats_file_init();
 	inval_skips_init();			/* before what may skip something at commit */

@@ -5,7 +5,8 @@
  * The same bytes lie in the pending set and in the outbox, so that writing the
  * outbox is a copy.  An entry is:
  *
- *		head	1 byte: bits 0 to 3 the action, bit 4 "has a field",
+ *		head	1 byte: bits 0 to 3 the action (from 8 on, but for 15, the action less
+ *				8, "shared"), bit 4 "has a field",
  *				bit 5 "fence", bit 6 "strict", bit 7 "is told of"
  *		rule	varint
  *		key		varint length, bytes
@@ -24,6 +25,7 @@
 #include "base/entry.h"
 
 #define HEAD_ACTION		0x0f
+#define HEAD_SHARED		0x08
 #define HEAD_FIELD		0x10
 #define HEAD_FENCE		0x20
 #define HEAD_STRICT		0x40
@@ -43,6 +45,9 @@ static const char *const action_names[] =
 
 static const char *entry_read_told(const char *place, const char *end, InvalEntry *entry);
 static bool entry_differs_in(const char *a, uint32 a_length, const char *b, uint32 b_length);
+
+/* The most bytes of a varint */
+#define VARINT_MAX		5
 
 static inline Size
 varint_size(uint32 value)
@@ -150,7 +155,8 @@ inval_entry_write(char *place, const InvalEntry *entry)
 {
 	bool		told = inval_entry_is_told(entry);
 
-	*place++ = (char) (entry->action | (entry->field != NULL ? HEAD_FIELD : 0) |
+	*place++ = (char) (entry->action | (entry->shared ? HEAD_SHARED : 0) |
+					   (entry->field != NULL ? HEAD_FIELD : 0) |
 					   (entry->fence ? HEAD_FENCE : 0) |
 					   (entry->strict ? HEAD_STRICT : 0) | (told ? HEAD_TOLD : 0));
 	place = varint_write(place, entry->rule);
@@ -181,6 +187,11 @@ inval_entry_read(const char *place, const char *end, InvalEntry *entry)
 	head = (unsigned char) *place++;
 	memset(entry, 0, sizeof(*entry));
 	entry->action = (InvalAction) (head & HEAD_ACTION);
+	if ((head & HEAD_SHARED) && entry->action != INVAL_ACTION_LOOK)
+	{
+		entry->shared = true;
+		entry->action = (InvalAction) (head & HEAD_ACTION & ~HEAD_SHARED);
+	}
 	entry->fence = (head & HEAD_FENCE) != 0;
 	entry->strict = (head & HEAD_STRICT) != 0;
 	if (inval_action_name(entry->action) == NULL)
@@ -216,13 +227,19 @@ entry_read_told(const char *place, const char *end, InvalEntry *entry)
 
 /*
  * Makes one of two entries that are the same invalidation do what the other does:
- * "place" is where it was written.
+ * "place" is where it was written.  It has one rule's number; that others owe it is
+ * noted, so that nobody takes it for that rule's alone.  (Of a look-up the bit is set
+ * already.)
  */
 void
 inval_entry_merge(char *place, const InvalEntry *other)
 {
+	uint32		rule;
+
 	if (other->fence)
 		*place = (char) (*place | HEAD_FENCE);
+	if (varint_read(place + 1, place + 1 + VARINT_MAX, &rule) != NULL && rule != other->rule)
+		*place = (char) (*place | HEAD_SHARED);
 }
 
 /*

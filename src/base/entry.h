@@ -56,6 +56,7 @@ typedef struct InvalEntry
 	InvalAction action;
 	bool		fence;			/* void the leases of readers on it, too */
 	bool		strict;			/* end the fence that its transaction has on it */
+	bool		shared;			/* other rules than this one owe it, too */
 	uint32		rule;			/* 0: inval_touch */
 	const char *key;
 	uint32		key_length;

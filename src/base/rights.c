@@ -8,12 +8,16 @@
 #include "access/table.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
+#include "nodes/value.h"
+#include "parser/parse_func.h"
 #include "utils/acl.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
 
+#include "base/catalog.h"
 #include "base/rights.h"
 
 /*
@@ -26,6 +30,27 @@ inval_rights_is_owner(Oid relid)
 	return object_ownercheck(RelationRelationId, relid, GetUserId());
 #else
 	return pg_class_ownercheck(relid, GetUserId());
+#endif
+}
+
+/*
+ * Whether the current user may see keys that others have queued: EXECUTE on
+ * inval_key_right.
+ */
+bool
+inval_rights_see_keys(void)
+{
+	char	   *schema = get_namespace_name(inval_catalog(false)->schema);
+	Oid			function = LookupFuncName(list_make2(makeString(schema),
+													 makeString("inval_key_right")),
+										  0, NULL, true);
+
+	if (!OidIsValid(function))
+		return false;
+#if PG_VERSION_NUM >= 160000
+	return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
+#else
+	return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
 #endif
 }
 

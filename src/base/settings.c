@@ -142,6 +142,18 @@ int			inval_fence_life = 30 * 1000;
 int			inval_stream_max_entries = 100000;
 
 /*
+ * How often work that takes long tells the client how far it is, which inval_progress
+ * shows to others.
+ */
+int			inval_progress_interval = 5000;
+
+/*
+ * Whether lines of the server's log may have keys and fields in them, which can hold
+ * personal data.  Logs are kept for longer than caches, and read by others.
+ */
+bool		inval_log_keys = false;
+
+/*
  * The library is being loaded, perhaps by somebody's statement: what is wrong
  * with a value is none of that one's business, and must not end the loading.
  */
@@ -250,6 +262,16 @@ inval_settings_init(void)
 							"without a namespace there is a warning.  0 sets no limit.",
 							&inval_backlog_max_age, 0, 0, 366 * SECS_PER_DAY,
 							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.progress_interval",
+							"Sets how often long work tells the client how far it is.",
+							"-1 keeps it quiet; inval_progress shows it all the same.",
+							&inval_progress_interval, 5000, -1, 3600 * 1000,
+							PGC_USERSET, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("inval.log_keys",
+							 "Sets whether keys and fields may appear in the server's log.",
+							 "They can hold personal data.  Else their length and a hash is shown.",
+							 &inval_log_keys, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("inval.look_again",
 							 "Sets whether keys are looked up once more after the commit.",
 							 "For what others commit between the look-up before the commit and the commit.",

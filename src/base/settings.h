@@ -22,6 +22,8 @@ extern int	inval_max_targets;
 extern int	inval_backlog_max_keys;
 extern int	inval_backlog_max_age;	/* s */
 extern bool inval_look_again;
+extern int	inval_progress_interval;	/* ms; -1: never */
+extern bool inval_log_keys;
 extern bool inval_repeat_after_replay;
 extern int	inval_replay_timeout;	/* ms */
 extern bool inval_load_library;

@@ -12,6 +12,7 @@
 #include "commit/commit.h"
 #include "rule/broken.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/targets.h"
 
 static void owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry);
@@ -70,6 +71,11 @@ owed_queue_for(InvalRule *rule, InvalTarget *target, const InvalEntry *entry)
 		entry = &unfenced;
 		lane = INVAL_LANE_COMMIT;
 	}
+	/* It is for the worker to see, when it comes to it, whether it still is. */
+	inval_pauses_refresh();
+	if (unlikely(inval_pauses_any()) && lane == INVAL_LANE_COMMIT &&
+		inval_pauses_have(rule->id))
+		lane = INVAL_LANE_WORKER;
 	if (!inval_commit_queue(lane, target->number, entry))
 		inval_stats_tally(rule->id, target->number)->counts.coalesced++;
 }

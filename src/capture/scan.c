@@ -19,12 +19,16 @@
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
+#include "base/progress.h"
 #include "capture/looking.h"
 #include "capture/looks.h"
 #include "capture/scan.h"
 
 /* Rows that a cursor fetches at a time */
 #define FETCH_ROWS	1000
+
+/* So many rows are read between two notes of how far it is. */
+#define PROGRESS_ROWS	4096
 
 /* A foreign table's rows being queued */
 typedef struct ScanForeign
@@ -36,6 +40,7 @@ typedef struct ScanForeign
 
 static void scan_rows(Relation relation, TupleDesc desc, InvalRelationRules *rules,
 					  InvalRowAge age);
+static void scan_show(InvalProgress **progress, Relation relation, int64 rows_read);
 static void scan_give_rows(SPITupleTable *found, uint64 count, TupleTableSlot *row,
 						   MemoryContext row_context, InvalRowCallback callback,
 						   void *arg);
@@ -97,6 +102,8 @@ scan_rows(Relation relation, TupleDesc desc, InvalRelationRules *rules, InvalRow
 	Snapshot	snapshot;
 	TableScanDesc scan;
 	TupleTableSlot *row;
+	InvalProgress *progress = NULL;
+	int64		rows_read;
 
 	row_context = AllocSetContextCreate(CurrentMemoryContext, "inval row",
 										ALLOCSET_DEFAULT_SIZES);
@@ -104,17 +111,38 @@ scan_rows(Relation relation, TupleDesc desc, InvalRelationRules *rules, InvalRow
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	scan = table_beginscan(relation, snapshot, 0, NULL);
 	old = MemoryContextSwitchTo(row_context);
-	while (table_scan_getnextslot(scan, ForwardScanDirection, row))
+	for (rows_read = 0; table_scan_getnextslot(scan, ForwardScanDirection, row);
+		 rows_read++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (rows_read % PROGRESS_ROWS == PROGRESS_ROWS - 1)
+			scan_show(&progress, relation, rows_read);
 		inval_capture_apply(rules, relation, row, age);
 		MemoryContextReset(row_context);
 	}
 	MemoryContextSwitchTo(old);
+	inval_progress_end(progress);
 	table_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(row);
 	MemoryContextDelete(row_context);
+}
+
+/*
+ * Says how far the reading of a large table is; small ones are not shown.
+ */
+static void
+scan_show(InvalProgress **progress, Relation relation, int64 rows_read)
+{
+	if (rows_read + 1 == PROGRESS_ROWS)
+	{
+		float4		rows = relation->rd_rel->reltuples;
+
+		*progress = inval_progress_begin("read rows", NULL,
+										 rows > 0 ? (int64) Max(rows, rows_read) : -1);
+		inval_progress_detail(*progress, RelationGetRelationName(relation));
+	}
+	inval_progress_update(*progress, rows_read);
 }
 
 /*

@@ -37,6 +37,7 @@
 #include "rule/carrier_server.h"
 #include "rule/family.h"
 #include "rule/tie.h"
+#include "store/pauses.h"
 #include "store/wrapper.h"
 
 /* What the names of all our triggers on tables start with */
@@ -168,16 +169,20 @@ inval_on_rewrite(PG_FUNCTION_ARGS)
 }
 
 /*
- * Event trigger for sql_drop: objects are gone from the catalogs.
+ * Event trigger for sql_drop: objects are gone from the catalogs.  The pauses of rules
+ * go with them.
  */
 Datum
 inval_on_drop(PG_FUNCTION_ARGS)
 {
 	EventTriggerData *event = ddl_event(fcinfo, "inval_on_drop");
 	InvalDdlFrame *frame = inval_ddl_frame_of(event->parsetree);
+	ListCell   *lc;
 
 	if (frame == NULL || frame->drops_extension || inval_catalog(true) == NULL)
 		PG_RETURN_NULL();
+	foreach(lc, frame->gone)
+		inval_pauses_rule_gone((uint32) inval_definition_id(lfirst(lc)));
 	SPI_connect();
 	inval_ddl_after_drop(frame, event->parsetree);
 	SPI_finish();

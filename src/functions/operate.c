@@ -15,11 +15,16 @@
 #include "utils/timestamp.h"
 
 #include "base/catalog.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "base/shared.h"
 #include "outbox/ledger.h"
+#include "outbox/paused.h"
+#include "outbox/read.h"
 #include "outbox/replay.h"
 #include "outbox/rotate.h"
+#include "redis/waiting.h"
+#include "store/pauses.h"
 #include "target/reach.h"
 #include "target/delivery.h"
 #include "target/targets.h"
@@ -37,7 +42,10 @@ static uint64 operate_timeout_us(Interval *timeout);
 static void operate_empty_tables(void);
 static uint64 operate_drain_target(InvalTarget *target, uint64 deadline,
 								   bool *in_time);
+static int64 operate_count(const InvalTarget *target);
+static bool operate_count_row(InvalOutboxRow *row, void *arg);
 static bool operate_drain_pass(InvalPass *pass, uint64 deadline);
+static void operate_tell_paused(uint64 paused);
 static void operate_wait(int milliseconds);
 
 PG_FUNCTION_INFO_V1(inval_drain);
@@ -116,6 +124,7 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 	}
 	inval_pass_begin(&pass, target, false);
 	pass.removal = inval_removal_create(target, false);
+	pass.progress = inval_progress_begin("drain", target->name, operate_count(target));
 	while (!operate_drain_pass(&pass, deadline))
 	{
 		if (inval_clock_us() >= deadline)
@@ -125,8 +134,54 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 		}
 		operate_wait(DRAIN_PAUSE_MS);
 	}
+	inval_progress_end(pass.progress);
 	inval_pass_end(&pass);
+	operate_tell_paused(pass.paused);
 	return pass.confirmed;
+}
+
+/*
+ * What the last pass has met and left, which is why the queue is not empty.
+ */
+static void
+operate_tell_paused(uint64 paused)
+{
+	if (paused > 0)
+		ereport(NOTICE,
+				(errmsg_plural("%llu invalidation of paused rules is held back",
+							   "%llu invalidations of paused rules are held back",
+							   (unsigned long) paused, (unsigned long long) paused),
+				 errhint("inval_rule.paused shows the rules. Resume them by inval_resume.")));
+}
+
+typedef struct OperateCount
+{
+	const InvalTarget *target;
+	int64		entries;
+} OperateCount;
+
+/*
+ * How much there is to be delivered to a target.
+ */
+static int64
+operate_count(const InvalTarget *target)
+{
+	OperateCount count = {target, 0};
+
+	inval_pauses_refresh();
+	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, operate_count_row, &count);
+	return count.entries;
+}
+
+static bool
+operate_count_row(InvalOutboxRow *row, void *arg)
+{
+	OperateCount *count = arg;
+
+	if (row->target == count->target->number && row->lane != INVAL_LANE_REFILL &&
+		inval_outbox_is_owed(row))
+		count->entries += row->entries - inval_outbox_paused(row);
+	return true;
 }
 
 /*
@@ -152,6 +207,7 @@ operate_drain_pass(InvalPass *pass, uint64 deadline)
 	{
 		CHECK_FOR_INTERRUPTS();
 		result = inval_drain_batch(pass);
+		inval_progress_update(pass->progress, (int64) pass->confirmed);
 	} while (result == INVAL_DRAIN_MORE && inval_clock_us() < deadline);
 	for (steps = 0; steps < STEPS_PER_LOOK && result == INVAL_DRAIN_PASSED &&
 		 removed == INVAL_REMOVAL_MORE && inval_clock_us() < deadline; steps++)
@@ -167,7 +223,7 @@ static void
 operate_wait(int milliseconds)
 {
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 milliseconds, PG_WAIT_EXTENSION);
+					 milliseconds, inval_waiting(INVAL_WAITING_DRAIN));
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }

@@ -205,7 +205,7 @@ view_is_visible(PendingView *view, uint32 rule)
 	old = MemoryContextSwitchTo(view->context);
 	met = palloc(sizeof(PendingRule));
 	met->id = rule;
-	met->visible = has_privs_of_role(GetUserId(), ROLE_PG_MONITOR) ||
+	met->visible = inval_rights_see_keys() ||
 		(rule == 0 ? view_check_touch() : view_check_rule(rule));
 	view->rules = lappend(view->rules, met);
 	MemoryContextSwitchTo(old);

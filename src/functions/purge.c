@@ -24,12 +24,15 @@
 
 #include "base/catalog.h"
 #include "base/encoding.h"
+#include "base/log_keys.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "commit/commit.h"
 #include "commit/pending.h"
 #include "key/lookup.h"
 #include "outbox/outbox.h"
 #include "outbox/purge_log.h"
+#include "redis/waiting.h"
 #include "target/breaker.h"
 #include "target/reach.h"
 #include "target/targets.h"
@@ -55,6 +58,7 @@ typedef struct Purge
 	InvalWipe	wipe;
 	const char *obstacle;		/* why the session cannot go on */
 	int64		number;			/* of it, among what this transaction queues */
+	InvalProgress *progress;	/* where others see it */
 	uint64		stuck_since;	/* a node does not answer; 0: they do */
 } Purge;
 
@@ -234,8 +238,10 @@ purge_run(Purge *purge)
 	inval_pattern_of_glob(&purge->wipe.pattern, purge->start, strlen(purge->start),
 						  purge->glob, strlen(purge->glob));
 	inval_wipe_begin(&purge->wipe, true);
+	purge->progress = inval_progress_begin("purge", purge->target->name, -1);
 	while (purge_is_possible(purge) && purge_goes_on(purge))
 		CHECK_FOR_INTERRUPTS();
+	inval_progress_end(purge->progress);
 	purge_hide(purge);
 }
 
@@ -318,7 +324,8 @@ purge_waits(Purge *purge)
 		return false;
 	}
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 Max(inval_wipe_wait_ms(&purge->wipe), 1), PG_WAIT_EXTENSION);
+					 Max(inval_wipe_wait_ms(&purge->wipe), 1),
+					 inval_waiting(INVAL_WAITING_RATE));
 	ResetLatch(MyLatch);
 	return true;
 }
@@ -337,6 +344,7 @@ purge_show(const Purge *purge)
 	strlcpy(health->purge, progress, sizeof(health->purge));
 	health->purge_pid = MyProcPid;
 	SpinLockRelease(&health->mutex);
+	inval_wipe_progress(&purge->wipe, purge->progress);
 }
 
 static void
@@ -362,11 +370,13 @@ purge_abandon(int code, Datum arg)
 	(void) code;
 	purge_hide(purge);
 	ereport(LOG,
-			(errmsg("inval target \"%s\": purge of \"%s\" was interrupted when it had removed " UINT64_FORMAT " keys",
-					purge->target->name, purge->record.pattern, purge->wipe.removed),
+			(errmsg("inval target \"%s\": purge of %s was interrupted when it had removed " UINT64_FORMAT " keys",
+					purge->target->name, inval_log_key(purge->record.pattern),
+					purge->wipe.removed),
 			 errdetail("By \"%s\" as \"%s\", who gave as the reason: %s",
 					   purge->record.session_user, purge->record.user,
-					   purge->record.reason)));
+					   purge->record.reason),
+			 errhidestmt(!inval_log_keys)));
 }
 
 /*

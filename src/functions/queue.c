@@ -15,11 +15,13 @@
 #include "base/catalog.h"
 #include "base/encoding.h"
 #include "base/origin.h"
+#include "base/rights.h"
 #include "commit/commit.h"
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/target.h"
 #include "target/targets.h"
 #include "target/usage.h"
@@ -31,6 +33,7 @@ typedef struct QueueScan
 {
 	ReturnSetInfo *result;
 	const InvalTarget *target;	/* what the fields below are about */
+	bool		keys;			/* the caller may see them */
 	bool		down;			/* the target is, hence: */
 	uint32		attempts;
 	TimestampTz next_try;
@@ -61,6 +64,8 @@ inval_queue_rows(PG_FUNCTION_ARGS)
 	scan.result = (ReturnSetInfo *) fcinfo->resultinfo;
 	inval_ledger_attach();
 	inval_targets_refresh();
+	inval_pauses_refresh();
+	scan.keys = inval_rights_see_keys();
 	inval_outbox_scan_all(INVAL_OUTBOX_TABLES, queue_visit_row, &scan);
 	return (Datum) 0;
 }
@@ -128,15 +133,15 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 	values[2] = FullTransactionIdGetDatum(row->xid);
 	nulls[3] = entry == NULL || entry->rule == 0;
 	values[4] = CStringGetTextDatum(scan->target->name);
-	nulls[5] = nulls[6] = entry == NULL;
-	nulls[7] = entry == NULL || entry->field == NULL;
+	nulls[5] = entry == NULL;
+	nulls[6] = entry == NULL || !scan->keys;
+	nulls[7] = entry == NULL || entry->field == NULL || !scan->keys;
 	if (!nulls[3])
 		values[3] = Int32GetDatum((int32) entry->rule);
-	if (!nulls[6])
-	{
+	if (!nulls[5])
 		values[5] = CStringGetTextDatum(inval_action_name(entry->action));
+	if (!nulls[6])
 		values[6] = PointerGetDatum(inval_show_key(entry->key, (int) entry->key_length));
-	}
 	if (!nulls[7])
 		values[7] = PointerGetDatum(inval_show_key(entry->field,
 												   (int) entry->field_length));
@@ -153,6 +158,11 @@ queue_put_entry(QueueScan *scan, const InvalOutboxRow *row, int64 number,
 	else if (entry == NULL)
 	{
 		values[10] = CStringGetTextDatum(INVAL_OUTBOX_UNREADABLE);
+		nulls[10] = false;
+	}
+	else if (inval_pauses_hold(entry))
+	{
+		values[10] = CStringGetTextDatum("the rule is paused");
 		nulls[10] = false;
 	}
 	else if (scan->down)

@@ -12,6 +12,7 @@
 #include "utils/xid8.h"
 
 #include "base/encoding.h"
+#include "base/rights.h"
 #include "stats/ring.h"
 
 #define SHADOW_COLUMNS	7
@@ -19,6 +20,8 @@
 
 static void shadow_put(const InvalRingEntry *entry, void *arg);
 static void history_put(const InvalRingEntry *entry, void *arg);
+static bool shadow_shows_keys;	/* to who asks now */
+
 static Datum ring_text(const char *bytes, uint16 length);
 
 PG_FUNCTION_INFO_V1(inval_shadow_rows);
@@ -31,6 +34,7 @@ Datum
 inval_shadow_rows(PG_FUNCTION_ARGS)
 {
 	InitMaterializedSRF(fcinfo, 0);
+	shadow_shows_keys = inval_rights_see_keys();
 	inval_ring_each(&inval_shadow, shadow_put, fcinfo->resultinfo);
 	return (Datum) 0;
 }
@@ -45,8 +49,9 @@ shadow_put(const InvalRingEntry *entry, void *arg)
 	values[0] = Int32GetDatum((int32) entry->rule);
 	values[1] = CStringGetTextDatum(entry->target);
 	values[2] = CStringGetTextDatum(inval_action_name((InvalAction) entry->action));
+	nulls[3] = !shadow_shows_keys;
 	values[3] = ring_text(entry->text, entry->key_length);
-	nulls[4] = !entry->has_field;
+	nulls[4] = !entry->has_field || !shadow_shows_keys;
 	if (entry->has_field)
 		values[4] = ring_text(entry->text + entry->key_length, entry->field_length);
 	values[5] = TimestampTzGetDatum(entry->at);

@@ -21,6 +21,7 @@
 #include "base/rights.h"
 #include "functions/track.h"
 #include "rule/carrier.h"
+#include "store/pauses.h"
 
 static void view_values(const InvalDefinition *definition, TupleDesc desc,
 						Datum *values, bool *nulls);
@@ -154,9 +155,9 @@ view_write(HeapTuple old_row, HeapTuple row, TupleDesc desc)
 {
 	InvalDefinition definition;
 	Relation	relation;
-	/* The last column is not the rule's, but what is wrong with it: nothing. */
-	Datum		values[RULE_OPTIONS + 1] = {0};
-	bool		nulls[RULE_OPTIONS + 1] = {0};
+	/* The last columns are not the rule's: what is wrong with it, nothing; paused. */
+	Datum		values[RULE_OPTIONS + 2] = {0};
+	bool		nulls[RULE_OPTIONS + 2] = {0};
 
 	nulls[RULE_OPTIONS] = true;
 	view_definition(&definition, row, desc);
@@ -197,6 +198,9 @@ view_write(HeapTuple old_row, HeapTuple row, TupleDesc desc)
 	(void) inval_track_write(&definition);
 
 	view_values(&definition, desc, values, nulls);
+	inval_pauses_refresh();
+	values[RULE_OPTIONS + 1] =
+		BoolGetDatum(inval_pauses_have((uint32) inval_definition_id(&definition)));
 	return heap_form_tuple(desc, values, nulls);
 }
 

@@ -307,14 +307,23 @@ target_set_paused(FunctionCallInfo fcinfo, bool paused)
 	PreventCommandIfReadOnly(paused ? "inval_pause()" : "inval_resume()");
 	PreventCommandDuringRecovery(paused ? "inval_pause()" : "inval_resume()");
 	(void) inval_store_lock();
-	target = inval_target_by_name(name, false);
+	target = inval_target_by_name(name, true);
+	if (target == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("target \"%s\" does not exist", name),
+				 errhint("inval_target_status shows those that there are. A table's rules are named by its regclass, a single rule by its number.")));
 	if (paused)
 		(void) inval_store_put(INVAL_STORE_PAUSE, name, NIL);
 	else
 		(void) inval_store_remove(INVAL_STORE_PAUSE, name);
 
 	target->health->pause_known = true;
-	pg_atomic_write_u32(&target->health->paused, paused ? 1 : 0);
+	if (pg_atomic_exchange_u32(&target->health->paused, paused ? 1 : 0) != (paused ? 1 : 0))
+		ereport(LOG,
+				(errmsg("inval target \"%s\" is %s", name, paused ? "paused" : "resumed"),
+				 errdetail("By \"%s\".", GetUserNameFromId(GetUserId(), false)),
+				 errhidestmt(true)));
 	if (!paused)
 		inval_target_wake_worker(target->health);
 }

@@ -207,19 +207,18 @@ inval_outbox_announce_looks(void)
 
 /*
  * Queues a row that was queued before, under its old identity: what remains of
- * a row when some of its entries are done, or a row that is moved.  "may_keep":
- * it will be announced, so it may go where what is owed to targets that are away
- * lies.
+ * a row when some of its entries are done, or a row that is moved.  "keep": to where
+ * what nobody can deliver now lies, which is for what will be announced only.
  */
 void
-inval_outbox_write_row(const InvalOutboxRow *row, bool may_keep)
+inval_outbox_write_row(const InvalOutboxRow *row, bool keep)
 {
 	InvalOutboxRow again = *row;
 	Relation	relation;
 	BlockNumber block;
 
-	relation = outbox_open_for_write(may_keep && outbox_is_away(row->target) ?
-									 INVAL_OUTBOX_KEPT : INVAL_OUTBOX_SLOW, &again.table);
+	relation = outbox_open_for_write(keep ? INVAL_OUTBOX_KEPT : INVAL_OUTBOX_SLOW,
+									 &again.table);
 	outbox_enter_transaction(GetTopFullTransactionId());
 	block = outbox_insert(relation, &again, NULL);
 	written[again.table] = Min(written[again.table], block);

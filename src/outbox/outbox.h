@@ -46,7 +46,7 @@ typedef enum InvalOutboxUse
 
 extern void inval_outbox_write(const char *entries, Size length, InvalLane lane,
 							   int32 target, int after_ms, InvalOutboxUse use);
-extern void inval_outbox_write_row(const InvalOutboxRow *row, bool may_keep);
+extern void inval_outbox_write_row(const InvalOutboxRow *row, bool keep);
 extern int64 inval_outbox_take_number(void);
 extern BlockNumber inval_outbox_written(int table);
 extern void inval_outbox_announce(InvalTargetHealth *target);	/* cannot fail */

@@ -23,6 +23,8 @@
 #include "utils/snapmgr.h"
 
 #include "base/catalog.h"
+#include "base/log_keys.h"
+#include "base/settings.h"
 #include "outbox/purge_log.h"
 #include "outbox/read.h"
 
@@ -171,10 +173,13 @@ log_tell(const InvalPurgeRecord *record)
 {
 	ereport(LOG,
 			(record->finished_at != 0 ?
-			 errmsg("inval target \"%s\": purge of \"%s\" has removed %lld keys",
-					record->target, record->pattern, (long long) record->removed) :
-			 errmsg("inval target \"%s\": purge of \"%s\" has removed %lld keys so far, and goes on in the background",
-					record->target, record->pattern, (long long) record->removed),
+			 errmsg("inval target \"%s\": purge of %s has removed %lld keys",
+					record->target, inval_log_key(record->pattern),
+					(long long) record->removed) :
+			 errmsg("inval target \"%s\": purge of %s has removed %lld keys so far, and goes on in the background",
+					record->target, inval_log_key(record->pattern),
+					(long long) record->removed),
 			 errdetail("By \"%s\" as \"%s\", who gave as the reason: %s", record->session_user,
-					   record->user, record->reason)));
+					   record->user, record->reason),
+			 errhidestmt(!inval_log_keys)));
 }

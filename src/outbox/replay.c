@@ -329,10 +329,10 @@ replay_log_change(bool is_late)
 	late = is_late;
 	if (late)
 		ereport(LOG,
-				(errmsg("a standby has not replayed for longer than inval.replay_timeout"),
+				(errmsg("inval: a standby has not replayed for longer than inval.replay_timeout"),
 				 errdetail("Invalidations are repeated without waiting for it any longer."),
 				 errhint("See pg_stat_replication, and pg_replication_slots for standbys that are away.")));
 	else
 		ereport(LOG,
-				(errmsg("all standbys replay within inval.replay_timeout again")));
+				(errmsg("inval: all standbys replay within inval.replay_timeout again")));
 }

@@ -118,7 +118,9 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 			sockets[i].events = inval_connection_events(pending[i]);
 			sockets[i].revents = 0;
 		}
-		inval_wire_wait(sockets, count, until, wait);
+		inval_wire_wait(sockets, count, until, wait,
+						pending[0]->state < INVAL_CONNECTION_BUSY ? INVAL_WAITING_CONNECT :
+						INVAL_WAITING_REPLY);
 	}
 }
 

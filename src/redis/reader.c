@@ -220,17 +220,22 @@ reader_string(const redisReadTask *task, char *text, size_t length)
 
 /*
  * What a server says of an error ends up in logs and views: whatever is not plain
- * ASCII is replaced.
+ * ASCII is replaced, and keys are left out, with which one that does not know a command
+ * repeats its arguments.
  */
 static void
 reader_copy_error(char *place, const char *text, Size length)
 {
+	char	   *arguments;
 	Size		i;
 
 	length = Min(length, INVAL_ERROR_TEXT_LEN - 1);
 	for (i = 0; i < length; i++)
 		place[i] = text[i] >= ' ' && text[i] <= '~' ? text[i] : '?';
 	place[length] = '\0';
+	arguments = strstr(place, ", with args");
+	if (arguments != NULL)
+		*arguments = '\0';
 }
 
 static void *

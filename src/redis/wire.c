@@ -58,7 +58,6 @@ static void wire_set_options(const InvalWire *wire);
 static ssize_t wire_tls_length(InvalWire *wire, InvalTlsResult result, Size length);
 static ssize_t wire_system_error(InvalWire *wire);
 static ssize_t wire_hung_up(InvalWire *wire, const char *problem);
-static uint32 wire_wait_event(void);
 
 /*
  * Monotonic time in microseconds, for deadlines.
@@ -332,7 +331,8 @@ inval_wire_events(const InvalWire *wire, bool to_send)
  * more in the array.
  */
 void
-inval_wire_wait(struct pollfd *sockets, int count, uint64 deadline, InvalWait wait)
+inval_wire_wait(struct pollfd *sockets, int count, uint64 deadline, InvalWait wait,
+				InvalWaiting what)
 {
 	uint64		now = inval_clock_us();
 	int			timeout = now >= deadline ? 0 : (int) Min((deadline - now + 999) / 1000, 60000);
@@ -348,7 +348,7 @@ inval_wire_wait(struct pollfd *sockets, int count, uint64 deadline, InvalWait wa
 			sockets[count++].revents = 0;
 		}
 	}
-	pgstat_report_wait_start(wire_wait_event());
+	pgstat_report_wait_start(inval_waiting(what));
 	(void) poll(sockets, (nfds_t) count, timeout);
 	pgstat_report_wait_end();
 	if (wait == INVAL_WAIT_INTERRUPTIBLE)
@@ -357,22 +357,4 @@ inval_wire_wait(struct pollfd *sockets, int count, uint64 deadline, InvalWait wa
 			proc_exit(1);
 		CHECK_FOR_INTERRUPTS();
 	}
-}
-
-/*
- * A wait event of our own where the server has such.  The first use is in
- * connecting, so that nothing is registered after the commit record.
- */
-static uint32
-wire_wait_event(void)
-{
-#if PG_VERSION_NUM >= 170000
-	static uint32 event = 0;
-
-	if (event == 0)
-		event = WaitEventExtensionNew("InvalRedisReply");
-	return event;
-#else
-	return PG_WAIT_EXTENSION;
-#endif
 }

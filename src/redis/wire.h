@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "redis/tls.h"
+#include "redis/waiting.h"
 
 /* How to wait for servers */
 typedef enum InvalWait
@@ -50,6 +51,6 @@ extern bool inval_wire_has_bytes(InvalWire *wire);
 extern short inval_wire_events(const InvalWire *wire, bool to_send);
 
 extern void inval_wire_wait(struct pollfd *sockets, int count, uint64 deadline,
-							InvalWait wait);
+							InvalWait wait, InvalWaiting what);
 
 #endif							/* INVAL_WIRE_H */

@@ -42,6 +42,7 @@
 #include "rule/carrier_check.h"
 #include "rule/carrier_server.h"
 #include "rule/trigger.h"
+#include "store/pauses.h"
 #include "store/store.h"
 
 static List *carriers_list(Relation relation, InvalCarrierUnread unread);
@@ -277,7 +278,13 @@ int32
 inval_carrier_put(InvalDefinition *definition)
 {
 	if (definition->options[RULE_ID] == NULL)
+	{
 		definition->options[RULE_ID] = psprintf("%d", carrier_new_id(definition->relation));
+		/* Who paused another of that number while it was dropped may have left that. */
+		inval_pauses_rule_gone((uint32) inval_definition_id(definition));
+	}
+	else if (strcmp(inval_definition_get(definition, RULE_DELIVERY), "strict") == 0)
+		inval_pauses_rule_gone((uint32) inval_definition_id(definition));
 	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
 		inval_carrier_put_server(definition);
 	else
@@ -354,6 +361,7 @@ carrier_update(Relation triggers, HeapTuple tuple, const InvalDefinition *defini
 void
 inval_carrier_drop(const InvalDefinition *definition)
 {
+	inval_pauses_rule_gone((uint32) inval_definition_id(definition));
 	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
 	{
 		inval_store_remove(INVAL_STORE_RULE, definition->options[RULE_ID]);

@@ -17,6 +17,7 @@ static const struct
 	{INVAL_STORE_GUARD, "inval_guard_"},
 	{INVAL_STORE_TARGET, "inval_target_"},
 	{INVAL_STORE_PAUSE, "inval_pause_"},
+	{INVAL_STORE_RULE_PAUSE, "inval_rule_pause_"},
 };
 
 /*

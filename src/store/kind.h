@@ -11,6 +11,7 @@
 #define INVAL_STORE_GUARD		"guard"
 #define INVAL_STORE_TARGET		"target"
 #define INVAL_STORE_PAUSE		"pause"
+#define INVAL_STORE_RULE_PAUSE	"rule_pause"
 
 extern const char *inval_store_prefix(const char *kind);
 

@@ -177,7 +177,8 @@ lookup_wait(HostLookup *lookup)
 	{
 		struct pollfd sockets[2] = {{.fd = lookup->bell[0],.events = POLLIN}};
 
-		inval_wire_wait(sockets, 1, PG_UINT64_MAX, INVAL_WAIT_INTERRUPTIBLE);
+		inval_wire_wait(sockets, 1, PG_UINT64_MAX, INVAL_WAIT_INTERRUPTIBLE,
+						INVAL_WAITING_HOST);
 		pthread_mutex_lock(&lookup->mutex);
 		done = lookup->done;
 		pthread_mutex_unlock(&lookup->mutex);

@@ -272,19 +272,19 @@ lost_log_node(InvalTargetHealth *health, const InvalLostNode *node)
 {
 	if (!node->lost && !node->logged)
 		ereport(LOG,
-				(errmsg("node %s:%d of inval target \"%s\" is back",
-						node->host, node->port, health->name),
+				(errmsg("inval target \"%s\": node %s:%d is back", health->name,
+						node->host, node->port),
 				 errhidestmt(true)));
 	if (node->lost && !node->logged)
 		ereport(LOG,
-				(errmsg("node %s:%d of inval target \"%s\" is lost: %s",
-						node->host, node->port, health->name, node->error),
+				(errmsg("inval target \"%s\": node %s:%d is lost: %s", health->name,
+						node->host, node->port, node->error),
 				 errdetail("Invalidations of keys in its slots are queued."),
 				 errhidestmt(true)));
 	if (node->lost && node->replaced && !node->logged_replaced)
 		ereport(LOG,
-				(errmsg("node %s:%d of inval target \"%s\" has been replaced",
-						node->host, node->port, health->name),
+				(errmsg("inval target \"%s\": node %s:%d has been replaced", health->name,
+						node->host, node->port),
 				 errdetail("Other nodes have its slots."),
 				 errhidestmt(true)));
 }

@@ -233,3 +233,18 @@ inval_wipe_describe(const InvalWipe *wipe, const char *what, char *text, Size si
 			 (int) (inval_search_share(&wipe->search) * 100), wipe->removed,
 			 inval_wipe_is_stuck(wipe) ? ", waiting for a node" : "");
 }
+
+/*
+ * The same in inval_progress.
+ */
+void
+inval_wipe_progress(const InvalWipe *wipe, InvalProgress *progress)
+{
+	char		detail[64];
+
+	snprintf(detail, sizeof(detail), "about %d %% searched%s",
+			 (int) (inval_search_share(&wipe->search) * 100),
+			 inval_wipe_is_stuck(wipe) ? ", waiting for a node" : "");
+	inval_progress_detail(progress, detail);
+	inval_progress_update(progress, (int64) wipe->removed);
+}

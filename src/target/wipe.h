@@ -5,6 +5,7 @@
 #ifndef INVAL_WIPE_H
 #define INVAL_WIPE_H
 
+#include "base/progress.h"
 #include "target/search.h"
 
 typedef enum InvalWipeResult
@@ -41,6 +42,7 @@ extern void inval_wipe_end(InvalWipe *wipe);
 extern InvalWipeResult inval_wipe_step(InvalWipe *wipe);
 extern long inval_wipe_wait_ms(const InvalWipe *wipe);
 extern bool inval_wipe_is_stuck(const InvalWipe *wipe);
+extern void inval_wipe_progress(const InvalWipe *wipe, InvalProgress *progress);
 extern void inval_wipe_describe(const InvalWipe *wipe, const char *what, char *text,
 								Size size);
 

@@ -13,9 +13,9 @@
  * no more to do when the key is gone (a number starts from the clock then), and tells
  * nothing.
  * Others stay: repetitions that are not due, since the removal may come before
- * their time; entries that the target refuses by themselves, which it would
- * refuse then, too; keys from before the namespace was changed; what this
- * version cannot read.  What is queued after it waits for the target as usual,
+ * their time; what paused rules owe; entries that the target refuses by themselves,
+ * which it would refuse then, too; keys from before the namespace was changed; what
+ * this version cannot read.  What is queued after it waits for the target as usual,
  * and when it is too much in its turn, collapses into the same entry.
  *
  * Without a namespace, and while the target is paused, which somebody has decided
@@ -27,13 +27,19 @@
 #include "access/xact.h"
 #include "utils/rel.h"
 
+#include "base/progress.h"
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/kept.h"
 #include "outbox/outbox.h"
+#include "outbox/paused.h"
 #include "outbox/read.h"
+#include "store/pauses.h"
 #include "worker/backlog.h"
 #include "worker/refusal.h"
+
+/* So many rows are deleted between two notes of how far it is. */
+#define PROGRESS_ROWS	1024
 
 /* The next warning comes when things are so many times worse. */
 #define WARN_AGAIN		10
@@ -47,6 +53,8 @@ typedef struct Backlog
 	TimestampTz oldest;			/* of them */
 	bool		had_removal;	/* among the rows that were deleted */
 	bool		fence;			/* some of them void leases, too */
+	InvalProgress *progress;	/* where others see it */
+	int			rows;			/* that were deleted */
 } Backlog;
 
 /* What was kept before the server started */
@@ -181,7 +189,7 @@ backlog_is_part(const Backlog *backlog, const InvalOutboxRow *row, bool *is_remo
 
 	if (row->target != backlog->target->number || !inval_outbox_is_owed(row) ||
 		(row->lane == INVAL_LANE_REPEAT && row->queued_at > backlog->now) ||
-		inval_outbox_is_waiting(row) ||
+		inval_outbox_is_waiting(row) || inval_outbox_paused(row) > 0 ||
 		!backlog_is_covered(backlog->target, row, is_removal, fence))
 		return false;
 	return *is_removal ||
@@ -250,8 +258,11 @@ backlog_collapse(Backlog *backlog)
 {
 	int			table;
 
-	backlog->entries = 0;
 	inval_transaction_begin();
+	inval_pauses_refresh();
+	backlog->progress = inval_progress_begin("collapse", backlog->target->name,
+											 backlog->entries);
+	backlog->entries = 0;
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
 	{
 		backlog->relation = inval_outbox_open(table, RowExclusiveLock);
@@ -263,6 +274,7 @@ backlog_collapse(Backlog *backlog)
 	if (backlog->entries > 0 || backlog->had_removal)
 		backlog_queue_removal(backlog);
 	inval_transaction_commit();
+	inval_progress_end(backlog->progress);
 	if (backlog->entries > 0)
 		backlog_announce(backlog);
 }
@@ -288,6 +300,8 @@ backlog_drop_row(InvalOutboxRow *row, void *arg)
 	}
 	else
 		backlog->entries += row->entries;
+	if (++backlog->rows % PROGRESS_ROWS == 0)
+		inval_progress_update(backlog->progress, backlog->entries);
 	backlog->oldest = Min(backlog->oldest, row->queued_at);
 	return true;
 }
@@ -341,9 +355,9 @@ backlog_warn(const Backlog *backlog, double excess)
 		return;
 	warned = excess;
 	ereport(WARNING,
-			(errmsg("%lld invalidations are queued for inval target \"%s\", which is %s",
-					(long long) backlog->entries, backlog->target->name,
-					paused ? "paused" : "down"),
+			(errmsg("inval target \"%s\" is %s, and %lld invalidations are queued for it",
+					backlog->target->name, paused ? "paused" : "down",
+					(long long) backlog->entries),
 			 paused ?
 			 errdetail("Nothing is dropped while a target is paused, and the queue goes on growing.") :
 			 errdetail("Nothing is dropped, because the target has no namespace, and the queue goes on growing."),

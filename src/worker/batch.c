@@ -3,12 +3,13 @@
  *		Rows that are sent together, each of their entries once.
  *
  * Entries that invalidate the same are sent once, whichever transactions they
- * are of.
+ * are of.  Those of paused rules are not: they are left over when the row is done with.
  */
 #include "postgres.h"
 
 #include "utils/memutils.h"
 
+#include "store/pauses.h"
 #include "worker/batch.h"
 
 /* The set of what is sent */
@@ -104,6 +105,12 @@ batch_add_entry(InvalBatch *batch, const InvalEntry *entry)
 		batch->sent = batch->sent == NULL ?
 			palloc(batch->max_sent * sizeof(InvalEntry)) :
 			repalloc(batch->sent, batch->max_sent * sizeof(InvalEntry));
+	}
+	if (unlikely(inval_pauses_hold(entry)))
+	{
+		batch->sent_as[batch->entries++] = -1;
+		batch->paused++;
+		return;
 	}
 	/* It must lie there to be looked up, and stays if it is new. */
 	batch->sent[batch->nsent] = *entry;

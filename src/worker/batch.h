@@ -22,7 +22,9 @@ typedef struct InvalBatch
 	int			max_rows;
 	int			entries;		/* of all rows */
 	int			max_entries;
-	int		   *sent_as;		/* for each of them, its number in "sent" */
+	int		   *sent_as;		/* for each of them, its number in "sent"; -1: it is
+								 * held back */
+	int			paused;			/* so many are */
 	InvalEntry *sent;			/* the entries that differ */
 	int			nsent;
 	int			max_sent;

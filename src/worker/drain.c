@@ -21,8 +21,10 @@
 #include "outbox/ledger.h"
 #include "outbox/outbox.h"
 #include "outbox/read.h"
+#include "redis/waiting.h"
 #include "stats/ring.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/delivery.h"
 #include "target/pace.h"
 #include "target/trust.h"
@@ -81,7 +83,8 @@ inval_drain_batch(InvalPass *pass)
 		sent = drain_send(pass, &batch, &answers);
 		inval_pace_sent(pass->target, batch.nsent);
 		drain_settle(pass, &batch, &answers);
-		pass->found += batch.entries;
+		pass->found += batch.entries - batch.paused;
+		pass->paused += batch.paused;
 	}
 	MemoryContextSwitchTo(old);
 
@@ -104,7 +107,7 @@ drain_wait(const InvalTarget *target)
 	while ((wait_ms = inval_pace_wait_ms(target)) > 0)
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 wait_ms, PG_WAIT_EXTENSION);
+						 wait_ms, inval_waiting(INVAL_WAITING_RATE));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -233,8 +236,10 @@ drain_settle(InvalPass *pass, InvalBatch *batch, const DrainAnswers *sent)
 	answers.errors = palloc(batch->entries * sizeof(char *));
 	for (i = 0; i < batch->entries; i++)
 	{
-		answers.outcomes[i] = sent->outcomes[batch->sent_as[i]];
-		answers.errors[i] = sent->errors[batch->sent_as[i]];
+		bool		held = batch->sent_as[i] < 0;
+
+		answers.outcomes[i] = held ? INVAL_OUTCOME_OPEN : sent->outcomes[batch->sent_as[i]];
+		answers.errors[i] = held ? NULL : sent->errors[batch->sent_as[i]];
 	}
 
 	for (i = 0; i < batch->nrows; i++)
@@ -391,7 +396,7 @@ drain_count(const InvalPass *pass, const InvalBatchRow *taken,
 		}
 		if (outcomes[i] == INVAL_OUTCOME_CONFIRMED)
 			run += counted ? 0 : 1;
-		else if (slot != NULL)
+		else if (slot != NULL && !inval_pauses_hold(&entry))
 			pg_atomic_fetch_add_u64(&slot->counts[INVAL_STATS_FAILED_TRIES], 1);
 	}
 	inval_stats_delivered(slot, run, lag_us, true);

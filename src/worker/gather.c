@@ -17,8 +17,10 @@
 #include "miscadmin.h"
 
 #include "base/settings.h"
+#include "outbox/paused.h"
 #include "outbox/read.h"
 #include "outbox/tables.h"
+#include "store/pauses.h"
 #include "target/pace.h"
 #include "worker/gather.h"
 #include "worker/pass.h"
@@ -95,6 +97,7 @@ inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 	gathering.pass = pass;
 	gathering.now = GetCurrentTimestamp();
 	inval_pass_start_transaction(pass);
+	inval_pauses_refresh();
 	inval_batch_init(batch);
 
 	gather_look_again(pass);
@@ -291,6 +294,13 @@ gather_visit(InvalOutboxRow *row, void *arg)
 	if (row->target != pass->target->number ||
 		place_compare(&place, &cursor->next) < 0 || !inval_outbox_is_owed(row))
 		return true;
+	if (inval_outbox_is_paused(row))
+	{
+		/* When its rule is resumed, everything is looked at. */
+		if (row->lane != INVAL_LANE_REFILL)
+			pass->paused += row->entries;
+		return true;
+	}
 	pass->kept_met |= row->table >= INVAL_OUTBOX_KEPT;
 	if (!gather_is_due(pass, row, gathering->now) ||
 		!inval_outbox_is_ripe(row, gathering->now) ||

@@ -34,9 +34,11 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 
+#include "base/activity.h"
 #include "base/database.h"
 #include "base/settings.h"
 #include "base/shared.h"
+#include "redis/waiting.h"
 #include "target/health.h"
 #include "worker/launcher.h"
 #include "worker/roster.h"
@@ -129,6 +131,7 @@ inval_launcher_main(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnection(NULL, NULL, 0);
 	launcher_start();
+	inval_activity_name("inval launcher");
 
 	while (!ShutdownRequestPending)
 	{
@@ -147,8 +150,11 @@ inval_launcher_main(Datum arg)
 			next_scan = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESCAN_MS);
 		}
 		timeout = launcher_tend();
+		inval_activity_idle("%s", launcher_full ? "waiting for room for workers" :
+							"waiting for databases that want workers");
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 Min(timeout, RESCAN_MS), PG_WAIT_EXTENSION);
+						 Min(timeout, RESCAN_MS),
+						 inval_waiting(INVAL_WAITING_LAUNCHER));
 	}
 	/* With any other status the postmaster would not start it again. */
 	proc_exit(1);

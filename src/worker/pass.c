@@ -45,6 +45,7 @@ inval_pass_rewind(InvalPass *pass, bool whole, bool kept)
 	pass->cursors[INVAL_PASS_ALL].active = whole;
 	pass->found = 0;
 	pass->open = 0;
+	pass->paused = 0;
 	pass->next_due = 0;
 }
 

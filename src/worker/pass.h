@@ -68,7 +68,9 @@ typedef struct InvalPass
 	InvalRemoval *removal;		/* who is told of prefix entries; NULL: nobody */
 	uint64		found;			/* entries met in this pass */
 	uint64		open;			/* of those, left to a later one */
+	uint64		paused;			/* met and held back, because their rules are paused */
 	uint64		confirmed;		/* and delivered, in all passes */
+	struct InvalProgress *progress; /* where others see it; NULL: nowhere */
 	MemoryContext context;		/* one batch */
 } InvalPass;
 

@@ -28,8 +28,10 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "capture/refilling.h"
+#include "outbox/paused.h"
 #include "outbox/read.h"
 #include "outbox/tables.h"
+#include "store/pauses.h"
 #include "target/pace.h"
 #include "worker/query_limit.h"
 #include "worker/refill_failure.h"
@@ -226,7 +228,7 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 		CHECK_FOR_INTERRUPTS();
 		place = inval_entry_read(place, end, &entry);
 		outcomes[i] = INVAL_REFILL_NOT_TRIED;
-		if (!lost && (i == 0 || refills_have_time(refills)))
+		if (!lost && !inval_pauses_hold(&entry) && (i == 0 || refills_have_time(refills)))
 			outcomes[i] = refills_entry(refills, row, &entry);
 		lost |= outcomes[i] == INVAL_REFILL_LATER && refills->target->connection == NULL;
 		MemoryContextSwitchTo(old);
@@ -357,7 +359,7 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const InvalRefi
 	if (!left)
 		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
 	inval_transaction_commit();
-	if (left && !later)
+	if (left && !later && !inval_outbox_is_paused(&rest))
 		refills_leave(refills, &rest);
 }
 

@@ -320,7 +320,7 @@ relook_row(InvalOutboxRow *row)
 	if (error == NULL)
 		return try.found;
 	ereport(LOG,
-			(errmsg("a look-up of inval has failed after the commit: %s", error->message),
+			(errmsg("inval: a look-up has failed after the commit: %s", error->message),
 			 errdetail("What it would have found beyond what was found before is not removed.")));
 	return 0;
 }
@@ -383,7 +383,7 @@ relook_give_up(InvalOutboxRow *row, const char *error)
 	const char *end = place + row->pack_length;
 
 	ereport(LOG,
-			(errmsg("a look-up of inval is given up: %s", error),
+			(errmsg("inval: a look-up is given up: %s", error),
 			 errdetail("What it would have found beyond what was found before is not removed.")));
 	if (relation != NULL)
 	{

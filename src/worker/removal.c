@@ -32,6 +32,7 @@
 #include "outbox/read.h"
 #include "stats/ring.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/trust.h"
 #include "worker/refusal.h"
 #include "worker/removal.h"
@@ -201,6 +202,8 @@ removal_begin(InvalRemoval *removal)
 	qsort(removal->entries, removal->count, sizeof(InvalRemovalEntry), removal_compare);
 	inval_wipe_begin(&removal->wipe, removal->fence);
 	removal->searching = true;
+	removal->progress = inval_progress_begin(removal->glob != NULL ? "purge" : "prefix",
+											 removal->target->name, -1);
 	MemoryContextSwitchTo(old);
 }
 
@@ -232,6 +235,8 @@ inval_removal_stop(InvalRemoval *removal)
 {
 	removal->running = removal->searching = false;
 	inval_wipe_end(&removal->wipe);
+	inval_progress_end(removal->progress);
+	removal->progress = NULL;
 	removal_show(removal);
 }
 
@@ -260,7 +265,9 @@ inval_removal_step(InvalRemoval *removal)
 		removal_begin(removal);
 	if (!removal_is_allowed(removal))
 	{
+		/* Of others, some may have shared the search. */
 		inval_removal_stop(removal);
+		removal->waiting = true;
 		return INVAL_REMOVAL_NONE;
 	}
 	result = inval_wipe_step(&removal->wipe);
@@ -293,16 +300,17 @@ inval_removal_step(InvalRemoval *removal)
 }
 
 /*
- * Whether the prefixes are still within the target's namespace, which can be
- * changed at any time.
+ * Whether the prefixes are still within the target's namespace, and the rule is not
+ * paused: both can be changed at any time.
  */
 static bool
 removal_is_allowed(const InvalRemoval *removal)
 {
-	InvalEntry	entry = {.key = removal->wipe.pattern.prefixes[0].bytes,
+	InvalEntry	entry = {.rule = removal->rule,
+	.key = removal->wipe.pattern.prefixes[0].bytes,
 	.key_length = (uint32) removal->wipe.pattern.common};
 
-	return inval_target_may_have(removal->target, &entry);
+	return inval_target_may_have(removal->target, &entry) && !inval_pauses_hold(&entry);
 }
 
 /*
@@ -330,6 +338,8 @@ removal_show(const InvalRemoval *removal)
 	InvalTargetHealth *health = removal->target->health;
 	char		progress[INVAL_PROGRESS_LEN] = "";
 
+	if (removal->searching)
+		inval_wipe_progress(&removal->wipe, removal->progress);
 	if (!removal->own_transactions && health->worker_pid != 0)
 		return;
 	if (removal->searching)

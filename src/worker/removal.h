@@ -46,6 +46,7 @@ typedef struct InvalRemoval
 	char	   *glob;			/* a purge's pattern, of which there is one; or NULL */
 	Size		glob_length;
 	int			confirmed;		/* entries of the last one that is done */
+	InvalProgress *progress;	/* of the search, where others see it */
 } InvalRemoval;
 
 extern InvalRemoval *inval_removal_create(InvalTarget *target, bool own_transactions);

@@ -19,6 +19,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 
+#include "base/activity.h"
 #include "base/catalog.h"
 #include "base/database.h"
 #include "base/settings.h"
@@ -36,6 +37,7 @@
 
 static InvalTarget *target;		/* whose worker this is; NULL: not yet known */
 static TimestampTz taken_at;
+static bool takes_turns = false;	/* it has made room for others */
 
 static void station_find_target(void);
 static bool station_claim(void);
@@ -44,6 +46,7 @@ static bool station_has_extension(void);
 static void station_look_at_targets(void);
 static void station_leave(void);
 static void station_end_others(void);
+static void station_log(const char *what);
 
 /*
  * Connects to a database and becomes the worker of the target that the launcher
@@ -84,6 +87,8 @@ inval_station_take(Oid database)
 		proc_exit(0);
 	inval_target_adopt(target);
 	taken_at = GetCurrentTimestamp();
+	inval_activity_name(psprintf("inval worker %s", target->name));
+	station_log("started");
 	if (target->number == 0)
 	{
 		/* Where pg_upgrade or a dump has made rules without their ties */
@@ -163,6 +168,7 @@ station_exit(int code, Datum arg)
 		pg_atomic_write_u32(&health->watching, 0);
 	}
 	SpinLockRelease(&health->mutex);
+	station_log("stopped");
 	/* It may be another launcher than the one that has started us. */
 	inval_database_wake_launcher();
 }
@@ -197,6 +203,7 @@ inval_station_give_place(bool busy, TimestampTz visit_at)
 		!inval_database_make_room())
 		return;
 	target->health->visit_at = busy ? now : Max(visit_at, 1);
+	takes_turns = true;
 	proc_exit(0);
 }
 
@@ -290,4 +297,18 @@ station_end_others(void)
 		if (other->database == MyDatabaseId && pid != 0 && pid != MyProcPid)
 			(void) kill(pid, SIGTERM);
 	}
+}
+
+/*
+ * A line for each change, but not where workers come and go, as those do that take
+ * turns.
+ */
+static void
+station_log(const char *what)
+{
+	bool		turns = takes_turns || inval_database_somebody_waits();
+
+	ereport(turns ? DEBUG1 : LOG,
+			(errmsg("inval worker of target \"%s\" has %s", target->name, what),
+			 errdetail("In database \"%s\", process %d.", inval_database_name(), MyProcPid)));
 }

@@ -15,8 +15,10 @@
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/outbox.h"
+#include "outbox/paused.h"
 #include "outbox/read.h"
 #include "outbox/rotate.h"
+#include "store/pauses.h"
 #include "target/breaker.h"
 #include "target/health.h"
 #include "target/targets.h"
@@ -143,6 +145,7 @@ sweep_measure(int table)
 
 	memset(move, 0, sizeof(*move));
 	inval_transaction_begin();
+	inval_pauses_refresh();
 	blocks = inval_outbox_blocks(table);
 	if (blocks != InvalidBlockNumber)
 		(void) inval_outbox_scan(table, 0, sweep_sum_owed, move);
@@ -166,6 +169,7 @@ sweep_move(int table)
 
 	move->rows = 0;
 	inval_transaction_begin();
+	inval_pauses_refresh();
 	move->relation = inval_outbox_open(table, RowExclusiveLock);
 	if (move->relation != NULL)
 	{
@@ -198,15 +202,17 @@ sweep_announce_moved(void)
 }
 
 /*
- * The removal of a namespace stays where it is: it stands for what was kept.
+ * What nobody can deliver now: its target is away, or its rules are paused.  The
+ * removal of a namespace stays where it is: it stands for what was kept.
  */
 static bool
 sweep_is_for_away(const InvalOutboxRow *row)
 {
 	InvalTarget *target = inval_target_by_number(row->target);
 
-	return target != NULL && !inval_target_is_open(target) &&
-		!inval_removal_meet(NULL, row);
+	return target != NULL &&
+		(inval_outbox_is_paused(row) ||
+		 (!inval_target_is_open(target) && !inval_removal_meet(NULL, row)));
 }
 
 static bool

@@ -19,10 +19,13 @@
 #include "postmaster/interrupt.h"
 #include "storage/latch.h"
 
+#include "base/activity.h"
 #include "base/backoff.h"
 #include "base/settings.h"
 #include "base/transaction.h"
 #include "outbox/replay.h"
+#include "redis/waiting.h"
+#include "store/pauses.h"
 #include "target/address.h"
 #include "target/breaker.h"
 #include "target/delivery.h"
@@ -38,6 +41,7 @@
 #include "worker/relook.h"
 #include "worker/removal.h"
 #include "worker/renewal.h"
+#include "worker/show.h"
 #include "worker/station.h"
 #include "worker/sweep.h"
 #include "worker/worker.h"
@@ -93,6 +97,7 @@ static uint32 stuck;			/* looks in a row that had to leave something
 
 static bool worker_deliver(void);
 static void worker_note_pass(void);
+static void worker_note_pauses(void);
 static void worker_note_stuck(uint64 open, bool whole);
 static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
@@ -191,9 +196,11 @@ worker_wait(bool delivered)
 	/* Whoever waited for replies may have reset the latch. */
 	if (ConfigReloadPending)
 		timeout = 0;
+	if (timeout > PAUSE_AFTER_DELIVERY)
+		inval_show_idle(target, removal);
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout, PG_WAIT_EXTENSION);
+						 timeout, inval_waiting(INVAL_WAITING_WORKER));
 	pg_atomic_write_u32(&target->health->idle, 0);
 }
 
@@ -217,6 +224,7 @@ worker_deliver(void)
 		next_look = 0;
 		look_at_kept = true;
 		in_pass = false;
+		inval_show_delivery(&pass, in_pass);
 		return false;
 	}
 	standbys = worker_look_at_standbys();
@@ -231,6 +239,8 @@ worker_deliver(void)
 													inval_sweep_interval);
 		inval_pass_rewind(&pass, whole, look_at_kept);
 	}
+	if (pass.progress == NULL)
+		inval_activity_busy("delivering to \"%s\"", target->name);
 	turn_ends = inval_clock_us() + TURN_US;
 	while (result == INVAL_DRAIN_MORE && inval_clock_us() < turn_ends &&
 		   pg_atomic_read_u32(&target->health->paused) == 0)
@@ -252,6 +262,8 @@ worker_deliver(void)
 	}
 	else if (result == INVAL_DRAIN_PASSED)
 		worker_note_pass();
+	worker_note_pauses();
+	inval_show_delivery(&pass, in_pass);
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
 		pg_atomic_write_u32(&target->health->work, 1);
@@ -288,6 +300,22 @@ worker_note_pass(void)
 		look_at_kept = true;
 	else if (pass.whole && pass.kept)
 		look_at_kept = false;
+}
+
+/*
+ * When a rule is resumed, what was held back may be anywhere.
+ */
+static void
+worker_note_pauses(void)
+{
+	static uint64 seen = 0;
+
+	if (seen != inval_pauses_version())
+	{
+		next_look = GetCurrentTimestamp();
+		look_at_kept = true;
+	}
+	seen = inval_pauses_version();
 }
 
 /*

@@ -243,12 +243,12 @@ $session->query_safe(update('plain', @orphans));
 $cluster->wait_promoted(plain_keys(@orphans));
 ok($load->finish, 'a primary was replaced: no commit failed') or diag($err);
 all_delivered('a primary was replaced', @load, plain_keys(@orphans));
-like(slurp_file($node->logfile), qr/node 127\.0\.0\.1:@{[ $victim->port ]} of inval target "default" is lost/,
+like(slurp_file($node->logfile), qr/inval target "default": node 127\.0\.0\.1:@{[ $victim->port ]} is lost/,
 	'the log says which node was lost');
 ok(poll_until(
 		sub {
 			slurp_file($node->logfile) =~
-			  /node 127\.0\.0\.1:@{[ $victim->port ]} of inval target "default" has been replaced/;
+			  /inval target "default": node 127\.0\.0\.1:@{[ $victim->port ]} has been replaced/;
 		},
 		'the log'),
 	'and that others have its slots');

@@ -185,7 +185,7 @@ ok(sql("SELECT oldest_age >= '1 second' FROM inval_target_status WHERE target = 
 
 # Not while it is paused: somebody has decided so.
 sql("SELECT inval_pause('there'); UPDATE team SET n = 4 WHERE id <= 3");
-ok(poll_until(sub { times_logged($node, qr/WARNING: .*inval target "there", which is paused/) == 1 },
+ok(poll_until(sub { times_logged($node, qr/WARNING: .*inval target "there" is paused, and/) == 1 },
 		'a warning'), 'paused: a warning');
 is(queued_for('there'), 'delete 4, prefix 1', 'paused: nothing collapses');
 sql("SELECT inval_resume('there')");
@@ -342,7 +342,7 @@ ok(worker_of('there'), 'drain: a worker again');
 $here->fill('mine:', 1, 1000);
 $here->cmd('SAVE');
 $here->kill9;
-my $warning = qr/WARNING: +\d+ invalidations are queued for inval target "default", which is down/;
+my $warning = qr/WARNING: +inval target "default" is down, and \d+ invalidations are queued for it/;
 sql("UPDATE mine SET n = n + 1 WHERE id = $_") foreach 1 .. 20;
 ok(poll_until(sub { times_logged($node, $warning) == 1 }, 'a warning'), 'no namespace: a warning');
 sql("UPDATE mine SET n = n + 1 WHERE id = $_") foreach 21 .. 25;

@@ -122,7 +122,7 @@ $old->query_safe(update(ids_of($frozen, 1, 601, 605)));
 $frozen->freeze;
 $old->query_safe(update($orphans[0]));
 ok(poll_query($node, 'postgres', owed([ $orphans[0] ]), 1), 'frozen: its key is queued');
-ok(poll_until(sub { times_logged($node, 'node 127.* of inval target "there" is lost') },
+ok(poll_until(sub { times_logged($node, 'inval target "there": node 127.* is lost') },
 		'the log'),
 	'frozen: the log says so');
 
@@ -156,7 +156,7 @@ is(scalar($cluster->existing(keys_of(ids_of($frozen, 0, 2001, 4000)))), 0,
 $frozen->thaw;
 ok(wait_keys_gone($cluster, keys_of(@orphans)), 'thawed: its keys go');
 ok(wait_queue_empty($node, 'postgres'), 'thawed: nothing is owed');
-ok(poll_until(sub { times_logged($node, 'node 127.* of inval target "there" is back') }, 'the log'),
+ok(poll_until(sub { times_logged($node, 'inval target "there": node 127.* is back') }, 'the log'),
 	'thawed: the log says so');
 is(times_logged($node, 'node 127.* of inval target "there" is (lost|back)'), 2,
 	'one line for each change');

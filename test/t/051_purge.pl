@@ -15,6 +15,7 @@ use Time::HiRes qw(time);
 my $redis = Inval::Redis->new;
 my $node = new_node('purge', url => $redis->unix_url, conf => join "\n",
 	"wal_level = logical",
+	'inval.log_keys = on',
 	"inval.retry_max = '200ms'",
 	"inval.sweep_interval = '100ms'",
 	"inval.commit_timeout = '2s'");
