@@ -12,6 +12,7 @@ from collections import Counter
 from unittest import mock
 
 import quiet  # noqa: F401
+import redis
 import servers
 
 from inval import (AsyncCache, Cache, KeyOutsideNamespace, NotCacheable, NotReady, Policy, library,
@@ -122,6 +123,20 @@ class ReadTest(Case):
                 Cache.from_url(bare.url, connect_timeout=20, read_timeout=20) as other:
             other.set("k", "old", 60)
             self.assertEqual(other.refresh("k", lambda: "new"), "new")
+
+    def test_commands_of_ones_own(self):
+        cache = self.cache()
+        replies = cache.send([("SET", "k", "v"), ("GET", "k"), ("INCR", "k")])
+        self.assertEqual(replies[:2], [True, b"v"])
+        self.assertIsInstance(replies[2], redis.ResponseError)
+        with servers.RedisServer() as other, other.client() as client:
+            first = cache.client
+            cache.use(client)
+            self.assertEqual(cache.send([["GET", "k"]]), [None])
+            other.stop()
+            self.assertEqual(cache.send([["GET", "k"]]).kind.value, "Redis does not answer")
+            cache.use(first)
+        self.assertEqual(cache.send([["GET", "k"]]), [b"v"])
 
     def test_background(self):
         cache = self.cache(policy=Policy(ttl=1, jitter=0, stale=1000, background=True))
@@ -407,6 +422,7 @@ class AsyncTest(unittest.IsolatedAsyncioTestCase):
                 self.assertEqual(await cache.delete("s"), 1)
                 self.assertEqual(await cache.hget_or_set("h", "f", load, 5), "value")
                 self.assertEqual(len(await cache.version("v", "w")), 2)
+                self.assertEqual(await cache.send([("HGET", "h", "f")]), [b'"value"'])
                 with self.assertRaisesRegex(TypeError, "without calling it"):
                     await cache.get_or_set("k", load())
 

@@ -1,6 +1,7 @@
 """Sentinel and Cluster, by redis-py's own clients and by the URLs of the extension."""
 import asyncio
 import os
+import shutil
 import subprocess
 import unittest
 

@@ -12,6 +12,7 @@ import servers
 
 from inval import Cache, LocalCache, Policy, PublishFeed, TrackingFeed, feed
 from inval.local import Ticket
+from inval.url import REDIS_PY
 
 LOCAL = Policy(local=60)
 
@@ -123,6 +124,15 @@ class FeedTest(Case):
             self.redis.publish("changes", key)
 
         self.check_feed(cache, invalidate)
+
+    def test_whatever_the_client_speaks(self):
+        """In RESP3, which a client of redis-py 5 and later may speak, messages are no replies."""
+        speaks = {"protocol": 3} if REDIS_PY >= 5 else {}
+        with self.server.client(**speaks) as client:
+            cache = Cache(client, policy=LOCAL, local=LocalCache(feed=PublishFeed("changes")))
+            self.addCleanup(cache.close)
+            servers.wait_until(cache.local.feed.lives, "the feed")
+            self.warm(cache, "k", "1")
 
     def test_tracking(self):
         cache = self.cache(TrackingFeed(["k", "l"]))

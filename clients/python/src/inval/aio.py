@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 from . import steps
-from .aio_driver import AsyncRedisBackend, AsyncRunner
+from .aio_backend import AsyncRedisBackend
+from .aio_driver import AsyncRunner
 from .aio_entry import AsyncEntry
 from .aio_fill import AsyncFill
 from .base import BaseCache, check_load, refuse_decoding, sentinels_of, whole_ms
@@ -151,6 +152,19 @@ class AsyncCache(BaseCache):
               policy: Optional[Policy] = None, **policy_fields: Any) -> EntryDecorator:
         """As Cache.entry: the decorated function is awaited."""
         return EntryDecorator(self, AsyncEntry, template, tables, name, policy, policy_fields)
+
+    async def send(self, commands: Sequence[Sequence[Any]]) -> Union[List[Any], Trouble]:
+        """As Cache.send."""
+        plain = [tuple(command) for command in commands]
+        replies: Union[List[Any], Trouble] = await self._runner.guarded(
+            lambda: self._runner.backend.many_async(plain))
+        return replies
+
+    def use(self, client: Any) -> None:
+        """As Cache.use."""
+        refuse_decoding(client)
+        self.client = client
+        self._runner = AsyncRunner(self, self._make_backend(client))
 
     async def version(self, *keys: str) -> Tuple[int, ...]:
         """As Cache.version."""

@@ -11,6 +11,7 @@ import time
 from typing import Any, Callable, Iterable, Optional, Protocol, Tuple
 
 from .functions import FAILURES
+from .url import REDIS_PY
 
 PING = 1.0  # seconds between pings
 PONG = 5.0  # without one for so long, nothing is served
@@ -166,7 +167,11 @@ def _connection(client: Any) -> Any:
     """A connection outside the pool, with which nobody else's replies can be mixed up."""
     if hasattr(client, "get_primaries"):  # a Cluster: any node will do
         client = client.get_redis_connection(client.get_random_node())
-    connection = client.connection_pool.make_connection()
+    pool = client.connection_pool
+    if REDIS_PY >= 5:  # whatever the client speaks: in RESP3 messages are no replies
+        connection = pool.connection_class(**{**pool.connection_kwargs, "protocol": 2})
+    else:
+        connection = pool.make_connection()
     connection.connect()
     return connection
 

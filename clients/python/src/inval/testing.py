@@ -147,6 +147,10 @@ class _MemoryBackend(Backend):
     def many(self, commands: Sequence[Command]) -> List[Any]:
         return [self._memory.reply(command) for command in commands]
 
+    async def many_async(self, commands: Sequence[Command]) -> List[Any]:
+        await asyncio.sleep(0)
+        return self.many(commands)
+
     async def run_async(self, name: str, *args: Any) -> Any:
         await asyncio.sleep(0)
         return self.run(name, *args)

@@ -55,9 +55,13 @@ def check_databases(app_configs: Any = None, databases: Optional[Iterable[str]] 
         if alias not in (databases or ()):
             continue
         connection = connections[alias]
-        if _is_migrating(connection):
+        try:
+            if _is_migrating(connection):
+                continue
+            extension = find_extension(connection)
+        except DatabaseError as error:
+            found.append(Error(f"Database {alias!r} cannot be asked: {error}", id="inval.E001"))
             continue
-        extension = find_extension(connection)
         if extension is None:
             if not (conf().optional and not is_available(connection)):
                 found.append(Error(f"Database {alias!r}: {missing(connection)}.", id="inval.E001"))
@@ -87,8 +91,11 @@ def check_targets(app_configs: Any = None, databases: Optional[Iterable[str]] = 
         found += _check_library(cache)
         for alias in aliases:
             primary = connections[primary_of(alias)]
-            if primary.vendor != "postgresql" or _is_migrating(primary) or find_extension(primary) is None:
-                continue
+            try:
+                if primary.vendor != "postgresql" or _is_migrating(primary) or find_extension(primary) is None:
+                    continue
+            except DatabaseError:
+                continue  # E001 says so
             found += _tried(_check_location, cache, primary)
             found += _tried(_check_replica, cache, alias)
     return found

@@ -274,11 +274,14 @@ class LeaseTests(InvalTestMixin, TransactionTestCase):
         number = redis().connection_pool.connection_kwargs["db"]
         with override_settings():
             use_redis_database(number + 1 if number < 14 else 1)
-            self.addCleanup(caches["default"].clear)
-            Book.objects.update(title="two")
-            self.assertEqual(title.fetch(self.book.pk).source, "filled")
-            self.assertIs(cache.inval, core)
-            use_redis_database(number)
+            try:
+                caches["default"].clear()
+                Book.objects.update(title="two")
+                self.assertEqual(title.fetch(self.book.pk).source, "filled")
+                self.assertIs(cache.inval, core)
+                caches["default"].clear()
+            finally:
+                use_redis_database(number)
 
 
 def in_thread(work):

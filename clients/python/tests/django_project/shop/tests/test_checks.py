@@ -6,6 +6,7 @@ import os
 from django.conf import settings
 from django.core.cache import caches
 from django.core.checks import run_checks
+from django.db import connection
 from django.test import TransactionTestCase, override_settings
 
 from inval.django.location import is_address_of, with_db
@@ -33,6 +34,17 @@ class CheckTests(InvalTestMixin, TransactionTestCase):
 
     def test_all_is_well(self):
         self.assertEqual(found(), {})
+
+    def test_a_database_that_is_away(self):
+        """`manage.py check` says so, and ends as a check does."""
+        before = connection.settings_dict["PORT"]
+        connection.close()
+        connection.settings_dict["PORT"] = "1"
+        try:
+            self.assertFires("E001", "'default' cannot be asked: .*port 1")
+        finally:
+            connection.settings_dict["PORT"] = before
+            connection.close()
 
     def test_not_without_a_database(self):
         with override_settings(INVAL={"COVERAGE": ["name"]}):
