@@ -27,7 +27,7 @@
 /* To be raised with every change of the block itself */
 #define SHARED_LAYOUT	10
 
-#define SHARED_AREAS	16
+#define SHARED_AREAS	24
 
 /* What the block begins with; the areas follow, in the order of their adding. */
 typedef struct SharedHead
@@ -61,7 +61,8 @@ static void shared_use(SharedHead *block, bool preload);
 void
 inval_shared_add(InvalSharedArea *area)
 {
-	Assert(area_count < SHARED_AREAS);
+	if (area_count == SHARED_AREAS)
+		elog(ERROR, "inval has more than %d areas in shared memory", SHARED_AREAS);
 	areas[area_count++] = area;
 }
 
