@@ -158,7 +158,7 @@ ok(wait_keys_gone($cluster, keys_of(@orphans)), 'thawed: its keys go');
 ok(wait_queue_empty($node, 'postgres'), 'thawed: nothing is owed');
 ok(poll_until(sub { times_logged($node, 'inval target "there": node 127.* is back') }, 'the log'),
 	'thawed: the log says so');
-is(times_logged($node, 'node 127.* of inval target "there" is (lost|back)'), 2,
+is(times_logged($node, 'inval target "there": node 127.* is (lost|back)'), 2,
 	'one line for each change');
 is(times_logged($node, 'inval target "there" is (down|up)'), 0, 'none of the target');
 

@@ -62,7 +62,11 @@ is(sql('SELECT count(*) FROM inval_shadow', 'other'), 0, 'other databases have t
 sql('CREATE ROLE anybody; CREATE ROLE watcher IN ROLE pg_monitor');
 like(error_of($node, 'SET ROLE anybody; SELECT * FROM inval_shadow'), qr/permission denied/,
 	'keys are data');
-is(sql('SET ROLE watcher; SELECT count(*) FROM inval_shadow'), 20, 'who watches the queue sees them');
+is(sql('SET ROLE watcher; SELECT count(*), count(key), count(field) FROM inval_shadow'), '20|0|0',
+	'who watches the queue sees that there are such');
+sql('GRANT EXECUTE ON FUNCTION inval_key_right() TO watcher');
+is(sql('SET ROLE watcher; SELECT count(*), count(key) FROM inval_shadow'), '20|20',
+	'and the keys, if that is granted');
 
 # It goes on as any rule.
 sql(q{UPDATE inval_rule SET state = 'on' WHERE key = 'article:{id}'});

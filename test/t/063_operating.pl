@@ -295,6 +295,12 @@ is(times_logged($node, '(LOG|WARNING|DETAIL|HINT): .*(slow:|team:|all:|far:[a-c]
 sql("SET inval.log_keys = on; SELECT inval_purge('slow:person:*', 'a test', 'slow')");
 is(times_logged($node, 'purge of "slow:person:\*" has removed 0 keys'), 1, 'unless that is wanted');
 
+# Who watches sees that there was a purge, and whose; what of is for who may see keys.
+sql('CREATE ROLE watcher IN ROLE pg_monitor');
+is(sql('SET ROLE watcher; SELECT count(*) >= 2, count(*) = count(who), count(pattern) FROM inval_purge_log'),
+	't|t|0', 'the purge log without keys');
+is(sql('SET ROLE watcher; SELECT count(*) FROM inval_progress'), 0, 'and progress');
+
 # Rows that are read before they go, of a table that somebody else holds up
 sql(q{CREATE TABLE large (id int); INSERT INTO large SELECT generate_series(1, 20000);
 	SELECT inval_track('large', 'id'); ANALYZE large});
