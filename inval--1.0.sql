@@ -25,7 +25,8 @@ CREATE FUNCTION inval_rule_rows(
 	OUT id integer, OUT relation regclass, OUT key text, OUT field text,
 	OUT action text, OUT delivery text, OUT changes text[], OUT via text,
 	OUT ttl interval, OUT publish text, OUT stream text, OUT fence boolean,
-	OUT repeat_after interval, OUT refill text, OUT targets text[], OUT state text)
+	OUT repeat_after interval, OUT refill text, OUT targets text[], OUT state text,
+	OUT audit text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION inval_rule_rows() IS 'Rows of inval_rule';
@@ -68,6 +69,7 @@ COMMENT ON COLUMN inval_rule.repeat_after IS 'When the invalidation is sent once
 COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the key';
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
 COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
+COMMENT ON COLUMN inval_rule.audit IS 'Query for the value that should be at the key, for inval_audit; NULL: that of refill, if there is one';
 COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and list in inval_shadow, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
@@ -98,12 +100,13 @@ CREATE FUNCTION inval_track(
 	repeat_after interval DEFAULT NULL,
 	refill       text DEFAULT NULL,
 	targets      text[] DEFAULT '{default}',
-	state        text DEFAULT 'on')
+	state        text DEFAULT 'on',
+	audit        text DEFAULT NULL)
 RETURNS integer
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION inval_track(regclass, text, text, text, text, text, text[],
-		text, interval, text, text, boolean, interval, text, text[], text) IS
+		text, interval, text, text, boolean, interval, text, text[], text, text) IS
 	'Tracks a table: from now on every committed change of a row removes the keys that it feeds. Returns the rule''s id';
 
 CREATE FUNCTION inval_untrack(relation regclass, key text DEFAULT NULL)
@@ -669,6 +672,27 @@ REVOKE ALL ON FUNCTION inval_peek(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION inval_peek(text[]) IS
 	'What the target default holds at these keys now: the value of a string, NULL for none, and how long it will live, NULL for ever';
 
+-- Who may call it can find out, by rules of their own, what the cache holds.
+CREATE FUNCTION inval_audit(
+	rule integer, sample integer DEFAULT 100, repair boolean DEFAULT false,
+	OUT key text, OUT target text, OUT verdict text, OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION inval_audit(integer, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION inval_audit(integer, integer, boolean) IS
+	'Compares what the targets hold at the keys of so many rows, chosen at random, with what the rule''s query gives: fresh, missing, stale, unknown or skipped; queues the removal of stale keys if it is to repair';
+
+CREATE FUNCTION inval_orphans(
+	rule integer, remove boolean DEFAULT false, max_keys integer DEFAULT 1000,
+	OUT key text, OUT target text, OUT reason text, OUT idle interval, OUT ttl interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION inval_orphans(integer, boolean, integer) FROM PUBLIC;
+COMMENT ON FUNCTION inval_orphans(integer, boolean, integer) IS
+	'Finds keys that look like a rule''s and that no row feeds any more, up to max_keys; queues their removal in the background if they are to be removed';
+
 CREATE FUNCTION inval_shadow_rows(
 	OUT rule integer, OUT target text, OUT action text, OUT key text, OUT field text,
 	OUT at timestamptz, OUT xid xid8)
@@ -698,7 +722,10 @@ CREATE FUNCTION inval_stats_rows(
 	OUT failed_tries bigint, OUT skipped bigint,
 	OUT lag_p50_ms double precision, OUT lag_p95_ms double precision,
 	OUT lag_p99_ms double precision, OUT lag_max_ms double precision,
-	OUT last_delivery timestamptz, OUT refilled bigint, OUT refill_failed bigint)
+	OUT last_delivery timestamptz, OUT refilled bigint, OUT refill_failed bigint,
+	OUT audited bigint, OUT audit_fresh bigint, OUT audit_missing bigint,
+	OUT audit_stale bigint, OUT audit_unknown bigint, OUT audit_failed bigint,
+	OUT orphans bigint, OUT orphans_idle interval)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_stats_rows() FROM PUBLIC;
@@ -709,7 +736,9 @@ CREATE VIEW inval_stats AS
 	SELECT s.rule, r.relation, s.target, s.rows_seen, s.keys_queued,
 		s.keys_coalesced, s.delivered_at_commit, s.delivered_by_worker,
 		s.failed_tries, s.skipped, s.lag_p50_ms, s.lag_p95_ms, s.lag_p99_ms,
-		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed
+		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed,
+		s.audited, s.audit_fresh, s.audit_missing, s.audit_stale, s.audit_unknown,
+		s.audit_failed, s.orphans, s.orphans_idle
 	FROM @extschema@.inval_stats_rows() s
 		LEFT JOIN @extschema@.inval_rule r ON r.id OPERATOR(pg_catalog.=) s.rule;
 REVOKE ALL ON inval_stats FROM PUBLIC;
@@ -733,6 +762,15 @@ COMMENT ON COLUMN inval_stats.lag_max_ms IS 'Longest of the same';
 COMMENT ON COLUMN inval_stats.last_delivery IS 'When an invalidation was last confirmed';
 COMMENT ON COLUMN inval_stats.refilled IS 'Values that were put back at keys';
 COMMENT ON COLUMN inval_stats.refill_failed IS 'Keys that stay empty although the rule has a query for their value';
+
+COMMENT ON COLUMN inval_stats.audited IS 'Keys that audits have compared with what the rule''s query gives';
+COMMENT ON COLUMN inval_stats.audit_fresh IS 'Of these, keys that hold what they should, or nothing where nothing should be';
+COMMENT ON COLUMN inval_stats.audit_missing IS 'Of these, keys that hold nothing, so that readers ask the database';
+COMMENT ON COLUMN inval_stats.audit_stale IS 'Of these, keys that hold something else';
+COMMENT ON COLUMN inval_stats.audit_unknown IS 'Of these, keys whose value is in another format, so that nothing can be said of it';
+COMMENT ON COLUMN inval_stats.audit_failed IS 'Audits by the worker that an error has ended, as one of the rule''s query';
+COMMENT ON COLUMN inval_stats.orphans IS 'Keys that no row feeds, whose removal inval_orphans has queued';
+COMMENT ON COLUMN inval_stats.orphans_idle IS 'How long nobody had asked for these keys, all together, as far as the target could tell';
 
 CREATE FUNCTION inval_stats_reset() RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

@@ -5,7 +5,7 @@
  * A rule's table, and that table's name and schema, are the server's own
  * business: its carrier is a trigger on it.  Which rules name something else that
  * is renamed, their ties tell.  Columns are named in templates and lists, which
- * are rewritten afterwards; the queries of via and refill are understood before the
+ * are rewritten afterwards; the queries of via, refill and audit are understood before the
  * command, and written anew after it.
  *
  * What is renamed is known for certain only afterwards, when the command has got
@@ -279,13 +279,15 @@ rename_keep_queries(InvalDdlFrame *frame, const InvalDefinition *definition)
 	MemoryContext old;
 	InvalOldQueries *kept;
 
-	if (definition->options[RULE_VIA] == NULL && definition->options[RULE_REFILL] == NULL)
+	if (definition->options[RULE_VIA] == NULL && definition->options[RULE_REFILL] == NULL &&
+		definition->options[RULE_AUDIT] == NULL)
 		return;
 	old = MemoryContextSwitchTo(frame->context);
 	kept = palloc0(sizeof(InvalOldQueries));
 	kept->carrier = definition->carrier;
 	kept->queries.via = rename_attempt((RenameQuery) {inval_queries_via, definition, NULL});
 	kept->queries.refill = rename_attempt((RenameQuery) {inval_queries_refill, definition, NULL});
+	kept->queries.audit = rename_attempt((RenameQuery) {inval_queries_audit, definition, NULL});
 	frame->queries = lappend(frame->queries, kept);
 	MemoryContextSwitchTo(old);
 }

@@ -19,7 +19,7 @@
 #include "stats/stats.h"
 #include "target/targets.h"
 
-#define STATS_COLUMNS	16
+#define STATS_COLUMNS	24
 #define STATUS_COLUMNS	18
 
 typedef struct QueueDepth
@@ -36,6 +36,7 @@ typedef struct QueueDepths
 	QueueDepth *depths;			/* of each target */
 } QueueDepths;
 
+static void stats_audits(InvalStatsSlot *slot, Datum *values);
 static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
 static void status_measure(QueueDepths *depths);
 static void status_put_target(ReturnSetInfo *result, const QueueDepth *depth);
@@ -98,7 +99,27 @@ stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
 	values[13] = TimestampTzGetDatum((TimestampTz) last);
 	values[14] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->refilled));
 	values[15] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->refill_failed));
+	stats_audits(slot, &values[16]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/*
+ * What audits, and searches for orphans, have found.
+ */
+static void
+stats_audits(InvalStatsSlot *slot, Datum *values)
+{
+	Interval   *idle = palloc0(sizeof(Interval));
+
+	values[0] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->audited));
+	values[1] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->audit_fresh));
+	values[2] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->audit_missing));
+	values[3] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->audit_stale));
+	values[4] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->audit_unknown));
+	values[5] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->audit_failed));
+	values[6] = Int64GetDatum((int64) pg_atomic_read_u64(&slot->orphans));
+	idle->time = (TimeOffset) pg_atomic_read_u64(&slot->orphans_idle_s) * USECS_PER_SEC;
+	values[7] = IntervalPGetDatum(idle);
 }
 
 Datum

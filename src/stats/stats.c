@@ -21,7 +21,7 @@
 
 static InvalSharedArea stats_area = {
 	.element_size = sizeof(InvalStatsSlot),
-	.layout = 3,
+	.layout = 4,
 	.preloaded = 16384,
 	.reserve = 16
 };
@@ -214,6 +214,8 @@ inval_stats_commit(void)
 		stats_add(&slot->keys_coalesced, tally->counts.coalesced);
 		stats_add(&slot->skipped, tally->counts.skipped);
 		stats_add(&slot->refill_failed, tally->counts.refill_failed);
+		stats_add(&slot->orphans, tally->counts.orphans);
+		stats_add(&slot->orphans_idle_s, tally->counts.orphans_idle_s);
 	}
 }
 
@@ -429,6 +431,14 @@ stats_slot_clear(InvalStatsSlot *slot)
 	pg_atomic_write_u64(&slot->refill_failed, 0);
 	pg_atomic_write_u64(&slot->lag_max_us, 0);
 	pg_atomic_write_u64(&slot->last_delivery, 0);
+	pg_atomic_write_u64(&slot->audited, 0);
+	pg_atomic_write_u64(&slot->audit_fresh, 0);
+	pg_atomic_write_u64(&slot->audit_missing, 0);
+	pg_atomic_write_u64(&slot->audit_stale, 0);
+	pg_atomic_write_u64(&slot->audit_unknown, 0);
+	pg_atomic_write_u64(&slot->audit_failed, 0);
+	pg_atomic_write_u64(&slot->orphans, 0);
+	pg_atomic_write_u64(&slot->orphans_idle_s, 0);
 	for (i = 0; i < INVAL_LAG_BUCKETS; i++)
 		pg_atomic_write_u32(&slot->lag[i], 0);
 }

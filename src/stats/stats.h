@@ -37,6 +37,14 @@ typedef struct InvalStatsSlot
 	pg_atomic_uint64 lag_max_us;
 	pg_atomic_uint64 last_delivery; /* a TimestampTz, 0: never */
 	pg_atomic_uint32 lag[INVAL_LAG_BUCKETS];
+	pg_atomic_uint64 audited;	/* keys that an audit has compared, as follows */
+	pg_atomic_uint64 audit_fresh;
+	pg_atomic_uint64 audit_missing;
+	pg_atomic_uint64 audit_stale;
+	pg_atomic_uint64 audit_unknown;
+	pg_atomic_uint64 audit_failed;	/* audits that the rule's query has ended */
+	pg_atomic_uint64 orphans;	/* keys that no row feeds, whose removal was queued */
+	pg_atomic_uint64 orphans_idle_s;	/* how long nobody had asked for them, together */
 } InvalStatsSlot;
 
 typedef struct InvalCounts
@@ -45,6 +53,8 @@ typedef struct InvalCounts
 	uint64		coalesced;
 	uint64		skipped;
 	uint64		refill_failed;
+	uint64		orphans;
+	uint64		orphans_idle_s;
 	uint64		queued;			/* set when the outbox is written */
 	uint64		at_commit;		/* of those, sent by the commit callback */
 } InvalCounts;

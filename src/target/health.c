@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 7,
+	.layout = 8,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize

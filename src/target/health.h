@@ -120,6 +120,8 @@ typedef struct InvalTargetHealth
 	pid_t		purge_pid;		/* and of which, that of the last one */
 	TimestampTz collapsed_at;	/* when the backlog last was; 0: never */
 	int64		collapsed_keys; /* how many entries that were */
+	TimestampTz audit_at;		/* when the worker audits next; 0: at once */
+	uint32		audit_rule;		/* the rule that it audited last */
 } InvalTargetHealth;
 
 extern void inval_target_health_init(void);

@@ -31,6 +31,7 @@
 #include "target/reach.h"
 #include "target/target.h"
 #include "target/trust.h"
+#include "worker/audits.h"
 #include "worker/backlog.h"
 #include "worker/counters.h"
 #include "worker/drain.h"
@@ -159,6 +160,8 @@ worker_next_visit(void)
 	}
 	if (pass.next_due != 0)
 		next = Min(next, pass.next_due);
+	if (inval_audits_next(target) != 0)
+		next = Min(next, inval_audits_next(target));
 	if (stuck > 0)
 		next = Min(next, next_look);
 	return next;
@@ -209,6 +212,7 @@ worker_deliver(void)
 	static uint64 batches = 0;
 	bool		probing = false;
 	bool		refilled;
+	bool		audited;
 	bool		standbys;
 
 	if (!worker_reach_target(&probing))
@@ -243,6 +247,7 @@ worker_deliver(void)
 	}
 	in_pass = result == INVAL_DRAIN_MORE;
 	refilled = result == INVAL_DRAIN_PASSED && inval_refills_run(pass.refills);
+	audited = result == INVAL_DRAIN_PASSED && !probing && inval_audits_run(target);
 
 	if (result == INVAL_DRAIN_FAILED)
 	{
@@ -260,7 +265,7 @@ worker_deliver(void)
 		inval_target_succeeded(target, 0, 0);
 	if (result != INVAL_DRAIN_FAILED)
 		inval_library_keep(target);
-	return in_pass || refilled || pass.confirmed > confirmed;
+	return in_pass || refilled || audited || pass.confirmed > confirmed;
 }
 
 /*
@@ -414,6 +419,7 @@ static long
 worker_timeout(void)
 {
 	TimestampTz next_try;
+	TimestampTz next_audit = inval_audits_next(target);
 	uint64		question = inval_address_next_question(target);
 	uint64		now = inval_clock_us();
 	long		timeout = Min(inval_sweep_interval, inval_renewal_wait_ms());
@@ -431,6 +437,9 @@ worker_timeout(void)
 	if (inval_target_is_open(target))
 	{
 		timeout = Min(timeout, inval_removal_wait_ms(removal));
+		if (next_audit != 0)
+			timeout = Min(timeout,
+						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_audit) + 1);
 		if (inval_replay_next_look() != 0)
 			timeout = Min(timeout,
 						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),
