@@ -95,6 +95,8 @@ inval_traffic_end(InvalTraffic *traffic)
 
 	if (traffic->looked != NULL)
 		UnregisterSnapshot(traffic->looked);
+	if (traffic->until != NULL)
+		UnregisterSnapshot(traffic->until);
 	if (traffic->since != NULL)
 		UnregisterSnapshot(traffic->since);
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
@@ -142,6 +144,7 @@ inval_traffic_look_back(InvalTraffic *traffic)
 	int			table;
 
 	traffic->marks = traffic->changed;
+	traffic->until = RegisterSnapshot(GetLatestSnapshot());
 	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
 		inval_outbox_scan_relation(traffic->outbox[table], SnapshotAny, table, 0,
 								   traffic_visit_new, traffic);
@@ -168,8 +171,8 @@ traffic_is_on_its_way(const InvalOutboxRow *row)
 }
 
 /*
- * Of transactions that were rolled back there are rows, too: they are counted in, like
- * those that are under way.
+ * What is not visible at the end has changed nothing that was read.  Of transactions that
+ * were rolled back there are rows, too: they are counted in.
  */
 static bool
 traffic_visit_new(InvalOutboxRow *row, void *arg)
@@ -177,7 +180,8 @@ traffic_visit_new(InvalOutboxRow *row, void *arg)
 	InvalTraffic *traffic = arg;
 
 	CHECK_FOR_INTERRUPTS();
-	if (row->lane != INVAL_LANE_LOOK && !traffic_was_visible(row, traffic->since))
+	if (row->lane != INVAL_LANE_LOOK && !traffic_was_visible(row, traffic->since) &&
+		traffic_was_visible(row, traffic->until))
 		traffic_take(traffic, row, false);
 	return true;
 }

@@ -30,6 +30,7 @@ typedef struct InvalTraffic
 	bool	   *marks;			/* which of these is being filled in */
 	List	   *starts;			/* how the keys of rules that look up begin */
 	Snapshot	looked;			/* what was visible at the first look */
+	Snapshot	until;			/* the end */
 	bool		members;		/* and a set of keys is yet to be removed by then */
 } InvalTraffic;
 

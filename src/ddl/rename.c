@@ -107,8 +107,7 @@ inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement, List *altered)
 			const char *field = definition->options[RULE_FIELD];
 			bool		changed = renaming.relids != NIL && inval_ddl_rename_columns(definition, &renaming);
 
-			if (definition->options[RULE_VIA] != NULL ||
-				definition->options[RULE_REFILL] != NULL)
+			if (inval_queries_exist(definition))
 				changed |= rename_queries(frame, definition);
 			if (changed)
 				inval_carrier_rewrite(definition);
@@ -279,8 +278,7 @@ rename_keep_queries(InvalDdlFrame *frame, const InvalDefinition *definition)
 	MemoryContext old;
 	InvalOldQueries *kept;
 
-	if (definition->options[RULE_VIA] == NULL && definition->options[RULE_REFILL] == NULL &&
-		definition->options[RULE_AUDIT] == NULL)
+	if (!inval_queries_exist(definition))
 		return;
 	old = MemoryContextSwitchTo(frame->context);
 	kept = palloc0(sizeof(InvalOldQueries));

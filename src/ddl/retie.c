@@ -153,8 +153,7 @@ retie_one(void *arg)
 {
 	InvalDefinition *definition = arg;
 
-	if (definition->options[RULE_VIA] != NULL || definition->options[RULE_REFILL] != NULL ||
-		definition->options[RULE_AUDIT] != NULL)
+	if (inval_queries_exist(definition))
 		retie_queries(definition);
 	inval_tie(definition);
 }

@@ -19,6 +19,16 @@ static bool queries_write(InvalViaQuery *query, InvalDefinition *definition,
 						  InvalRuleOption option, Relation tracked);
 
 /*
+ * Whether a rule has any.
+ */
+bool
+inval_queries_exist(const InvalDefinition *definition)
+{
+	return definition->options[RULE_VIA] != NULL || definition->options[RULE_REFILL] != NULL ||
+		definition->options[RULE_AUDIT] != NULL;
+}
+
+/*
  * Understands the query of via, in the current memory context; NULL if the rule has
  * none.  What is wrong with it is an error.
  */

@@ -16,6 +16,7 @@ typedef struct InvalRuleQueries
 	InvalViaQuery *audit;
 } InvalRuleQueries;
 
+extern bool inval_queries_exist(const InvalDefinition *definition);
 extern InvalViaQuery *inval_queries_via(const InvalDefinition *definition, Relation tracked);
 extern InvalViaQuery *inval_queries_refill(const InvalDefinition *definition, Relation tracked);
 extern InvalViaQuery *inval_queries_audit(const InvalDefinition *definition, Relation tracked);
