@@ -42,6 +42,7 @@
 #include "key/lookup.h"
 #include "rule/family.h"
 #include "stats/stats.h"
+#include "target/address.h"
 #include "target/breaker.h"
 #include "target/pace.h"
 #include "target/reach.h"
@@ -58,7 +59,7 @@ static InvalRefillValue audit_value(InvalAudit *audit, const InvalAuditKey *key)
 static void audit_list_findings(InvalAudit *audit);
 static void audit_ask_target(InvalAudit *audit, int target, bool wait);
 static const char *audit_obstacle(InvalTarget *target);
-static bool audit_wait(InvalTarget *target, bool wait);
+static void audit_pace(InvalTarget *target, bool wait);
 static void audit_ask_key(InvalAudit *audit, InvalAuditFinding *finding, char *error);
 static void audit_count(const InvalAudit *audit, const InvalAuditFinding *finding);
 static void audit_skip(InvalAuditFinding *finding, const char *why);
@@ -238,8 +239,8 @@ audit_list_findings(InvalAudit *audit)
 }
 
 /*
- * Asks the targets what they hold.  Where a target's rate does not allow it just now,
- * waits if that is wanted; else leaves the rest.
+ * Asks the targets what they hold.  Keeps to a target's rate if it is to wait for that;
+ * else only notes what it has sent, and whoever comes next waits.
  */
 void
 inval_audit_ask(InvalAudit *audit, bool wait)
@@ -272,18 +273,18 @@ audit_ask_target(InvalAudit *audit, int number, bool wait)
 			audit_skip(finding, "not in the namespace");
 		else if (audit->traffic.owed[place])
 			audit_skip(finding, "queued");
-		else if (obstacle == NULL && !audit_wait(target, wait))
-			obstacle = "the target's rate is reached";
 		if (obstacle != NULL && finding->finding.detail == NULL)
 			audit_skip(finding, obstacle);
 		if (finding->finding.detail != NULL)
 			continue;
+		audit_pace(target, wait);
 		audit_ask_key(audit, finding, error);
 		if (error[0] != '\0')
 		{
 			obstacle = MemoryContextStrdup(audit->context,
 										   psprintf("the target does not tell: %s", error));
 			audit_skip(finding, obstacle);
+			audit->refused = obstacle;
 		}
 	}
 }
@@ -306,24 +307,21 @@ audit_obstacle(InvalTarget *target)
 }
 
 /*
- * Keeps to the target's rate.  Returns false if nobody waits for it.
+ * Keeps to the target's rate.
  */
-static bool
-audit_wait(InvalTarget *target, bool wait)
+static void
+audit_pace(InvalTarget *target, bool wait)
 {
 	long		ms;
 
-	while ((ms = inval_pace_wait_ms(target)) > 0)
+	while (wait && (ms = inval_pace_wait_ms(target)) > 0)
 	{
-		if (!wait)
-			return false;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms,
 						 PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
 	inval_pace_sent(target, INVAL_HOLDING_COMMANDS);
-	return true;
 }
 
 static void
@@ -383,6 +381,9 @@ inval_audit_judge(InvalAudit *audit)
 		if (finding->finding.verdict != INVAL_VERDICT_SKIPPED &&
 			(finding->key->moved || audit->traffic.changed[i]))
 			audit_skip(finding, "changed meanwhile");
+		else if (finding->finding.verdict != INVAL_VERDICT_SKIPPED &&
+				 inval_address_has_changed(finding->target))
+			audit_skip(finding, "the target has moved");
 		audit_count(audit, finding);
 	}
 	MemoryContextSwitchTo(old);

@@ -46,6 +46,7 @@ typedef struct InvalAudit
 	int			nkeys;
 	int			max_keys;
 	InvalAuditFinding *findings;	/* of each key at each target */
+	const char *refused;		/* why a target has not told something; NULL: all have */
 	TupleTableSlot *row;
 	TupleTableSlot *given;
 	MemoryContext context;

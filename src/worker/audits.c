@@ -17,8 +17,10 @@
 #include "utils/memutils.h"
 
 #include "audit/audit.h"
+#include "audit/holding.h"
 #include "base/attempt.h"
 #include "base/settings.h"
+#include "base/skips.h"
 #include "base/transaction.h"
 #include "redis/wire.h"
 #include "rule/carrier.h"
@@ -47,6 +49,7 @@ static List *told = NIL;		/* of AuditsTold * */
 
 static void audits_choose(InvalTarget *target);
 static bool audits_is_for(const InvalDefinition *definition, const InvalTarget *target);
+static int	audits_step_rows(const InvalTarget *target);
 static void audits_step(InvalTarget *target);
 static void audits_step_in(InvalTarget *target, InvalAudit *audit, int rows);
 static void audits_failed(const InvalTarget *target, int32 rule, const char *why);
@@ -67,6 +70,8 @@ inval_audits_next(const InvalTarget *target)
 	SpinLockAcquire(&health->mutex);
 	next = health->audit_at;
 	SpinLockRelease(&health->mutex);
+	/* It may have been made shorter since. */
+	next = Min(next, TimestampTzPlusMilliseconds(now, inval_audit_interval));
 	return Max(current != 0 || next == 0 ? now : next,
 			   TimestampTzPlusMilliseconds(now, inval_pace_wait_ms(target)));
 }
@@ -148,13 +153,25 @@ audits_is_for(const InvalDefinition *definition, const InvalTarget *target)
 }
 
 /*
+ * Of a target that has a rate no more is asked at a time than it is sent at a time.
+ */
+static int
+audits_step_rows(const InvalTarget *target)
+{
+	int			rows = Min(rows_left, AUDITS_STEP_ROWS);
+
+	return Max(Min(rows, inval_pace_batch(target) / INVAL_HOLDING_COMMANDS), 1);
+}
+
+/*
  * Audits the keys of some rows.
  */
 static void
 audits_step(InvalTarget *target)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			rows = Min(rows_left, AUDITS_STEP_ROWS);
+	int			rows = audits_step_rows(target);
+	bool		muted = inval_skips_mute(true);
 	InvalAudit	audit;
 
 	PG_TRY();
@@ -175,6 +192,7 @@ audits_step(InvalTarget *target)
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
+	(void) inval_skips_mute(muted);
 	inval_limit_forget_locks();
 }
 
@@ -198,6 +216,8 @@ audits_step_in(InvalTarget *target, InvalAudit *audit, int rows)
 		inval_audit_judge(audit);
 		inval_limit_end();
 	}
+	if (audit->refused != NULL)
+		audits_failed(target, current, audit->refused);
 	if (audit->sample.all > 0 && audit->sample.all < (uint64) rows_left)
 		rows_left = (int) audit->sample.all;
 	rows_left -= audit->sample.count == 0 ? rows_left : rows;
