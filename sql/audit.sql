@@ -50,29 +50,43 @@ SELECT audit FROM inval_rule WHERE id = :rule;
 SELECT inval_track('article', 'id') = :rule AS same;
 SELECT audit FROM inval_rule WHERE id = :rule;
 
+-- Numbers of rules depend on what was done before.
+CREATE FUNCTION said(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	message text;
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE statement;
+	RETURN 'nothing';
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN regexp_replace(concat_ws(E'\n', message, nullif(detail, ''), nullif(hint, '')), 'rule \d+', 'rule N');
+END $$;
+
 -- What can be audited
 SELECT * FROM inval_audit(0);
-SELECT * FROM inval_audit(:rule);
-SELECT * FROM inval_audit(:rule, 0);
-SELECT * FROM inval_audit(:rule, 10001);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
+SELECT said(format('SELECT * FROM inval_audit(%s, 0)', :rule));
+SELECT said(format('SELECT * FROM inval_audit(%s, 10001)', :rule));
 SELECT * FROM inval_audit(NULL);
 SELECT inval_track('article', 'id', state => 'shadow', audit => 'SELECT name FROM article WHERE id = {id}') = :rule AS same;
-SELECT * FROM inval_audit(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 SELECT inval_track('article', 'id', state => 'off', audit => 'SELECT name FROM article WHERE id = {id}') = :rule AS same;
-SELECT * FROM inval_audit(:rule);
-SELECT * FROM inval_orphans(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :rule));
 CREATE FOREIGN DATA WRAPPER nowhere;
 CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
 CREATE FOREIGN TABLE away (id int) SERVER nowhere;
 SELECT inval_track('away', 'id', audit => 'SELECT {id}::text') AS away \gset
-SELECT * FROM inval_audit(:away);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :away));
 SET client_min_messages = warning;
 DROP FOREIGN DATA WRAPPER nowhere CASCADE;
 RESET client_min_messages;
 
 -- A target that is paused is not asked.  What is queued is known without it.
 SELECT inval_track('article', 'id', audit => 'SELECT name FROM article WHERE id = {id}') = :rule AS same;
-SELECT * FROM inval_audit(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 INSERT INTO article VALUES (1, 'one');
 SELECT * FROM inval_audit(:rule);
 SELECT audited, audit_failed FROM inval_stats WHERE rule = :rule;
@@ -80,50 +94,50 @@ SELECT audited, audit_failed FROM inval_stats WHERE rule = :rule;
 -- Who has changed what is audited sees what others do not.
 BEGIN;
 UPDATE article SET name = 'two';
-SELECT * FROM inval_audit(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 ROLLBACK;
 BEGIN READ ONLY;
 SELECT verdict FROM inval_audit(:rule);
-SELECT * FROM inval_audit(:rule, repair => true);
+SELECT said(format('SELECT * FROM inval_audit(%s, repair => true)', :rule));
 ROLLBACK;
 
 -- An error of the query is the caller's.
 SELECT inval_track('article', 'id', audit => 'SELECT (1 / (id - 1))::text FROM article WHERE id = {id}') = :rule AS same;
-SELECT * FROM inval_audit(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 SELECT inval_track('article', 'id', audit => 'SELECT x FROM (VALUES (''a''), (''b'')) v (x)') = :rule AS same;
-SELECT * FROM inval_audit(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 
 -- It runs as the owner of the table, as whom it cannot write.
 CREATE FUNCTION writes() RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.article VALUES (9); RETURN current_user; END $$;
 SELECT inval_track('article', 'id', audit => 'SELECT writes()') = :rule AS same;
-SELECT * FROM inval_audit(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 
 -- Keys that do not tell their row
 SELECT inval_track('article', key => '{id}:x') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{name|md5}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{tags[]}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{name}:{content}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{id}{name}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{id}0') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{name}-{id}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{other}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{id}', action => 'prefix') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{id}', field => 'f') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT inval_track('article', key => 'x:{tag_id}', via => 'SELECT tag_id FROM article_tag WHERE article_id = {id}') AS a \gset
-SELECT * FROM inval_orphans(:a);
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));
 SELECT * FROM inval_orphans(0);
-SELECT * FROM inval_orphans(:rule, max_keys => 0);
-SELECT * FROM inval_orphans(:rule);
+SELECT said(format('SELECT * FROM inval_orphans(%s, max_keys => 0)', :rule));
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :rule));
 
 -- Not for everybody, and not for the rules of others: both tell what the cache holds.
 CREATE ROLE regress_audit_stranger;
@@ -132,11 +146,11 @@ GRANT USAGE ON SCHEMA shop TO regress_audit_stranger, regress_audit_granted;
 GRANT CREATE ON SCHEMA shop TO regress_audit_granted;
 GRANT EXECUTE ON FUNCTION inval_audit, inval_orphans TO regress_audit_granted;
 SET ROLE regress_audit_stranger;
-SELECT * FROM inval_audit(:rule);
-SELECT * FROM inval_orphans(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :rule));
 SET ROLE regress_audit_granted;
-SELECT * FROM inval_audit(:rule);
-SELECT * FROM inval_orphans(:rule);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
+SELECT said(format('SELECT * FROM inval_orphans(%s)', :rule));
 CREATE TABLE own (id int, v text);
 INSERT INTO own VALUES (1, 'x');
 SELECT inval_track('own', 'id', audit => 'SELECT current_user::text || v FROM own WHERE id = {id}') AS own \gset
@@ -150,7 +164,7 @@ SET ROLE regress_audit_granted;
 SELECT inval_track('own', 'id', audit => 'SELECT name FROM article WHERE id = {id}') = :own AS same;
 RESET ROLE;
 REVOKE SELECT ON article FROM regress_audit_granted;
-SELECT * FROM inval_audit(:own);
+SELECT said(format('SELECT * FROM inval_audit(%s)', :own));
 
 RESET search_path;
 SET client_min_messages = error;
