@@ -16,6 +16,9 @@
 #include "audit/verdict.h"
 #include "base/attempt.h"
 
+/* Larger values are not read as JSON, which takes its time, in a worker, too. */
+#define VERDICT_JSON_MAX	((Size) 1024 * 1024)
+
 /* A text being read as JSON */
 typedef struct VerdictJson
 {
@@ -92,8 +95,11 @@ verdict_of_text(const InvalRefillValue *expected, const InvalHolding *holding)
 		(verdict_has_controls(holding->value, holding->length) &&
 		 !verdict_has_controls(expected->bytes, expected->length)))
 		return (InvalFinding) {INVAL_VERDICT_UNKNOWN, "not a text"};
-	if (!verdict_looks_like_json(expected->bytes, expected->length) ||
-		!verdict_read_json(&wanted))
+	if (!verdict_looks_like_json(expected->bytes, expected->length))
+		return (InvalFinding) {INVAL_VERDICT_STALE, "another value"};
+	if (Max(expected->length, holding->length) > VERDICT_JSON_MAX)
+		return (InvalFinding) {INVAL_VERDICT_UNKNOWN, "too large to be compared as JSON"};
+	if (!verdict_read_json(&wanted))
 		return (InvalFinding) {INVAL_VERDICT_STALE, "another value"};
 	if (!verdict_read_json(&found))
 		return (InvalFinding) {INVAL_VERDICT_UNKNOWN, "not JSON"};

@@ -205,6 +205,11 @@ audits_step_in(InvalTarget *target, InvalAudit *audit, int rows)
 {
 	bool		any;
 
+	if (inval_carrier_find(current) == NULL)
+	{
+		rows_left = 0;			/* it has gone meanwhile */
+		return;
+	}
 	inval_limit_begin(AUDITS_LIMIT_ID(current), inval_refill_timeout);
 	inval_audit_begin(audit, current, target);
 	any = inval_audit_read(audit, rows);

@@ -162,6 +162,15 @@ is($redis->cmd('GET', 'doc:4'), "\x80\x04\x95\x01", 'what is in another format s
 is(verdict($rule, 'doc:2'), 'missing', 'a reader would fill it');
 is(sql("SELECT count(*) FROM inval_audit($rule) WHERE verdict = 'stale'"), 0, 'no key is stale any more');
 
+my $strict = sql(q{SELECT inval_track('doc', key => 'strict:{id}', delivery => 'strict',
+	audit => 'SELECT body FROM doc WHERE id = {id}')});
+$redis->cmd('SET', 'strict:2', 'drift');
+sql("SELECT count(*) FROM inval_audit($strict, repair => true)");
+is($redis->cmd('EXISTS', 'strict:2'), 0, 'the same for a strict rule');
+sql(q{BEGIN; SAVEPOINT s; UPDATE doc SET body = 'never' WHERE id = 2; ROLLBACK TO s;
+	UPDATE doc SET body = 'strictly' WHERE id = 2; COMMIT});
+is(verdict($strict, 'strict:2'), 'missing', 'whose commits leave nothing');
+
 # By a rule that nobody applies: the drift is that of the database, too.
 my $hole = sql(q{
 	CREATE TABLE label (doc_id int, name text);
@@ -319,7 +328,7 @@ is(counted($busy, 'audit_stale'), 0, 'none was counted');
 # By itself
 # ---------------------------------------------------------------------------
 
-sql("SELECT inval_untrack_rule($_)") foreach $json, $bytes, $again, $hole, $via, $busy;
+sql("SELECT inval_untrack_rule($_)") foreach $json, $bytes, $again, $hole, $via, $busy, $strict;
 my $failing = sql(q{SELECT inval_track('doc', key => 'failing:{id}', audit => 'SELECT (1 / (id - id))::text FROM doc WHERE id = {id}')});
 my $slow = sql(q{SELECT inval_track('doc', key => 'slow:{id}', audit => 'SELECT pg_sleep(30)::text FROM doc WHERE id = {id}')});
 $redis->cmd('SET', 'doc:2', 'drift');
@@ -390,13 +399,46 @@ is(orphans($text), 'text::1 no row, text:a:2:1 no row', 'a text with what stands
 
 # A namespace and a rate
 sql(sprintf q{SELECT inval_add_target('slow', '%s', max_rate => 40, namespace => 'ours:')}, $redis->unix_url);
-my $ours = sql(q{SELECT inval_track('doc', key => 'ours:{id}', targets => '{slow}')});
+my $ours = sql(q{SELECT inval_track('doc', key => 'ours:{id}', targets => '{slow}', audit => 'SELECT {body}')});
 $redis->cmd('SET', "ours:$_", 'x') foreach 1001 .. 1020;
 my $started = Time::HiRes::time();
 is(sql("SELECT count(*) FROM inval_orphans($ours, true)"), 20, 'those of another target');
 ok(delivered($ours), 'are removed');
 cmp_ok(Time::HiRes::time() - $started, '>', 1, 'within its rate');
 is(scalar @{ $redis->cmd('KEYS', 'ours:*') }, 0, 'all of them');
+sql('INSERT INTO doc SELECT i, i FROM generate_series(5001, 5025) i');
+ok(delivered($ours), 'more rows');
+$started = Time::HiRes::time();
+is(sql("SELECT string_agg(DISTINCT verdict, ' ') FROM inval_audit($ours)"), 'fresh missing', 'an audit');
+cmp_ok(Time::HiRes::time() - $started, '>', 1, 'keeps to the rate, too');
+$node->append_conf('postgresql.conf', "inval.audit_interval = '50ms'\n");
+reload($node);
+ok(poll_query($node, 'postgres', "SELECT sum(audited) > 40 FROM inval_stats WHERE rule = $ours AND target = 'slow'"),
+	'and so does the worker of that target, who audits it by himself');
+$node->append_conf('postgresql.conf', "inval.audit_interval = 0\n");
+reload($node);
+
+sql('DELETE FROM doc WHERE id > 5000');
+
+# A target that does not answer: the session goes on with another connection.
+$redis->cmd('SET', 'doc:1', 'x');
+$session = $node->background_psql('postgres', on_error_stop => 0);
+like($session->query("SELECT verdict FROM inval_audit($rule) WHERE key = 'doc:1'"), qr/stale/, 'a session with a connection');
+$session->query(q{SET statement_timeout = '300ms'});
+$redis->freeze;
+$session->query("SELECT verdict FROM inval_audit($rule)");
+$redis->thaw;
+$session->query('RESET statement_timeout');
+ok(poll_until(
+		sub { $session->query("SELECT verdict FROM inval_audit($rule) WHERE key = 'doc:1'") =~ /stale/ },
+		'the session'), 'is cancelled while the target is frozen, and goes on');
+$session->quit;
+$redis->stop;
+like(verdict($rule, 'doc:1'), qr/^skipped, the target/, 'of a target that is away nothing is said');
+ok(poll_until(sub { error_of($node, "SELECT inval_orphans($rule)") =~ /could not search/ }, 'the search'),
+	'nor is it searched');
+$redis->start;
+ok(no_crash($node), 'no crash');
 
 # ---------------------------------------------------------------------------
 # A cluster
