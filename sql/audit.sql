@@ -112,6 +112,13 @@ CREATE FUNCTION writes() RETURNS text LANGUAGE plpgsql AS $$ BEGIN INSERT INTO s
 SELECT inval_track('article', 'id', audit => 'SELECT writes()') = :rule AS same;
 SELECT said(format('SELECT * FROM inval_audit(%s)', :rule));
 
+-- A materialized view, whose rules are kept elsewhere
+CREATE MATERIALIZED VIEW names AS SELECT id, name FROM article;
+SELECT inval_track('names', 'id', audit => 'SELECT name FROM names WHERE id = {id}') AS names \gset
+SELECT audit FROM inval_rule WHERE id = :names;
+SELECT key, verdict FROM inval_audit(:names);
+DROP MATERIALIZED VIEW names;
+
 -- Keys that do not tell their row
 SELECT inval_track('article', key => '{id}:x') AS a \gset
 SELECT said(format('SELECT * FROM inval_orphans(%s)', :a));

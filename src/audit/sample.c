@@ -119,7 +119,9 @@ sample_leaves(Relation tracked, uint64 *blocks)
 	ListCell   *lc;
 
 	*blocks = 0;
-	foreach(lc, inval_family_leaves(RelationGetRelid(tracked), AccessShareLock))
+	foreach(lc, tracked->rd_rel->relkind == RELKIND_MATVIEW ?
+			list_make1_oid(RelationGetRelid(tracked)) :
+			inval_family_leaves(RelationGetRelid(tracked), AccessShareLock))
 	{
 		Relation	relation = try_relation_open(lfirst_oid(lc), AccessShareLock);
 		SampleLeaf *leaf;

@@ -18,8 +18,10 @@
  *
  * Entries that do not name the keys that they remove stand for all that they could:
  * prefixes for what begins so; look-ups that are yet to be made for what the keys of
- * their rule begin with; sets, whose members only the target knows, for everything,
- * which is why they are waited for a little.
+ * their rule begin with; sets, whose members only the target knows, for everything.
+ * There may be some at any time, so the latter two, as far as they were there when the
+ * database was read, are waited for a little.  Those that come later make the database
+ * differ, if they matter.
  */
 #include "postgres.h"
 
@@ -40,9 +42,9 @@
 #include "rule/carrier.h"
 #include "target/targets.h"
 
-/* Sets are waited for so often, for so many ms. */
-#define MEMBERS_LOOKS	10
-#define MEMBERS_PAUSE	5
+/* Look-ups and sets are waited for so often, for so many ms. */
+#define WAITS			10
+#define WAIT_MS			5
 
 /* How the keys of a rule begin */
 typedef struct TrafficStart
@@ -51,6 +53,7 @@ typedef struct TrafficStart
 	InvalPrefix start;
 } TrafficStart;
 
+static bool traffic_may_pass(const InvalTraffic *traffic);
 static bool traffic_visit_owed(InvalOutboxRow *row, void *arg);
 static bool traffic_visit_new(InvalOutboxRow *row, void *arg);
 static bool traffic_is_on_its_way(const InvalOutboxRow *row);
@@ -113,25 +116,38 @@ void
 inval_traffic_look(InvalTraffic *traffic)
 {
 	Size		cells = Max((Size) traffic->nkeys * traffic->ntargets, 1);
-	int			looks;
+	int			waits;
 
-	traffic->owed = palloc0(cells * sizeof(bool));
+	traffic->owed = palloc(cells * sizeof(bool));
 	traffic->changed = palloc0(cells * sizeof(bool));
 	traffic->marks = traffic->owed;
 	traffic->looked = RegisterSnapshot(GetLatestSnapshot());
 	inval_targets_refresh();
-	for (looks = 0; looks < MEMBERS_LOOKS; looks++)
+	for (waits = 0;; waits++)
 	{
-		traffic->members = false;
+		memset(traffic->owed, false, cells * sizeof(bool));
+		traffic->members = traffic->looks = false;
 		inval_outbox_scan_all(INVAL_OUTBOX_TABLES, traffic_visit_owed, traffic);
-		if (!traffic->members)
-			return;
+		if (!traffic_may_pass(traffic) || waits == WAITS)
+			break;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 MEMBERS_PAUSE, PG_WAIT_EXTENSION);
+						 WAIT_MS, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}
-	memset(traffic->owed, true, cells * sizeof(bool));
+	if (traffic->members)
+		memset(traffic->owed, true, cells * sizeof(bool));
+}
+
+/*
+ * Whether there is something that is soon over.  The worker of "default" is who makes
+ * look-ups, so it would wait in vain.
+ */
+static bool
+traffic_may_pass(const InvalTraffic *traffic)
+{
+	return traffic->members ||
+		(traffic->looks && inval_target_default()->health->worker_pid != MyProcPid);
 }
 
 /*
@@ -153,9 +169,14 @@ inval_traffic_look_back(InvalTraffic *traffic)
 static bool
 traffic_visit_owed(InvalOutboxRow *row, void *arg)
 {
+	InvalTraffic *traffic = arg;
+
 	CHECK_FOR_INTERRUPTS();
+	if (row->lane == INVAL_LANE_LOOK && !traffic_was_visible(row, traffic->looked))
+		return true;
+	traffic->looks |= row->lane == INVAL_LANE_LOOK;
 	if (traffic_is_on_its_way(row))
-		traffic_take(arg, row, true);
+		traffic_take(traffic, row, true);
 	return true;
 }
 

@@ -31,7 +31,8 @@ typedef struct InvalTraffic
 	List	   *starts;			/* how the keys of rules that look up begin */
 	Snapshot	looked;			/* what was visible at the first look */
 	Snapshot	until;			/* the end */
-	bool		members;		/* and a set of keys is yet to be removed by then */
+	bool		members;		/* a set of keys was yet to be removed then, */
+	bool		looks;			/* or something to be looked up */
 } InvalTraffic;
 
 extern bool inval_traffic_begin(InvalTraffic *traffic);
