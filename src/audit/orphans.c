@@ -198,7 +198,8 @@ orphans_fail(const InvalTarget *target, const char *why)
 	ereport(ERROR,
 			(errcode(ERRCODE_CONNECTION_FAILURE),
 			 errmsg("could not search target \"%s\": %s", target->name, why),
-			 errhint("inval_target_status shows how it is. Its user of Redis must be allowed SCAN, PTTL and OBJECT IDLETIME.")));
+			 errhint("inval_target_status shows how it is. "
+					 "Its user of Redis must be allowed SCAN, PTTL and OBJECT IDLETIME.")));
 }
 
 /*

@@ -92,18 +92,22 @@ shape_add(InvalShape *shape, const InvalBoundSegment *segment, const InvalSubjec
 static void
 shape_add_literal(InvalShape *shape, const InvalBoundSegment *segment)
 {
-	InvalShapePart *last = shape->nparts > 0 ? &shape->parts[shape->nparts - 1] : NULL;
+	InvalShapePart *part;
 
 	if (segment->literal_length == 0)
 		return;
-	if (last == NULL || last->kind != INVAL_SHAPE_LITERAL)
+	if (shape->nparts == 0 || shape->parts[shape->nparts - 1].kind != INVAL_SHAPE_LITERAL)
 	{
-		last = &shape->parts[shape->nparts++];
-		last->kind = INVAL_SHAPE_LITERAL;
-		last->literal = (InvalPrefix) {"", 0};
+		part = &shape->parts[shape->nparts++];
+		part->kind = INVAL_SHAPE_LITERAL;
+		part->literal.bytes = pstrdup(segment->literal);
 	}
-	last->literal.bytes = psprintf("%s%s", last->literal.bytes, segment->literal);
-	last->literal.length = strlen(last->literal.bytes);
+	else
+	{
+		part = &shape->parts[shape->nparts - 1];
+		part->literal.bytes = psprintf("%s%s", part->literal.bytes, segment->literal);
+	}
+	part->literal.length = strlen(part->literal.bytes);
 }
 
 static InvalShapeKind
@@ -153,7 +157,8 @@ shape_check(InvalShape *shape, const InvalSubject *subject)
 
 	shape->open = shape->nparts;
 	if (shape->nparts == 0 || shape->parts[0].kind != INVAL_SHAPE_LITERAL)
-		shape_refuse(subject, "Its key does not begin with literal text, so that all keys would have to be looked at.");
+		shape_refuse(subject, "Its key does not begin with literal text, "
+					 "so that all keys would have to be looked at.");
 	for (i = 0; i < shape->nparts; i++)
 	{
 		if (shape->parts[i].kind < INVAL_SHAPE_TEXT)

@@ -4,9 +4,9 @@
  */
 #include "postgres.h"
 
+#include "base/rights.h"
 #include "commit/pending.h"
 #include "functions/moment.h"
-#include "base/rights.h"
 #include "key/lookup.h"
 #include "rule/carrier.h"
 
@@ -33,10 +33,11 @@ inval_moment_check_rule(int32 rule)
 {
 	const InvalDefinition *definition = inval_carrier_find(rule);
 
-	if (definition == NULL)
+	if (definition != NULL)
+		inval_rights_check_owner(definition->relation);
+	else
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("rule %d does not exist", rule),
 				 errhint("inval_rule has those that there are.")));
-	inval_rights_check_owner(definition->relation);
 }

@@ -22,7 +22,7 @@
 #include "base/settings.h"
 #include "base/skips.h"
 #include "base/transaction.h"
-#include "redis/wire.h"
+#include "outbox/read.h"
 #include "rule/carrier.h"
 #include "stats/stats.h"
 #include "target/pace.h"
@@ -32,6 +32,9 @@
 
 /* Rows of a step */
 #define AUDITS_STEP_ROWS	10
+
+/* While the outbox is larger, in blocks, there are no audits. */
+#define AUDITS_MAX_BLOCKS	2048
 
 /* What a query has cost a process is noted under a number that no entry has. */
 #define AUDITS_LIMIT_ID(rule)	(-(int64) (rule) - 1)
@@ -52,6 +55,7 @@ static bool audits_is_for(const InvalDefinition *definition, const InvalTarget *
 static int	audits_step_rows(const InvalTarget *target);
 static void audits_step(InvalTarget *target);
 static void audits_step_in(InvalTarget *target, InvalAudit *audit, int rows);
+static bool audits_has_much_queued(void);
 static void audits_failed(const InvalTarget *target, int32 rule, const char *why);
 static AuditsTold *audits_told_of(int32 rule);
 
@@ -205,9 +209,9 @@ audits_step_in(InvalTarget *target, InvalAudit *audit, int rows)
 {
 	bool		any;
 
-	if (inval_carrier_find(current) == NULL)
+	if (audits_has_much_queued() || inval_carrier_find(current) == NULL)
 	{
-		rows_left = 0;			/* it has gone meanwhile */
+		rows_left = 0;			/* not now; or it has gone meanwhile */
 		return;
 	}
 	inval_limit_begin(AUDITS_LIMIT_ID(current), inval_refill_timeout);
@@ -227,6 +231,25 @@ audits_step_in(InvalTarget *target, InvalAudit *audit, int rows)
 		rows_left = (int) audit->sample.all;
 	rows_left -= audit->sample.count == 0 ? rows_left : rows;
 	inval_audit_end(audit);
+}
+
+/*
+ * Whether so much is queued, for whatever target, that to read it twice in each step
+ * would keep us from delivering it.
+ */
+static bool
+audits_has_much_queued(void)
+{
+	uint64		blocks = 0;
+	int			table;
+
+	for (table = 0; table < INVAL_OUTBOX_TABLES; table++)
+	{
+		BlockNumber found = inval_outbox_blocks(table);
+
+		blocks += BlockNumberIsValid(found) ? found : 0;
+	}
+	return blocks > AUDITS_MAX_BLOCKS;
 }
 
 /*
