@@ -26,7 +26,7 @@ inval_subject_open(InvalSubject *subject, int32 rule, MemoryContext context)
 	if (definition != NULL)
 		subject->tracked = try_relation_open(definition->relation, AccessShareLock);
 	if (subject->tracked != NULL)
-		rules = inval_rules_from(subject->tracked, list_make1_oid(definition->relation),
+		rules = inval_rules_from(subject->tracked, list_make1_oid(RelationGetRelid(subject->tracked)),
 								 subject_is_wanted, subject, context);
 	if (rules == NULL)
 		ereport(ERROR,

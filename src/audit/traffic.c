@@ -221,12 +221,13 @@ static void
 traffic_take(InvalTraffic *traffic, const InvalOutboxRow *row, bool owed)
 {
 	static const InvalPrefix all = {"", 0};
-	const char *place = row->pack;
 	int			target;
 	int			i;
 
 	for (target = 0; target < traffic->ntargets; target++)
 	{
+		const char *place;
+
 		if (row->lane != INVAL_LANE_LOOK && traffic->targets[target]->number != row->target)
 			continue;
 		if (!inval_outbox_is_readable(row))
