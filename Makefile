@@ -22,7 +22,7 @@ REGRESS = setup settings track track_errors template types value_settings change
 	combinations long_keys matviews pending_constraints savepoints truncate permissions strangers pauses \
 	target_rights pending peek rule_rows broken guard coverage \
 	guard_exempt metrics refresh_all unset_variable drop_extension coverage_ways session_after_dump schema_usage others_commands redefined \
-	drop_owned via_errors fence vocabulary refill held_cursors via_large teardown
+	drop_owned via_errors fence vocabulary refill audit held_cursors via_large teardown
 
 # Server headers are system headers, so that a warning is always about our
 # own code.

@@ -25,7 +25,8 @@ CREATE FUNCTION inval_rule_rows(
 	OUT id integer, OUT relation regclass, OUT key text, OUT field text,
 	OUT action text, OUT delivery text, OUT changes text[], OUT via text,
 	OUT ttl interval, OUT publish text, OUT stream text, OUT fence boolean,
-	OUT repeat_after interval, OUT refill text, OUT targets text[], OUT state text)
+	OUT repeat_after interval, OUT refill text, OUT targets text[], OUT state text,
+	OUT audit text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION inval_rule_rows() IS 'Rows of inval_rule';
@@ -75,6 +76,7 @@ COMMENT ON COLUMN inval_rule.refill IS 'Query for the value to put back at the k
 COMMENT ON COLUMN inval_rule.targets IS 'Names of the targets that are told';
 COMMENT ON COLUMN inval_rule.broken IS 'Why the rule cannot be applied, so that its keys are not removed; NULL if it can';
 COMMENT ON COLUMN inval_rule.paused IS 'Whether what it owes is held back by inval_pause';
+COMMENT ON COLUMN inval_rule.audit IS 'Query for the value that should be at the key, for inval_audit; NULL: that of refill, if there is one';
 COMMENT ON COLUMN inval_rule.state IS 'on, shadow (count and list in inval_shadow, send nothing) or off';
 
 CREATE FUNCTION inval_capture_row() RETURNS trigger
@@ -105,12 +107,13 @@ CREATE FUNCTION inval_track(
 	repeat_after interval DEFAULT NULL,
 	refill       text DEFAULT NULL,
 	targets      text[] DEFAULT '{default}',
-	state        text DEFAULT 'on')
+	state        text DEFAULT 'on',
+	audit        text DEFAULT NULL)
 RETURNS integer
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION inval_track(regclass, text, text, text, text, text, text[],
-		text, interval, text, text, boolean, interval, text, text[], text) IS
+		text, interval, text, text, boolean, interval, text, text[], text, text) IS
 	'Tracks a table: from now on every committed change of a row removes the keys that it feeds. Returns the rule''s id';
 
 CREATE FUNCTION inval_untrack(relation regclass, key text DEFAULT NULL)
@@ -787,6 +790,27 @@ REVOKE ALL ON FUNCTION inval_peek(text[]) FROM PUBLIC;
 COMMENT ON FUNCTION inval_peek(text[]) IS
 	'What the target default holds at these keys now: the value of a string, NULL for none, and how long it will live, NULL for ever';
 
+-- Who may call it can find out, by rules of their own, what the cache holds.
+CREATE FUNCTION inval_audit(
+	rule integer, sample integer DEFAULT 100, repair boolean DEFAULT false,
+	OUT key text, OUT target text, OUT verdict text, OUT detail text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION inval_audit(integer, integer, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION inval_audit(integer, integer, boolean) IS
+	'Compares what the targets hold at the keys of so many rows, chosen at random, with what the rule''s query gives: fresh, missing, stale, unknown or skipped; queues the removal of stale keys if it is to repair';
+
+CREATE FUNCTION inval_orphans(
+	rule integer, remove boolean DEFAULT false, max_keys integer DEFAULT 1000,
+	OUT key text, OUT target text, OUT reason text, OUT idle interval, OUT ttl interval)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp;
+REVOKE ALL ON FUNCTION inval_orphans(integer, boolean, integer) FROM PUBLIC;
+COMMENT ON FUNCTION inval_orphans(integer, boolean, integer) IS
+	'Finds keys that look like a rule''s and that no row feeds any more, up to max_keys; queues their removal in the background if they are to be removed';
+
 CREATE FUNCTION inval_shadow_rows(
 	OUT rule integer, OUT target text, OUT action text, OUT key text, OUT field text,
 	OUT at timestamptz, OUT xid xid8)
@@ -842,6 +866,9 @@ CREATE FUNCTION inval_stats_rows(
 	OUT keys_removed bigint, OUT delivered_at_commit bigint,
 	OUT delivered_by_worker bigint, OUT failed_tries bigint, OUT skipped bigint,
 	OUT refilled bigint, OUT refill_failed bigint,
+	OUT audited bigint, OUT audit_fresh bigint, OUT audit_missing bigint,
+	OUT audit_stale bigint, OUT audit_unknown bigint, OUT audit_failed bigint,
+	OUT orphans bigint, OUT orphans_idle_s bigint,
 	OUT lag_p50_ms double precision, OUT lag_p95_ms double precision,
 	OUT lag_p99_ms double precision, OUT lag_max_ms double precision,
 	OUT last_delivery timestamptz)
@@ -855,7 +882,10 @@ CREATE VIEW inval_stats AS
 	SELECT s.rule, r.relation, s.target, s.rows_seen, s.keys_queued,
 		s.keys_coalesced, s.delivered_at_commit, s.delivered_by_worker,
 		s.failed_tries, s.skipped, s.lag_p50_ms, s.lag_p95_ms, s.lag_p99_ms,
-		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed, s.keys_removed
+		s.lag_max_ms, s.last_delivery, s.refilled, s.refill_failed, s.keys_removed,
+		s.audited, s.audit_fresh, s.audit_missing, s.audit_stale, s.audit_unknown,
+		s.audit_failed, s.orphans,
+		pg_catalog.make_interval(secs => s.orphans_idle_s) AS orphans_idle
 	FROM @extschema@.inval_stats_rows() s
 		LEFT JOIN @extschema@.inval_rule r ON r.id OPERATOR(pg_catalog.=) s.rule;
 REVOKE ALL ON inval_stats FROM PUBLIC;
@@ -881,6 +911,15 @@ COMMENT ON COLUMN inval_stats.refilled IS 'Values that were put back at keys';
 COMMENT ON COLUMN inval_stats.refill_failed IS 'Keys that stay empty although the rule has a query for their value';
 COMMENT ON COLUMN inval_stats.keys_removed IS 'Keys and fields that were there when they were removed, leases of readers among them; the rest of what was delivered nobody had cached';
 
+COMMENT ON COLUMN inval_stats.audited IS 'Keys that audits have compared with what the rule''s query gives';
+COMMENT ON COLUMN inval_stats.audit_fresh IS 'Of these, keys that hold what they should, or nothing where nothing should be';
+COMMENT ON COLUMN inval_stats.audit_missing IS 'Of these, keys that hold nothing, so that readers ask the database';
+COMMENT ON COLUMN inval_stats.audit_stale IS 'Of these, keys that hold something else';
+COMMENT ON COLUMN inval_stats.audit_unknown IS 'Of these, keys whose value is in another format, so that nothing can be said of it';
+COMMENT ON COLUMN inval_stats.audit_failed IS 'Audits by the worker that an error has ended, as one of the rule''s query';
+COMMENT ON COLUMN inval_stats.orphans IS 'Keys that no row feeds, whose removal inval_orphans has queued';
+COMMENT ON COLUMN inval_stats.orphans_idle IS 'How long nobody had asked for these keys, all together, as far as the target could tell';
+
 CREATE FUNCTION inval_stats_reset() RETURNS void
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_stats_reset() FROM PUBLIC;
@@ -888,13 +927,14 @@ COMMENT ON FUNCTION inval_stats_reset() IS 'Sets the figures of inval_stats of t
 
 CREATE FUNCTION inval_slo(
 	within interval DEFAULT '1 second', OUT target text, OUT deliveries bigint,
-	OUT on_time bigint, OUT overdue bigint, OUT share double precision)
+	OUT on_time bigint, OUT overdue bigint, OUT share double precision,
+	OUT audited bigint, OUT fresh bigint, OUT fresh_share double precision)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 10;
 REVOKE ALL ON FUNCTION inval_slo(interval) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION inval_slo(interval) TO pg_monitor;
 COMMENT ON FUNCTION inval_slo(interval) IS
-	'Of each target: how many invalidations were delivered since the statistics began, how many of these within that time after the commit, how many are owed for longer by now, and which share of all that was on time';
+	'Of each target: how many invalidations were delivered since the statistics began, how many of these within that time after the commit, how many are owed for longer by now, and which share of all that was on time; and of the values that audits have met how many were fresh';
 
 CREATE FUNCTION inval_target_status_rows(
 	OUT target text, OUT state text, OUT address text,
@@ -1023,6 +1063,13 @@ sample (name, type, suffix, labels, place, value, help) AS (
 		('rule_refilled', 'counter', s.refilled, 'Values that were put back at keys'),
 		('rule_refill_failed', 'counter', s.refill_failed, 'Keys that stay empty although the rule has a query for their value'),
 		('rule_keys_removed', 'counter', s.keys_removed, 'Keys and fields that were there when they were removed'),
+		('rule_audited', 'counter', s.audited, 'Keys that audits have compared'),
+		('rule_audit_fresh', 'counter', s.audit_fresh, 'Of these, keys that hold what they should'),
+		('rule_audit_missing', 'counter', s.audit_missing, 'Of these, keys that hold nothing'),
+		('rule_audit_stale', 'counter', s.audit_stale, 'Of these, keys that hold something else'),
+		('rule_audit_unknown', 'counter', s.audit_unknown, 'Of these, keys whose value is in another format'),
+		('rule_audit_failed', 'counter', s.audit_failed, 'Audits that an error of the rule has ended'),
+		('rule_orphans', 'counter', s.orphans, 'Keys that no row feeds, whose removal was queued'),
 		('rule_lag_p50_seconds', 'gauge', s.lag_p50_ms / 1000, 'Median time from commit to confirmation, since the counters began'),
 		('rule_lag_p95_seconds', 'gauge', s.lag_p95_ms / 1000, '95th percentile of the same'),
 		('rule_lag_p99_seconds', 'gauge', s.lag_p99_ms / 1000, '99th percentile of the same'),

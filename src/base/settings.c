@@ -74,6 +74,15 @@ int			inval_history_keys = 0;
 /* How long the query of a rule for a value to be put back may take. */
 int			inval_refill_timeout = 1000;
 
+/*
+ * How often a worker audits the next of its target's rules; 0: never.  Audits are
+ * reads of the database and of the target, so it is for those who want them.
+ */
+int			inval_audit_interval = 0;
+
+/* The rows of which such an audit looks at the keys. */
+int			inval_audit_sample = 100;
+
 /* How many keys the worker reads, sends and marks done at a time. */
 int			inval_batch_keys = 10000;
 
@@ -220,6 +229,16 @@ inval_settings_init(void)
 							"The worker does nothing else meanwhile.",
 							&inval_refill_timeout, 1000, 1, 60000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.audit_interval",
+							"Sets how often a worker audits the next of its target's rules.",
+							"Rules with a query of audit or refill have their turns.  0 means never.",
+							&inval_audit_interval, 0, 0, 7 * 24 * 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.audit_sample",
+							"Sets of how many rows an audit by a worker looks at the keys.",
+							NULL,
+							&inval_audit_sample, 100, 1, 10000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("inval.batch_keys",
 							"Sets how many keys the worker delivers at a time.",
 							NULL,

@@ -14,6 +14,8 @@ extern int	inval_pending_memory;	/* kB */
 extern int	inval_retry_max;		/* ms */
 extern int	inval_sweep_interval;	/* ms */
 extern int	inval_refill_timeout;
+extern int	inval_audit_interval;
+extern int	inval_audit_sample;
 extern int	inval_shadow_keys;
 extern int	inval_history_keys;
 extern int	inval_batch_keys;

@@ -5,7 +5,7 @@
  * A rule's table, and that table's name and schema, are the server's own
  * business: its carrier is a trigger on it.  Which rules name something else that
  * is renamed, their ties tell.  Columns are named in templates and lists, which
- * are rewritten afterwards; the queries of via and refill are understood before the
+ * are rewritten afterwards; the queries of via, refill and audit are understood before the
  * command, and written anew after it.
  *
  * What is renamed is known for certain only afterwards, when the command has got
@@ -107,8 +107,7 @@ inval_ddl_after_rename(InvalDdlFrame *frame, Node *statement, List *altered)
 			const char *field = definition->options[RULE_FIELD];
 			bool		changed = renaming.relids != NIL && inval_ddl_rename_columns(definition, &renaming);
 
-			if (definition->options[RULE_VIA] != NULL ||
-				definition->options[RULE_REFILL] != NULL)
+			if (inval_queries_exist(definition))
 				changed |= rename_queries(frame, definition);
 			if (changed)
 				inval_carrier_rewrite(definition);
@@ -279,13 +278,14 @@ rename_keep_queries(InvalDdlFrame *frame, const InvalDefinition *definition)
 	MemoryContext old;
 	InvalOldQueries *kept;
 
-	if (definition->options[RULE_VIA] == NULL && definition->options[RULE_REFILL] == NULL)
+	if (!inval_queries_exist(definition))
 		return;
 	old = MemoryContextSwitchTo(frame->context);
 	kept = palloc0(sizeof(InvalOldQueries));
 	kept->carrier = definition->carrier;
 	kept->queries.via = rename_attempt((RenameQuery) {inval_queries_via, definition, NULL});
 	kept->queries.refill = rename_attempt((RenameQuery) {inval_queries_refill, definition, NULL});
+	kept->queries.audit = rename_attempt((RenameQuery) {inval_queries_audit, definition, NULL});
 	frame->queries = lappend(frame->queries, kept);
 	MemoryContextSwitchTo(old);
 }

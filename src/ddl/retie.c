@@ -153,7 +153,7 @@ retie_one(void *arg)
 {
 	InvalDefinition *definition = arg;
 
-	if (definition->options[RULE_VIA] != NULL || definition->options[RULE_REFILL] != NULL)
+	if (inval_queries_exist(definition))
 		retie_queries(definition);
 	inval_tie(definition);
 }
@@ -167,7 +167,8 @@ retie_queries(InvalDefinition *definition)
 	Relation	relation = relation_open(definition->relation, AccessShareLock);
 	InvalRuleQueries queries = {
 		inval_queries_via(definition, relation),
-		inval_queries_refill(definition, relation)
+		inval_queries_refill(definition, relation),
+		inval_queries_audit(definition, relation)
 	};
 	bool		changed = inval_queries_write(&queries, definition, relation);
 

@@ -16,7 +16,7 @@
 #include "target/targets.h"
 
 #define STATS_COLUMNS	(2 + INVAL_STATS_COUNTS + 5)
-#define SLO_COLUMNS		5
+#define SLO_COLUMNS		8
 
 static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
 static uint64 stats_within_us(const Interval *within);
@@ -128,6 +128,8 @@ slo_put_target(ReturnSetInfo *result, const InvalDepth *depth, uint64 within_us)
 	uint64		buckets[INVAL_LAG_BUCKETS];
 	uint64		deliveries = 0;
 	uint64		on_time = 0;
+	uint64		fresh = 0;
+	uint64		stale = 0;
 	uint32		i;
 	int			k;
 
@@ -138,6 +140,8 @@ slo_put_target(ReturnSetInfo *result, const InvalDepth *depth, uint64 within_us)
 			continue;
 		inval_stats_lags(&slots[i], buckets);
 		on_time += inval_stats_lags_within(buckets, within_us);
+		fresh += pg_atomic_read_u64(&slots[i].counts[INVAL_STATS_AUDIT_FRESH]);
+		stale += pg_atomic_read_u64(&slots[i].counts[INVAL_STATS_AUDIT_STALE]);
 		for (k = 0; k < INVAL_LAG_BUCKETS; k++)
 			deliveries += buckets[k];
 	}
@@ -146,6 +150,9 @@ slo_put_target(ReturnSetInfo *result, const InvalDepth *depth, uint64 within_us)
 	values[2] = Int64GetDatum((int64) on_time);
 	values[3] = Int64GetDatum(depth->overdue);
 	values[4] = slo_share(on_time, deliveries + (uint64) depth->overdue, &nulls[4]);
+	values[5] = Int64GetDatum((int64) (fresh + stale));
+	values[6] = Int64GetDatum((int64) fresh);
+	values[7] = slo_share(fresh, fresh + stale, &nulls[7]);
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

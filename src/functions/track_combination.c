@@ -20,6 +20,7 @@ static void combination_check_strict(const InvalDefinition *definition);
 static void combination_check_repeat(InvalDefinition *definition);
 static void combination_check_ttl(InvalDefinition *definition);
 static void combination_check_refill(InvalDefinition *definition);
+static void combination_check_audit(const InvalDefinition *definition);
 static void combination_store_ms(InvalDefinition *definition, InvalRuleOption option, int ms);
 
 /*
@@ -36,6 +37,7 @@ inval_track_check_combination(InvalDefinition *definition)
 	combination_check_repeat(definition);
 	combination_check_ttl(definition);
 	combination_check_refill(definition);
+	combination_check_audit(definition);
 	if (combination_has(definition, RULE_FENCE) && combination_has(definition, RULE_FIELD))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -181,6 +183,22 @@ combination_check_refill(InvalDefinition *definition)
 				 errhint("Leave refill out, or use another action.")));
 	(void) inval_definition_set(definition, inval_definition_name(RULE_FENCE),
 								pstrdup("true"));
+}
+
+/*
+ * What should be at a key is known of strings that are there until they are removed.
+ */
+static void
+combination_check_audit(const InvalDefinition *definition)
+{
+	if (combination_has(definition, RULE_AUDIT) &&
+		(!combination_is(definition, RULE_ACTION, "delete") ||
+		 combination_has(definition, RULE_FIELD)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("audit is only for the action \"delete\" of whole keys"),
+				 errdetail("What it is compared with is a string at the key itself."),
+				 errhint("Leave audit out, or use another action.")));
 }
 
 static void

@@ -149,6 +149,7 @@ inval_track_check_options(FunctionCallInfo fcinfo, Relation relation,
 	options_set(definition, RULE_PUBLISH, options_text(fcinfo, TRACK_PUBLISH));
 	options_set(definition, RULE_STREAM, options_text(fcinfo, TRACK_STREAM));
 	options_set(definition, RULE_REFILL, options_text(fcinfo, TRACK_REFILL));
+	options_set(definition, RULE_AUDIT, options_text(fcinfo, TRACK_AUDIT));
 	options_set(definition, RULE_TARGETS, PG_ARGISNULL(TRACK_TARGETS) ? pstrdup("{}") :
 				OidOutputFunctionCall(F_ARRAY_OUT, PG_GETARG_DATUM(TRACK_TARGETS)));
 	options_set(definition, RULE_FENCE, pstrdup(PG_GETARG_BOOL(TRACK_FENCE) ? "true" : "false"));
@@ -165,6 +166,7 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 {
 	InvalQuerySource via = {"via", relation, NULL};
 	InvalQuerySource refill;
+	InvalQuerySource audit;
 	MemoryContext context;
 	InvalRule	rule;
 	int			i;
@@ -179,11 +181,15 @@ inval_track_check_rule(InvalDefinition *definition, Relation relation)
 	inval_rule_compile(&rule, definition, relation, relation, context);
 	options_check_literals(&rule);
 	inval_rule_check_rights(&rule, relation, relation->rd_rel->relowner);
-	refill = inval_refill_source(rule.via, relation);
+	refill = inval_refill_source("refill", rule.via, relation);
+	audit = inval_refill_source("audit", rule.via, relation);
 	options_check_query(definition, RULE_REFILL, &refill);
+	options_check_query(definition, RULE_AUDIT, &audit);
 	inval_rule_bind_refill(&rule, definition, relation, relation, context);
+	(void) inval_rule_bind_audit(&rule, definition, relation, context);
 	options_check_plan(definition, RULE_VIA, &via);
 	options_check_plan(definition, RULE_REFILL, &refill);
+	options_check_plan(definition, RULE_AUDIT, &audit);
 	MemoryContextDelete(context);
 	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 		options_check_variables(definition, inval_rule_options[i]);
@@ -212,7 +218,7 @@ options_has_query(const InvalDefinition *definition, InvalRuleOption option,
 
 /*
  * Puts the canonical text in place of a query that is not.  What the placeholders of
- * refill can name is known when the rule is compiled, with its via query.
+ * refill and audit can name is known when the rule is compiled, with its via query.
  */
 static void
 options_check_query(InvalDefinition *definition, InvalRuleOption option,

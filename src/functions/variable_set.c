@@ -262,7 +262,7 @@ variable_check_unused(const char *name)
 	if (spi != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed: %s", SPI_result_code_string(spi));
 	(void) inval_catalog_execute(psprintf("SELECT id, relation, key, field, via,"
-										  " publish, stream, refill FROM %s ORDER BY id",
+										  " publish, stream, refill, audit FROM %s ORDER BY id",
 										  inval_catalog_name("inval_rule")),
 								 0, NULL, NULL, NULL);
 	for (row = 0; row < SPI_processed; row++)

@@ -1,6 +1,6 @@
 /*
  * refill.c
- *		Queries that give the value to be put back at a key.
+ *		Queries that give the value of a key: to be put back, or as it should be.
  *
  * They are written, bound and run as via queries are, as the owner of the tracked
  * table.  Their placeholders are columns of the changed row, and, where the rule
@@ -29,31 +29,33 @@ static InvalRefillValue refill_bytes(const InvalRefill *refill, Datum value);
 static void refill_check_size(Size length);
 
 /*
- * What placeholders of a refill query can name; "via" is the rule's, or NULL.
+ * What placeholders of a query for a value ("refill" or "audit") can name; "via" is
+ * the rule's, or NULL.
  */
 InvalQuerySource
-inval_refill_source(const InvalVia *via, Relation tracked)
+inval_refill_source(const char *what, const InvalVia *via, Relation tracked)
 {
-	InvalQuerySource source = {"refill", tracked, via ? via->lookup->descriptor : NULL};
+	InvalQuerySource source = {what, tracked, via ? via->lookup->descriptor : NULL};
 
 	return source;
 }
 
 /*
- * Binds a refill query to a table, as inval_via_bind does a via query.  A query that
+ * Binds such a query to a table, as inval_via_bind does a via query.  A query that
  * cannot be used is an error.
  */
 InvalRefill *
-inval_refill_bind(const char *query, const InvalVia *via, Relation tracked,
-				  Relation relation, MemoryContext cxt)
+inval_refill_bind(const char *query, const InvalQuerySource *source, Relation relation,
+				  MemoryContext cxt)
 {
-	InvalQuerySource source = inval_refill_source(via, tracked);
-	InvalViaQuery *analyzed = inval_query_analyze(query, &source, INVAL_LOOKUP_VIA);
+	Relation	tracked = source->tracked;
+	InvalViaQuery *analyzed = inval_query_analyze(query, source, INVAL_LOOKUP_VIA);
 	InvalRefill *refill = MemoryContextAllocZero(cxt, sizeof(InvalRefill));
 	MemoryContext old;
 	int			i;
 
 	inval_via_query_check_rights(analyzed, tracked, tracked->rd_rel->relowner);
+	refill->what = source->what;
 	refill->nparams = analyzed->nparams;
 	refill->attnums = MemoryContextAlloc(cxt, Max(refill->nparams, 1) * sizeof(AttrNumber));
 	refill->given = MemoryContextAlloc(cxt, Max(refill->nparams, 1) * sizeof(bool));
@@ -69,7 +71,7 @@ inval_refill_bind(const char *query, const InvalVia *via, Relation tracked,
 	refill->lookup = inval_lookup_create(analyzed->text, analyzed->nparams,
 										 analyzed->types, INVAL_LOOKUP_VIA,
 										 RelationGetRelid(tracked), cxt);
-	inval_query_check_relations(refill->lookup, source.what);
+	inval_query_check_relations(refill->lookup, source->what);
 	refill_check_result(refill);
 	return refill;
 }
@@ -86,15 +88,15 @@ refill_check_result(InvalRefill *refill)
 	if (descriptor->natts != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("refill query gives %d columns", descriptor->natts),
-				 errdetail("It must give one, the value to be put back at the key."),
+				 errmsg("%s query gives %d columns", refill->what, descriptor->natts),
+				 errdetail("It must give one, the value of the key."),
 				 errhint("Make one value of them, as in row_to_json(t)::text.")));
 	type = getBaseType(TupleDescAttr(descriptor, 0)->atttypid);
 	refill->binary = type == BYTEAOID;
 	if (!refill->binary && !IsBinaryCoercible(type, TEXTOID))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("refill query gives type %s", format_type_be(type)),
+				 errmsg("%s query gives type %s", refill->what, format_type_be(type)),
 				 errdetail("It must give text or bytea."),
 				 errhint("Cast the value, as in (...)::text.")));
 }
@@ -123,7 +125,7 @@ inval_refill_value(const InvalRefill *refill, TupleTableSlot *row, TupleTableSlo
 	if (count > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("refill query gives more than one row")));
+				 errmsg("%s query gives more than one row", refill->what)));
 	if (count == 0)
 		return none;
 	value = heap_getattr(rows[0], 1, refill->lookup->descriptor, &isnull);
@@ -160,6 +162,6 @@ refill_check_size(Size length)
 	if (length > INVAL_REFILL_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("value is too large to be put back"),
+				 errmsg("value is too large for a key"),
 				 errdetail("It has %zu bytes, and can have %zu.", length, INVAL_REFILL_MAX)));
 }

@@ -14,11 +14,12 @@
 #define INVAL_REFILL_MAX	((Size) 16 * 1024 * 1024)
 
 /*
- * A refill query bound to a table.  Lives in the context given to
+ * A refill query, or an audit query, bound to a table.  Lives in the context given to
  * inval_refill_bind, and so does its plan.
  */
 typedef struct InvalRefill
 {
+	const char *what;			/* "refill" or "audit" */
 	InvalLookup *lookup;		/* lookup->relations: whenever the relation cache
 								 * forgets one of them, bind again */
 	int			nparams;
@@ -36,10 +37,10 @@ typedef struct InvalRefillValue
 	Size		length;
 } InvalRefillValue;
 
-extern InvalQuerySource inval_refill_source(const InvalVia *via, Relation tracked);
-extern InvalRefill *inval_refill_bind(const char *query, const InvalVia *via,
-									  Relation tracked, Relation relation,
-									  MemoryContext cxt);
+extern InvalQuerySource inval_refill_source(const char *what, const InvalVia *via,
+											Relation tracked);
+extern InvalRefill *inval_refill_bind(const char *query, const InvalQuerySource *source,
+									  Relation relation, MemoryContext cxt);
 extern InvalRefillValue inval_refill_value(const InvalRefill *refill, TupleTableSlot *row,
 										   TupleTableSlot *given);
 

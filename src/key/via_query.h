@@ -14,7 +14,7 @@
 /* Whose the text is, and what its placeholders can name */
 typedef struct InvalQuerySource
 {
-	const char *what;			/* "via" or "refill": for messages */
+	const char *what;			/* "via", "refill" or "audit": for messages */
 	Relation	tracked;
 	TupleDesc	given;			/* columns that come before those of the row: what the
 								 * rule's via query gives; NULL: there are none */

@@ -7,6 +7,7 @@
 
 /* What the names of markers have behind their key */
 #define INVAL_LEASE		":inval-lease"
+#define INVAL_STALE		":inval-stale"	/* how long the value is, at its end */
 #define INVAL_FENCE		":inval-fence"
 #define INVAL_TAKEN		":inval-taken"	/* what a set has listed: worker/members.c */
 

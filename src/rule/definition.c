@@ -41,6 +41,7 @@ static const struct
 	[RULE_REFILL] = {"refill", NULL},
 	[RULE_TARGETS] = {"targets", "{default}"},
 	[RULE_STATE] = {"state", "on"},
+	[RULE_AUDIT] = {"audit", NULL},
 };
 
 /*

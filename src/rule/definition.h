@@ -26,6 +26,7 @@ typedef enum InvalRuleOption
 	RULE_REFILL,
 	RULE_TARGETS,
 	RULE_STATE,
+	RULE_AUDIT,
 	RULE_OPTIONS
 } InvalRuleOption;
 

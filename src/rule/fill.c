@@ -44,12 +44,13 @@ inval_fill_bind(const InvalFillRule *rule, Relation relation, Relation tracked,
 				MemoryContext context)
 {
 	const char *text = rule->definition->options[RULE_REFILL];
+	InvalQuerySource source = inval_refill_source("refill", rule->via, tracked);
 	InvalRefill *refill;
 	AttrNumber	vague;
 
 	if (text == NULL)
 		return NULL;
-	refill = inval_refill_bind(text, rule->via, tracked, relation, context);
+	refill = inval_refill_bind(text, &source, relation, context);
 	inval_ties_check(rule->definition, refill->objects, "refill");
 	vague = fill_vague_column(rule, refill);
 	refill->vague = vague != InvalidAttrNumber;

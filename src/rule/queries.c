@@ -3,8 +3,8 @@
  *		The queries that a rule has, as they are written down.
  *
  * That of via finds the rows that name the keys, that of refill the value to put
- * back.  Both are canonical texts, which are understood and written anew when what
- * they name is renamed.
+ * back, that of audit the value that should be there.  All are canonical texts, which
+ * are understood and written anew when what they name is renamed.
  */
 #include "postgres.h"
 
@@ -13,8 +13,20 @@
 
 #include "rule/queries.h"
 
+static InvalViaQuery *queries_value(const InvalDefinition *definition, InvalRuleOption option,
+									Relation tracked);
 static bool queries_write(InvalViaQuery *query, InvalDefinition *definition,
 						  InvalRuleOption option, Relation tracked);
+
+/*
+ * Whether a rule has any.
+ */
+bool
+inval_queries_exist(const InvalDefinition *definition)
+{
+	return definition->options[RULE_VIA] != NULL || definition->options[RULE_REFILL] != NULL ||
+		definition->options[RULE_AUDIT] != NULL;
+}
 
 /*
  * Understands the query of via, in the current memory context; NULL if the rule has
@@ -34,16 +46,31 @@ inval_queries_via(const InvalDefinition *definition, Relation tracked)
 InvalViaQuery *
 inval_queries_refill(const InvalDefinition *definition, Relation tracked)
 {
-	const char *refill = definition->options[RULE_REFILL];
-	InvalQuerySource source = {"refill", tracked, NULL};
+	return queries_value(definition, RULE_REFILL, tracked);
+}
+
+/*
+ * The same for that of audit.
+ */
+InvalViaQuery *
+inval_queries_audit(const InvalDefinition *definition, Relation tracked)
+{
+	return queries_value(definition, RULE_AUDIT, tracked);
+}
+
+static InvalViaQuery *
+queries_value(const InvalDefinition *definition, InvalRuleOption option, Relation tracked)
+{
+	const char *query = definition->options[option];
+	InvalQuerySource source = {inval_definition_name(option), tracked, NULL};
 	InvalViaQuery *via;
 
-	if (refill == NULL)
+	if (query == NULL)
 		return NULL;
 	via = inval_queries_via(definition, tracked);
 	if (via != NULL)
 		source.given = ExecCleanTypeFromTL(via->query->targetList);
-	return inval_query_analyze(refill, &source, INVAL_LOOKUP_VIA);
+	return inval_query_analyze(query, &source, INVAL_LOOKUP_VIA);
 }
 
 /*
@@ -56,7 +83,8 @@ inval_queries_write(const InvalRuleQueries *queries, InvalDefinition *definition
 {
 	bool		changed = queries_write(queries->via, definition, RULE_VIA, tracked);
 
-	return queries_write(queries->refill, definition, RULE_REFILL, tracked) || changed;
+	changed |= queries_write(queries->refill, definition, RULE_REFILL, tracked);
+	return queries_write(queries->audit, definition, RULE_AUDIT, tracked) || changed;
 }
 
 static bool

@@ -13,10 +13,13 @@ typedef struct InvalRuleQueries
 {
 	InvalViaQuery *via;
 	InvalViaQuery *refill;
+	InvalViaQuery *audit;
 } InvalRuleQueries;
 
+extern bool inval_queries_exist(const InvalDefinition *definition);
 extern InvalViaQuery *inval_queries_via(const InvalDefinition *definition, Relation tracked);
 extern InvalViaQuery *inval_queries_refill(const InvalDefinition *definition, Relation tracked);
+extern InvalViaQuery *inval_queries_audit(const InvalDefinition *definition, Relation tracked);
 extern bool inval_queries_write(const InvalRuleQueries *queries, InvalDefinition *definition,
 								Relation tracked);
 

@@ -385,6 +385,26 @@ inval_rule_bind_refill(InvalRule *rule, const InvalDefinition *definition,
 	rule->refill = inval_fill_bind(&fill, relation, tracked, context);
 }
 
+/*
+ * Makes ready the query that says what should be at the keys of a rule, which was
+ * compiled for the tracked relation itself; NULL if the rule has none.  That is done
+ * for an audit only, so that nobody who writes to the table has to bear it.
+ */
+InvalRefill *
+inval_rule_bind_audit(const InvalRule *rule, const InvalDefinition *definition,
+					  Relation tracked, MemoryContext context)
+{
+	const char *text = definition->options[RULE_AUDIT];
+	InvalQuerySource source = inval_refill_source("audit", rule->via, tracked);
+	InvalRefill *audit;
+
+	if (text == NULL)
+		return NULL;
+	audit = inval_refill_bind(text, &source, tracked, context);
+	inval_ties_check(definition, audit->objects, "audit");
+	return audit;
+}
+
 static void
 rule_describe_fill(InvalFillRule *fill, InvalRule *rule, const InvalDefinition *definition)
 {

@@ -74,6 +74,8 @@ extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definitio
 extern void inval_rule_bind_refill(InvalRule *rule, const InvalDefinition *definition,
 								   Relation relation, Relation tracked,
 								   MemoryContext context);
+extern InvalRefill *inval_rule_bind_audit(const InvalRule *rule, const InvalDefinition *definition,
+										  Relation tracked, MemoryContext context);
 extern void inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role);
 extern List *inval_rule_reads(const InvalRule *rule);
 extern bool inval_rule_is_touched(InvalRule *rule);

@@ -27,6 +27,7 @@
 
 static List *tie_template(List *needs, const InvalBoundTemplate *template,
 						  const InvalRule *rule, Oid relid);
+static List *tie_value(List *needs, Oid relid, const InvalRefill *query);
 static List *tie_column(List *needs, Oid relid, AttrNumber column);
 static void tie_one(void *arg);
 static Relation tie_open(const InvalDefinition *definition);
@@ -56,6 +57,7 @@ inval_tie(const InvalDefinition *definition)
 	MemoryContext context;
 	List	   *needs = NIL;
 	InvalRule	rule;
+	InvalRefill *audit;
 	int			i;
 
 	if (relation == NULL)
@@ -66,19 +68,21 @@ inval_tie(const InvalDefinition *definition)
 	untied.carrier = InvalidOid;
 	inval_rule_compile(&rule, &untied, relation, relation, context);
 	inval_rule_bind_refill(&rule, &untied, relation, relation, context);
+	audit = inval_rule_bind_audit(&rule, &untied, relation, context);
 	for (i = 0; i < INVAL_RULE_TEMPLATES; i++)
 		needs = tie_template(needs, rule.templates[i], &rule, definition->relation);
 	for (i = 0; i < rule.nchanges; i++)
 		needs = tie_column(needs, definition->relation, rule.changes[i]);
 	for (i = 0; rule.via != NULL && i < rule.via->nparams; i++)
 		needs = tie_column(needs, definition->relation, rule.via->attnums[i]);
-	for (i = 0; rule.refill != NULL && i < rule.refill->nparams; i++)
-		if (!rule.refill->given[i])
-			needs = tie_column(needs, definition->relation, rule.refill->attnums[i]);
+	needs = tie_value(needs, definition->relation, rule.refill);
+	needs = tie_value(needs, definition->relation, audit);
 	if (rule.via != NULL)
 		queries = lappend(queries, inval_queries_via(definition, relation)->query);
 	if (rule.refill != NULL)
 		queries = lappend(queries, inval_queries_refill(definition, relation)->query);
+	if (audit != NULL)
+		queries = lappend(queries, inval_queries_audit(definition, relation)->query);
 	inval_ties_record(definition, needs, queries);
 	MemoryContextDelete(context);
 	relation_close(relation, NoLock);
@@ -161,6 +165,20 @@ tie_template(List *needs, const InvalBoundTemplate *template, const InvalRule *r
 		else if (rule->via == NULL && segment->attnum != 0)
 			needs = tie_column(needs, relid, segment->attnum);
 	}
+	return needs;
+}
+
+/*
+ * The columns of the row that a query for a value (NULL: there is none) is asked by.
+ */
+static List *
+tie_value(List *needs, Oid relid, const InvalRefill *query)
+{
+	int			i;
+
+	for (i = 0; query != NULL && i < query->nparams; i++)
+		if (!query->given[i])
+			needs = tie_column(needs, relid, query->attnums[i]);
 	return needs;
 }
 

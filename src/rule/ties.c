@@ -3,7 +3,7 @@
  *		What rules need, as the server's dependencies.
  *
  * The carrier of a rule depends on all that the rule needs: columns, foreign
- * keys, and whatever the queries of via and refill refer to.  So the server itself refuses to
+ * keys, and whatever the queries of via, refill and audit refer to.  So the server itself refuses to
  * drop that, or drops the rule with CASCADE, and then before what it needs; and
  * which rules a command can concern is read from pg_depend, without a lock.
  *

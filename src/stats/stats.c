@@ -21,7 +21,7 @@
 
 static InvalSharedArea stats_area = {
 	.element_size = sizeof(InvalStatsSlot),
-	.layout = 4,
+	.layout = 5,
 	.preloaded = 16384,
 	.reserve = 16
 };
@@ -214,6 +214,8 @@ inval_stats_commit(void)
 		stats_add(&slot->counts[INVAL_STATS_KEYS_COALESCED], tally->counts.coalesced);
 		stats_add(&slot->counts[INVAL_STATS_SKIPPED], tally->counts.skipped);
 		stats_add(&slot->counts[INVAL_STATS_REFILL_FAILED], tally->counts.refill_failed);
+		stats_add(&slot->counts[INVAL_STATS_ORPHANS], tally->counts.orphans);
+		stats_add(&slot->counts[INVAL_STATS_ORPHANS_IDLE_S], tally->counts.orphans_idle_s);
 	}
 }
 

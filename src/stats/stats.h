@@ -30,6 +30,14 @@ typedef enum InvalStatsCount
 	INVAL_STATS_SKIPPED,
 	INVAL_STATS_REFILLED,
 	INVAL_STATS_REFILL_FAILED,
+	INVAL_STATS_AUDITED,		/* keys that an audit has compared, as follows */
+	INVAL_STATS_AUDIT_FRESH,
+	INVAL_STATS_AUDIT_MISSING,
+	INVAL_STATS_AUDIT_STALE,
+	INVAL_STATS_AUDIT_UNKNOWN,
+	INVAL_STATS_AUDIT_FAILED,	/* audits that the rule's query has ended */
+	INVAL_STATS_ORPHANS,		/* keys that no row feeds, whose removal was queued */
+	INVAL_STATS_ORPHANS_IDLE_S,	/* how long nobody had asked for them, together */
 	INVAL_STATS_COUNTS
 } InvalStatsCount;
 
@@ -54,6 +62,8 @@ typedef struct InvalCounts
 	uint64		coalesced;
 	uint64		skipped;
 	uint64		refill_failed;
+	uint64		orphans;
+	uint64		orphans_idle_s;
 	uint64		queued;			/* set when the outbox is written */
 	uint64		at_commit;		/* of those, sent by the commit callback */
 } InvalCounts;

@@ -66,6 +66,7 @@ static const struct
 	{"refill", false},
 	{"targets", true},
 	{"state", false},
+	{"audit", false},
 	/* target */
 	{"max_rate", false},
 	{"region", false},

@@ -2,7 +2,7 @@
  * ask.c
  *		Commands about one key, and what the target answers.
  *
- * For a worker that goes on with an answer.  They go one behind the other to who has
+ * For who goes on with an answer.  They go one behind the other to who has
  * the key; of a cluster, where that points elsewhere, all of them once more.
  */
 #include "postgres.h"
@@ -34,6 +34,8 @@ typedef struct Asking
 static InvalConnection *ask_connect(Asking *asking, char *error, Size size);
 static void ask_write(const Asking *asking, InvalQuestion *questions, int count,
 					  InvalPipeline *commands);
+static void ask_await(Asking *asking, InvalConnection *connection,
+					  const InvalPipeline *commands, uint64 deadline);
 static bool ask_reply(const InvalReply *reply, void *arg);
 static InvalReply *ask_copy(const InvalReply *reply);
 static void ask_lost(Asking *asking, InvalConnection *connection);
@@ -76,10 +78,7 @@ inval_ask(InvalTarget *target, const char *key, Size key_length,
 		asking.expected = commands.count;
 		asking.answer = NULL;
 		asking.error[0] = '\0';
-		inval_connection_start(connection, commands.bytes.data, (Size) commands.bytes.len,
-							   commands.count, ask_reply, &asking);
-		connection->reader.context = CurrentMemoryContext;
-		inval_await(&connection, 1, deadline, INVAL_WAIT_INTERRUPTIBLE);
+		ask_await(&asking, connection, &commands, deadline);
 		pfree(commands.bytes.data);
 		if (connection->state != INVAL_CONNECTION_READY)
 		{
@@ -143,6 +142,31 @@ ask_write(const Asking *asking, InvalQuestion *questions, int count,
 		inval_pipeline_append(commands, questions[i].argc, questions[i].words,
 							  questions[i].lengths);
 	}
+}
+
+/*
+ * Sends, and waits for the replies.  If that is interrupted, what comes over the
+ * connection is nobody's.
+ */
+static void
+ask_await(Asking *asking, InvalConnection *connection, const InvalPipeline *commands,
+		  uint64 deadline)
+{
+	inval_connection_start(connection, commands->bytes.data, (Size) commands->bytes.len,
+						   commands->count, ask_reply, asking);
+	connection->reader.context = CurrentMemoryContext;
+	PG_TRY();
+	{
+		inval_await(&connection, 1, deadline, INVAL_WAIT_INTERRUPTIBLE);
+	}
+	PG_CATCH();
+	{
+		connection->reader.context = NULL;
+		*inval_reach_place(asking->target, asking->node) = NULL;
+		inval_connection_close(connection);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
 }
 
 /*

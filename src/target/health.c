@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 8,
+	.layout = 9,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -170,6 +170,8 @@ health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
 	health->purge[0] = '\0';
 	health->collapsed_at = 0;
 	health->collapsed_keys = 0;
+	health->audit_at = 0;
+	health->audit_rule = 0;
 	pg_atomic_write_u32(&health->paused, 0);
 	health->pause_known = false;
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)

@@ -132,6 +132,8 @@ typedef struct InvalTargetHealth
 	int64		collapsed_keys; /* how many entries that were */
 	bool		vitals_known;	/* somebody has asked, */
 	int64		vitals[INVAL_VITALS];	/* and was told; -1: was not */
+	TimestampTz audit_at;		/* when the worker audits next; 0: at once */
+	uint32		audit_rule;		/* the rule that it audited last */
 } InvalTargetHealth;
 
 extern void inval_target_health_init(void);

@@ -35,6 +35,7 @@
 #include "target/target.h"
 #include "target/trust.h"
 #include "target/vitals.h"
+#include "worker/audits.h"
 #include "worker/backlog.h"
 #include "worker/counters.h"
 #include "worker/drain.h"
@@ -165,6 +166,8 @@ worker_next_visit(void)
 	}
 	if (pass.next_due != 0)
 		next = Min(next, pass.next_due);
+	if (inval_audits_next(target) != 0)
+		next = Min(next, inval_audits_next(target));
 	if (stuck > 0)
 		next = Min(next, next_look);
 	return next;
@@ -217,6 +220,7 @@ worker_deliver(void)
 	static uint64 batches = 0;
 	bool		probing = false;
 	bool		refilled;
+	bool		audited;
 	bool		standbys;
 
 	if (!worker_reach_target(&probing))
@@ -254,6 +258,7 @@ worker_deliver(void)
 	}
 	in_pass = result == INVAL_DRAIN_MORE;
 	refilled = result == INVAL_DRAIN_PASSED && inval_refills_run(pass.refills);
+	audited = result == INVAL_DRAIN_PASSED && !probing && inval_audits_run(target);
 
 	if (result == INVAL_DRAIN_FAILED)
 	{
@@ -276,7 +281,7 @@ worker_deliver(void)
 		inval_library_keep(target);
 		inval_vitals_look(target);
 	}
-	return in_pass || refilled || pass.confirmed > confirmed;
+	return in_pass || refilled || audited || pass.confirmed > confirmed;
 }
 
 /*
@@ -446,6 +451,7 @@ static long
 worker_timeout(void)
 {
 	TimestampTz next_try;
+	TimestampTz next_audit = inval_audits_next(target);
 	uint64		question = inval_address_next_question(target);
 	uint64		now = inval_clock_us();
 	long		timeout = Min(inval_sweep_interval, inval_renewal_wait_ms());
@@ -463,6 +469,9 @@ worker_timeout(void)
 	if (inval_target_is_open(target))
 	{
 		timeout = Min(timeout, inval_removal_wait_ms(removal));
+		if (next_audit != 0)
+			timeout = Min(timeout,
+						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(), next_audit) + 1);
 		if (inval_replay_next_look() != 0)
 			timeout = Min(timeout,
 						  TimestampDifferenceMilliseconds(GetCurrentTimestamp(),

@@ -97,6 +97,8 @@ sub make_track
 	push @options, "repeat_after => '" . pick('1s', '10ms', '1h', '-1s', '1 year', 'infinity') . "'" if chance(0.05);
 	push @options, pick('fence => true', "refill => 'SELECT 1'", "publish => 'x'", "stream => '{id}'", "ttl => '1s'")
 	  if chance(0.03);
+	push @options, 'audit => ' . literal(pick("SELECT 'x'", 'SELECT a::text FROM own.team WHERE id = {id}',
+		"SELECT $role.f0({id})::text", 'SELECT nosuch')) if chance(0.05);
 	push @options, 'targets => '
 	  . (chance(0.8) ? "'{yard}'" : pick("'{default}'", "'{yard,yard}'", "'{}'", "'{nosuch}'", 'NULL', "'{yard,default}'"));
 	push @options, "state => '" . pick(qw(on shadow off nosuch)) . "'" if chance(0.15);
@@ -132,6 +134,7 @@ sub make_inval_call
 		'inval_template_columns(' . literal(relation()) . "::regclass, " . literal(template()) . ')',
 		'inval_template_variables(' . literal(template()) . ')', 'inval_queue_rows()', 'inval_guard_rows()',
 		'inval_var_rows()', 'inval_rule_rows()', 'inval_stats_rows()', 'inval_target_status_rows()',
+		'inval_audit(' . between(1, 50) . ')', 'inval_orphans(' . between(1, 50) . ', true)',
 		'inval_outbox_source()', "inval_store_validator('{}', 0)", 'inval_capture_row()', 'inval_on_drop()');
 
 	return "SELECT * FROM public.$call";
