@@ -43,7 +43,7 @@ typedef enum InvalStatsCount
 
 /*
  * Counters of one rule on one target.  With every change the layout of its area
- * is to be raised (stats.c).
+ * is to be raised (slots.c).
  */
 typedef struct InvalStatsSlot
 {
