@@ -507,7 +507,7 @@ WHERE c.verdict <> 'tracked'
 	AND NOT EXISTS (
 		SELECT FROM unnest(g.exempt) e (pattern)
 			CROSS JOIN replace(replace(replace(replace(
-				e.pattern, '\', '\\'), '%', '\%'), '_', '\_'), '*', '%') l (pattern)
+				e.pattern, E'\\', E'\\\\'), '%', E'\\%'), '_', E'\\_'), '*', '%') l (pattern)
 		WHERE t.relname LIKE l.pattern OR n.nspname LIKE l.pattern
 			OR strpos(e.pattern, '.') > 0 AND n.nspname || '.' || t.relname LIKE l.pattern);
 END;
@@ -1007,7 +1007,7 @@ COMMENT ON COLUMN inval_lag_buckets.count IS 'Invalidations that took no longer'
 CREATE FUNCTION inval_metric_label(name text, value text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
 RETURN pg_catalog.concat($1, '="', pg_catalog.replace(pg_catalog.replace(pg_catalog.replace(
-	$2, '\', '\\'), '"', '\"'), pg_catalog.chr(10), '\n'), '"');
+	$2, E'\\', E'\\\\'), '"', E'\\"'), pg_catalog.chr(10), E'\\n'), '"');
 REVOKE ALL ON FUNCTION inval_metric_label(text, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION inval_metric_label(text, text) TO pg_monitor;
 COMMENT ON FUNCTION inval_metric_label(text, text) IS 'A label as OpenMetrics writes it; for inval_metrics';
