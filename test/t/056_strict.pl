@@ -437,7 +437,8 @@ my $proxy = Inval::Proxy->new($redis);
 
 $redis->restart;
 $_->cmd('FUNCTION', 'LOAD', slurp_file('src/redis/inval.lua')) foreach $redis, $second;
-$node = new_node('strict_alone', url => $proxy->url, preload => 0, conf => <<'EOC');
+$node = new_node('strict_alone', url => $proxy->url, preload => 0,
+	init => { extra => ['--no-sync'] }, conf => <<'EOC');
 inval.commit_timeout = '2s'
 inval.strict_timeout = '60s'
 EOC

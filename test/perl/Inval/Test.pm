@@ -19,6 +19,7 @@ use warnings;
 
 use Carp;
 use Exporter 'import';
+use File::Basename qw(dirname);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -56,7 +57,8 @@ $SIG{INT} = $SIG{TERM} = sub { die "ended by a signal\n" };
 
 A running PostgreSQL server.  Options: C<url> for C<inval.redis_url>; C<preload>
 (default true); C<conf> further lines of postgresql.conf; C<init> parameters of
-the framework's own C<init>; C<extension> (default true) to create the extension
+the framework's own C<init> (with C<extra> among them the server has an identifier of
+its own); C<extension> (default true) to create the extension
 in database postgres.
 
 =cut
@@ -67,7 +69,11 @@ sub new_node
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	my $preload = !defined $options{preload} || $options{preload};
 
-	$node->init(%{ $options{init} || {} });
+	{
+		local $ENV{PATH} = dirname(__FILE__) . "/../../shell:$ENV{PATH}";
+
+		$node->init(%{ $options{init} || {} });
+	}
 	$node->append_conf('postgresql.conf',
 		join "\n",
 		$preload ? "shared_preload_libraries = 'inval'" : '',
