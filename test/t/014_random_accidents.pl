@@ -16,7 +16,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $seed = defined $ENV{INVAL_SEED} ? $ENV{INVAL_SEED} : int(rand 2**31);
-my $rounds = $ENV{INVAL_ROUNDS} || 5;
+my $rounds = $ENV{INVAL_ROUNDS} || 3;
 my $rows = 50_000;
 # What Redis has confirmed must survive its own death here.
 my $redis = Inval::Redis->new(

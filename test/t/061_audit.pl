@@ -1,5 +1,7 @@
 # Audits: of keys chosen at random, is what the target holds what the database says?  And
 # orphans: keys that no row feeds any more.
+#
+# INVAL_ROUNDS audits more often while rows are being changed.
 
 use strict;
 use warnings;
@@ -303,7 +305,7 @@ if ($reader == 0)
 	POSIX::_exit(0);
 }
 my %seen = ($busy => {}, $later => {});
-for my $round (1 .. 8)
+for my $round (1 .. ($ENV{INVAL_ROUNDS} || 3))
 {
 	foreach my $line (split /\n/,
 		sql(qq{SELECT rule, verdict || coalesce(', ' || detail, ''), count(*)
