@@ -234,7 +234,7 @@ refills_part(InvalRefills *refills, const InvalOutboxRow *row)
 	if (relation != NULL)
 	{
 		if (inval_outbox_delete(relation, row))
-			for (i = 0; i < lengthof(parts); i++)
+			for (i = 0; i < (int) lengthof(parts); i++)
 				inval_outbox_write_row(&parts[i], false);
 		relation_close(relation, NoLock);
 	}
