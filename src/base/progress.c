@@ -4,7 +4,8 @@
  *
  * Who begins such work takes a place in shared memory, says there from time to time how
  * far it is, and gives it back.  An error gives back what was taken within it, the end
- * of a process what it has left; a place of a process that is gone is anybody's.  Where
+ * of a transaction or of a process what it has left; a place of a process that is gone is
+ * anybody's.  Where
  * all places are taken the work is done unseen: nothing depends on it.
  *
  * A session is told the same by a NOTICE, if it lasts.
@@ -66,7 +67,7 @@ inval_progress_init(void)
  * Says that work begins: what it is, for which target (NULL: none), and how much there
  * is to be done (-1: not known).  Returns a handle for the functions below, NULL if
  * nobody will see it, which they take, too.  It is good until inval_progress_end, or
- * an error out of the subtransaction.
+ * an error out of the subtransaction, or the end of the transaction, if there is one.
  */
 InvalProgress *
 inval_progress_begin(const char *operation, const char *target, int64 total)
@@ -232,7 +233,8 @@ progress_xact_callback(XactEvent event, void *arg)
 	int			i;
 
 	(void) arg;
-	if (event != XACT_EVENT_ABORT && event != XACT_EVENT_PARALLEL_ABORT)
+	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE ||
+		event == XACT_EVENT_PARALLEL_PRE_COMMIT)
 		return;
 	for (i = 0; i < PROGRESS_MINE; i++)
 		if (mine[i].place != NULL && mine[i].level > 0)

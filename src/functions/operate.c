@@ -134,6 +134,7 @@ operate_drain_target(InvalTarget *target, uint64 deadline, bool *in_time)
 		}
 		operate_wait(DRAIN_PAUSE_MS);
 	}
+	inval_removal_stop(pass.removal);
 	inval_progress_end(pass.progress);
 	inval_pass_end(&pass);
 	operate_tell_paused(pass.paused);

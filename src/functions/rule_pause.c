@@ -11,6 +11,7 @@
 #include "access/relation.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -18,11 +19,13 @@
 #include "base/catalog.h"
 #include "commit/commit.h"
 #include "rule/carrier.h"
+#include "rule/ties.h"
 #include "store/pauses.h"
 
 static void pause_refuse(const char *function);
 static List *pause_rules_of(Oid relid);
 static List *pause_rules_with(FunctionCallInfo fcinfo);
+static const InvalDefinition *pause_lock(const InvalDefinition *definition);
 static int	pause_rules(List *definitions);
 static int	pause_end(List *definitions);
 static bool pause_is_strict(const InvalDefinition *definition);
@@ -48,6 +51,8 @@ inval_pause_rule(PG_FUNCTION_ARGS)
 
 	pause_refuse("inval_pause()");
 	definition = inval_carrier_find(id);
+	if (definition != NULL)
+		definition = pause_lock(definition);
 	if (definition == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -191,15 +196,32 @@ pause_rules(List *definitions)
 
 	foreach(lc, definitions)
 	{
-		int32		id = inval_definition_id(lfirst(lc));
+		const InvalDefinition *definition = pause_lock(lfirst(lc));
 
-		if (pause_is_strict(lfirst(lc)))
+		if (definition == NULL)
+			continue;
+		if (pause_is_strict(definition))
 			ereport(NOTICE,
-					(errmsg("rule %d is strict and goes on", id)));
+					(errmsg("rule %d is strict and goes on", inval_definition_id(definition))));
 		else
-			count += inval_pauses_put((uint32) id);
+			count += inval_pauses_put((uint32) inval_definition_id(definition));
 	}
 	return count;
+}
+
+/*
+ * Keeps a rule from being dropped, or from becoming strict, until this transaction
+ * ends: who does that ends a pause, if it is there to be seen.  Returns what the rule
+ * is now; NULL if somebody was faster.  Waits for nobody else, however the table is
+ * locked.
+ */
+static const InvalDefinition *
+pause_lock(const InvalDefinition *definition)
+{
+	ObjectAddress carrier = inval_ties_carrier(definition);
+
+	LockDatabaseObject(carrier.classId, carrier.objectId, 0, AccessShareLock);
+	return inval_carrier_read(carrier.classId, carrier.objectId);
 }
 
 static int

@@ -284,7 +284,14 @@ inval_carrier_put(InvalDefinition *definition)
 		inval_pauses_rule_gone((uint32) inval_definition_id(definition));
 	}
 	else if (strcmp(inval_definition_get(definition, RULE_DELIVERY), "strict") == 0)
+	{
+		/* Who is just pausing it comes before us, or finds that it is strict. */
+		if (OidIsValid(definition->carrier))
+			LockDatabaseObject(get_rel_relkind(definition->relation) == RELKIND_MATVIEW ?
+							   ForeignServerRelationId : TriggerRelationId,
+							   definition->carrier, 0, AccessExclusiveLock);
 		inval_pauses_rule_gone((uint32) inval_definition_id(definition));
+	}
 	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
 		inval_carrier_put_server(definition);
 	else
@@ -361,13 +368,12 @@ carrier_update(Relation triggers, HeapTuple tuple, const InvalDefinition *defini
 void
 inval_carrier_drop(const InvalDefinition *definition)
 {
-	inval_pauses_rule_gone((uint32) inval_definition_id(definition));
 	if (get_rel_relkind(definition->relation) == RELKIND_MATVIEW)
-	{
 		inval_store_remove(INVAL_STORE_RULE, definition->options[RULE_ID]);
-		return;
-	}
-	inval_trigger_drop(definition->relation, definition->carrier);
+	else
+		inval_trigger_drop(definition->relation, definition->carrier);
+	/* Not before: who is just pausing it has been waited for now. */
+	inval_pauses_rule_gone((uint32) inval_definition_id(definition));
 }
 
 static List *

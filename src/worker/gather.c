@@ -64,6 +64,7 @@ typedef struct Gathering
 	TimestampTz now;
 } Gathering;
 
+static void gather_note_pauses(InvalPass *pass);
 static void gather_look_again(InvalPass *pass);
 static void gather_restart(InvalPassCursor *cursor);
 static bool gather_is_large(const InvalPass *pass, const InvalPassCursor *cursor);
@@ -97,7 +98,7 @@ inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 	gathering.pass = pass;
 	gathering.now = GetCurrentTimestamp();
 	inval_pass_start_transaction(pass);
-	inval_pauses_refresh();
+	gather_note_pauses(pass);
 	inval_batch_init(batch);
 
 	gather_look_again(pass);
@@ -107,6 +108,23 @@ inval_batch_gather(InvalBatch *batch, InvalPass *pass)
 	if (gather_round(&gathering, limit, true) > 1 && batch->nsent < limit)
 		(void) gather_round(&gathering, limit, false);
 	inval_pass_commit_transaction(pass);
+}
+
+/*
+ * Where rules were paused or resumed, what they owe may be anywhere, in what the pass
+ * has left behind, too.  So it looks at all once more, however long it goes on.
+ */
+static void
+gather_note_pauses(InvalPass *pass)
+{
+	inval_pauses_refresh();
+	if (pass->pauses == inval_pauses_version())
+		return;
+	pass->pauses = inval_pauses_version();
+	pass->whole = pass->kept = true;
+	pass->paused = 0;
+	pass->look_us = 0;
+	gather_restart(&pass->cursors[INVAL_PASS_ALL]);
 }
 
 /*

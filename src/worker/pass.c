@@ -9,6 +9,7 @@
 
 #include "base/transaction.h"
 #include "redis/wire.h"
+#include "store/pauses.h"
 #include "worker/pass.h"
 
 /*
@@ -40,6 +41,7 @@ inval_pass_rewind(InvalPass *pass, bool whole, bool kept)
 	pass->kept_met = false;
 	pass->started = inval_clock_us();
 	pass->look_us = 0;
+	pass->pauses = inval_pauses_version();
 	memset(pass->cursors, 0, sizeof(pass->cursors));
 	pass->cursors[INVAL_PASS_NEWS].active = pass->own_transactions;
 	pass->cursors[INVAL_PASS_ALL].active = whole;

@@ -55,6 +55,7 @@ typedef struct InvalPass
 	uint64		started;		/* as inval_clock_us */
 	uint64		look_us;		/* how long the look at all tables has taken */
 	uint64		look_again;		/* when it looks at all once more */
+	uint64		pauses;			/* of rules, what it knows of: inval_pauses_version */
 	InvalPassCursor cursors[INVAL_PASS_CURSORS];
 	bool		turn_of_all;	/* this batch is not the news' but of the look at all */
 	int			turn;			/* which of the large rows' cursors comes first in

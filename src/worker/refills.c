@@ -73,6 +73,7 @@ static bool refills_have(const InvalRefills *refills, const InvalOutboxRow *row)
 static void refills_leave(InvalRefills *refills, const InvalOutboxRow *row);
 static bool refills_have_time(const InvalRefills *refills);
 static void refills_row(InvalRefills *refills, const RefillRow *row);
+static void refills_part(InvalRefills *refills, const InvalOutboxRow *row);
 static InvalRefillOutcome refills_entry(InvalRefills *refills, const RefillRow *row,
 								   const InvalEntry *entry);
 static InvalRefillOutcome refills_find(InvalRefills *refills, const RefillRow *row,
@@ -181,10 +182,12 @@ inval_refills_run(InvalRefills *refills)
 		RefillRow  *row = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
-		if (refills_have_time(refills))
-			refills_row(refills, row);
-		else
+		if (!refills_have_time(refills))
 			refills_leave(refills, &row->row);
+		else if (inval_outbox_paused(&row->row) > 0)
+			refills_part(refills, &row->row);
+		else
+			refills_row(refills, row);
 	}
 	refills->rows = NIL;
 	MemoryContextReset(refills->rows_context);
@@ -200,7 +203,48 @@ refills_have_time(const InvalRefills *refills)
 }
 
 /*
- * Makes values of the entries of a row, as far as there is time.
+ * Parts what is held back of a row from the rest of it, whose failures are not its.
+ */
+static void
+refills_part(InvalRefills *refills, const InvalOutboxRow *row)
+{
+	const char *place = row->pack;
+	InvalOutboxRow parts[2];
+	Relation	relation;
+	bool	   *goes;
+	bool	   *stays;
+	int			i;
+
+	if (inval_outbox_is_paused(row))
+		return;
+	inval_transaction_begin();
+	goes = palloc(row->entries * sizeof(bool));
+	stays = palloc(row->entries * sizeof(bool));
+	for (i = 0; i < row->entries; i++)
+	{
+		InvalEntry	entry;
+
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		stays[i] = inval_pauses_hold(&entry);
+		goes[i] = !stays[i];
+	}
+	(void) inval_split_keep(row, goes, &parts[0]);
+	(void) inval_split_keep(row, stays, &parts[1]);
+	relation = inval_outbox_open(row->table, RowExclusiveLock);
+	if (relation != NULL)
+	{
+		if (inval_outbox_delete(relation, row))
+			for (i = 0; i < (int) lengthof(parts); i++)
+				inval_outbox_write_row(&parts[i], false);
+		relation_close(relation, NoLock);
+	}
+	inval_transaction_commit();
+	inval_outbox_announce(refills->target->health);
+}
+
+/*
+ * Makes values of the entries of a row, none of which is held back, as far as there is
+ * time.
  */
 static void
 refills_row(InvalRefills *refills, const RefillRow *row)
@@ -228,7 +272,7 @@ refills_row(InvalRefills *refills, const RefillRow *row)
 		CHECK_FOR_INTERRUPTS();
 		place = inval_entry_read(place, end, &entry);
 		outcomes[i] = INVAL_REFILL_NOT_TRIED;
-		if (!lost && !inval_pauses_hold(&entry) && (i == 0 || refills_have_time(refills)))
+		if (!lost && (i == 0 || refills_have_time(refills)))
 			outcomes[i] = refills_entry(refills, row, &entry);
 		lost |= outcomes[i] == INVAL_REFILL_LATER && refills->target->connection == NULL;
 		MemoryContextSwitchTo(old);
@@ -359,7 +403,7 @@ refills_settle(InvalRefills *refills, const InvalOutboxRow *row, const InvalRefi
 	if (!left)
 		inval_refusal_forget(inval_outbox_entry_id(row->xid, row->first));
 	inval_transaction_commit();
-	if (left && !later && !inval_outbox_is_paused(&rest))
+	if (left && !later)
 		refills_leave(refills, &rest);
 }
 

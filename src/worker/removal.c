@@ -148,6 +148,8 @@ removal_collect(InvalRemoval *removal, const InvalOutboxRow *row, const InvalEnt
 	}
 	removal->entries[removal->count].xid = row->xid;
 	removal->entries[removal->count].first = row->first;
+	removal->entries[removal->count].rule = entry->rule;
+	removal->entries[removal->count].shared = entry->shared;
 	removal->prefixes[removal->count].bytes = pnstrdup(entry->key, entry->key_length);
 	removal->prefixes[removal->count].length = entry->key_length;
 	removal->count++;
@@ -300,17 +302,24 @@ inval_removal_step(InvalRemoval *removal)
 }
 
 /*
- * Whether the prefixes are still within the target's namespace, and the rule is not
- * paused: both can be changed at any time.
+ * Whether the prefixes are still within the target's namespace, and none of the entries
+ * is held back by now: both can be changed at any time.
  */
 static bool
 removal_is_allowed(const InvalRemoval *removal)
 {
-	InvalEntry	entry = {.rule = removal->rule,
-	.key = removal->wipe.pattern.prefixes[0].bytes,
+	InvalEntry	entry = {.key = removal->wipe.pattern.prefixes[0].bytes,
 	.key_length = (uint32) removal->wipe.pattern.common};
+	int			i;
 
-	return inval_target_may_have(removal->target, &entry) && !inval_pauses_hold(&entry);
+	for (i = 0; i < removal->count && inval_pauses_any(); i++)
+	{
+		entry.rule = removal->entries[i].rule;
+		entry.shared = removal->entries[i].shared;
+		if (inval_pauses_hold(&entry))
+			return false;
+	}
+	return inval_target_may_have(removal->target, &entry);
 }
 
 /*

@@ -22,6 +22,8 @@ typedef struct InvalRemovalEntry
 {
 	FullTransactionId xid;
 	int64		first;
+	uint32		rule;
+	bool		shared;			/* as InvalEntry has it */
 } InvalRemovalEntry;
 
 /*

@@ -7,12 +7,13 @@
 #include "base/activity.h"
 #include "base/progress.h"
 #include "outbox/kept.h"
+#include "store/pauses.h"
 #include "target/breaker.h"
 #include "worker/show.h"
 
 /*
  * Shows a delivery that takes more than a turn.  How much there is to be delivered is
- * known of what has lain there since an outage.
+ * known of what has lain there since an outage, unless what paused rules owe lies there.
  */
 void
 inval_show_delivery(InvalPass *pass, bool goes_on)
@@ -25,7 +26,7 @@ inval_show_delivery(InvalPass *pass, bool goes_on)
 
 	if (goes_on && pass->progress == NULL)
 	{
-		bool		counted = pass->kept &&
+		bool		counted = pass->kept && !inval_pauses_any() &&
 			inval_kept_is_known(pass->target, &kept, &since) && kept > 0;
 
 		before = pass->confirmed;

@@ -25,7 +25,6 @@
 #include "base/transaction.h"
 #include "outbox/replay.h"
 #include "redis/waiting.h"
-#include "store/pauses.h"
 #include "target/address.h"
 #include "target/breaker.h"
 #include "target/delivery.h"
@@ -98,7 +97,6 @@ static uint32 stuck;			/* looks in a row that had to leave something
 
 static bool worker_deliver(void);
 static void worker_note_pass(void);
-static void worker_note_pauses(void);
 static void worker_note_stuck(uint64 open, bool whole);
 static InvalRemovalResult worker_remove(bool on_trial);
 static void worker_watch_backlog(void);
@@ -267,7 +265,6 @@ worker_deliver(void)
 	}
 	else if (result == INVAL_DRAIN_PASSED)
 		worker_note_pass();
-	worker_note_pauses();
 	inval_show_delivery(&pass, in_pass);
 	/* A connection that was closed meanwhile is no reason to wait. */
 	if (result == INVAL_DRAIN_FAILED && inval_target_is_open(target))
@@ -305,22 +302,6 @@ worker_note_pass(void)
 		look_at_kept = true;
 	else if (pass.whole && pass.kept)
 		look_at_kept = false;
-}
-
-/*
- * When a rule is resumed, what was held back may be anywhere.
- */
-static void
-worker_note_pauses(void)
-{
-	static uint64 seen = 0;
-
-	if (seen != inval_pauses_version())
-	{
-		next_look = GetCurrentTimestamp();
-		look_at_kept = true;
-	}
-	seen = inval_pauses_version();
 }
 
 /*

@@ -327,6 +327,17 @@ sql(q{UPDATE late SET body = 'x' WHERE id = 1});
 ok(poll_query($node, 'postgres', 'SELECT sum(refill_failed) FROM inval_stats', $failed + 1), 'a stubborn one is given up');
 like(slurp_log(), qr/does not let itself be canceled/, 'which is said');
 
+# Nor does it cost what a paused rule owes by the same transaction.
+my $held = sql(q{SELECT inval_track('late', key => 'held:{id}',
+	refill => 'SELECT body FROM late WHERE id = {id}', ttl => '1 hour')});
+sql("SELECT inval_pause($held)");
+$failed = counted('refill_failed');
+sql(q{UPDATE late SET body = 'held back' WHERE id = 1});
+ok(poll_query($node, 'postgres', 'SELECT sum(refill_failed) FROM inval_stats', $failed + 1), 'given up again');
+sql("SELECT inval_resume($held)");
+has_value('held:1', 'held back', 'the value of a rule that was paused meanwhile is put back');
+sql("SELECT inval_untrack_rule($held)");
+
 # Rights that were lost: keys are removed, and none has a value.
 sql(q{
 	CREATE ROLE keeper;

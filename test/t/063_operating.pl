@@ -144,6 +144,15 @@ is(sql("SELECT inval_resume_delivery('commit') + inval_resume_delivery('backgrou
 ok(wait_keys_gone($redis, 'page:5:a', 'page:5:b'), 'the search is made');
 is(left_of('page:6:a'), 'page:6:a', 'and removes no more');
 
+# One that two rules owe, of which the first is paused
+my $pages = sql("SELECT inval_track('team', key => 'page:{id}:', action => 'prefix')");
+sql("SELECT inval_pause($pages)");
+left_of('page:5:a', 'page:5:b');
+sql('BEGIN; UPDATE team SET n = 9 WHERE id = 5; UPDATE member SET n = 9 WHERE id = 5; COMMIT');
+ok(wait_keys_gone($redis, 'page:5:a', 'page:5:b'), 'a search that another rule owes, too, is made');
+ok(wait_queue_empty($node, 'postgres'), 'and done with');
+sql("SELECT inval_untrack_rule($pages)");
+
 my $refill = sql(q{SELECT inval_track('team', key => 'value:{id}', ttl => '1 hour',
 	refill => 'SELECT n::text FROM team WHERE id = {id}')});
 left_of('value:7');
@@ -239,6 +248,50 @@ is(sql("SELECT count(*) FROM inval_progress WHERE operation = 'drain'"), 0,
 	'what is cancelled is not shown any more');
 ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
 ok(poll_query($node, 'postgres', 'SELECT count(*) = 0 FROM inval_progress'), 'nor is what is done');
+
+# Rules that are resumed while a long delivery is under way do not wait for its end.
+sql(q{
+	CREATE TABLE slowly (id int PRIMARY KEY, n int DEFAULT 0);
+	INSERT INTO slowly SELECT generate_series(1, 300)});
+my $waits = sql("SELECT inval_track('slowly', key => 'slow:waits:{id}', targets => '{slow}')");
+sql("SELECT inval_pause($waits)");
+left_of('slow:waits:1');
+sql('UPDATE slowly SET n = 1 WHERE id <= 30');
+ok(poll_query($node, 'postgres', q{SELECT sum(pg_relation_size('inval_outbox_' || i)) = 0
+	FROM generate_series(0, 5) i}), 'what is held back has moved');
+sql("SELECT inval_touch('slow:' || i, delivery => 'background', target => 'slow')
+	FROM generate_series(1, 400) i");
+progress('deliver', q{target = 'slow' AND done > 10 AND total IS NULL}, 'a long delivery is under way');
+# A session that has queued something itself says where, and not that it may be anywhere.
+sql("SELECT inval_touch('other'); SELECT inval_resume($waits)");
+ok(wait_keys_gone($redis, 'slow:waits:1'), 'resumed: what was held back goes out');
+cmp_ok(sql(q{SELECT count(*) FROM inval_queue WHERE key ~ '^slow:\d'}), '>', 0, 'before all else has');
+ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
+
+# What is held back is no part of how much there is to be delivered.
+sql("SELECT inval_pause($waits)");
+sql("SELECT inval_pause('slow')");
+sql('UPDATE slowly SET n = 2');
+sql("SELECT inval_touch('slow:' || i, target => 'slow') FROM generate_series(1, 100) i");
+sql("SELECT inval_resume('slow')");
+progress('deliver', q{target = 'slow' AND done > 0 AND total IS NULL},
+	'a delivery of which nobody knows how much it is');
+sql("SELECT inval_resume($waits)");
+ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
+
+# A drain that ends in the midst of a search for keys does not go on searching.
+$redis->pipeline(map { [ 'SET', "slow:$_", 'cached' ] } 1 .. 400);
+my $slow_worker = sql("SELECT worker_pid FROM inval_target_status WHERE target = 'slow'");
+kill 'STOP', $slow_worker;
+sql("SELECT inval_touch('slow:', 'prefix', 'background', target => 'slow')");
+my $short = $node->background_psql('postgres', on_error_stop => 0);
+my $short_pid = $short->query('SELECT pg_backend_pid()');
+$short->query("SELECT inval_drain('1 second')");
+is(sql("SELECT string_agg(operation, ' ') FROM inval_progress WHERE pid = $short_pid"), '',
+	'what a drain has not come to the end of is not shown any more');
+kill 'CONT', $slow_worker;
+$short->quit;
+ok(wait_queue_empty($node, 'postgres'), 'the queue is empty');
 
 $redis->pipeline(map { [ 'SET', "slow:$_", 'cached' ] } 1 .. 400);
 $drain->query_until(qr/purging/, "\\echo purging\nSELECT inval_purge('slow:*', 'a test', 'slow');\n");
