@@ -42,6 +42,7 @@
 #include "key/lookup.h"
 #include "rule/family.h"
 #include "stats/stats.h"
+#include "store/pauses.h"
 #include "target/address.h"
 #include "target/breaker.h"
 #include "target/pace.h"
@@ -436,6 +437,9 @@ inval_audit_repair(InvalAudit *audit)
 	InvalLane	lane = rule->lane == INVAL_LANE_STRICT ? INVAL_LANE_COMMIT : rule->lane;
 	int			i;
 
+	inval_pauses_refresh();
+	if (inval_pauses_have(rule->id))
+		lane = INVAL_LANE_WORKER;
 	for (i = 0; i < audit->nkeys * audit->ntargets; i++)
 	{
 		InvalAuditFinding *finding = &audit->findings[i];

@@ -239,6 +239,7 @@ orphans_take(InvalOrphans *orphans, const InvalReply *keys)
 		if (orphans->ncandidates == ORPHANS_BATCH)
 			orphans_look(orphans);
 	}
+	orphans->cut |= i < keys->count;
 }
 
 /*
@@ -392,8 +393,13 @@ orphans_add(InvalOrphans *orphans, const InvalPrefix *key, const char *variable)
 	bool		found;
 
 	(void) hash_search(orphans->known, &hash, HASH_ENTER, &found);
-	if (found || orphans->count == orphans->max)
+	if (found)
 		return;
+	if (orphans->count == orphans->max)
+	{
+		orphans->cut = true;
+		return;
+	}
 	orphans_reach(orphans->target);
 	if (!orphans_ask(orphans->target, &orphan))
 		return;

@@ -195,6 +195,7 @@ commit_subxact_callback(SubXactEvent event, SubTransactionId mySubid,
 		case SUBXACT_EVENT_ABORT_SUB:
 			inval_pending_subabort();
 			inval_stats_subabort();
+			inval_origin_adopt(NULL);
 			break;
 		case SUBXACT_EVENT_START_SUB:
 		case SUBXACT_EVENT_PRE_COMMIT_SUB:

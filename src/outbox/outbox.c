@@ -48,7 +48,10 @@
  */
 #define PACK_MAX	8000
 
-StaticAssertDecl(INVAL_MAX_KEY_LENGTH + 64 < PACK_MAX, "an entry must fit into a row");
+/* The same where the row says who has queued it */
+#define PACK_MAX_KNOWN	(PACK_MAX - VARHDRSZ - INVAL_ORIGIN_SIZE)
+
+StaticAssertDecl(INVAL_MAX_KEY_LENGTH + 64 < PACK_MAX_KNOWN, "an entry must fit into a row");
 
 /* From this many rows on, extend the table by a strategy for bulk writes. */
 #define BULK_ROWS	16
@@ -68,7 +71,7 @@ static BlockNumber outbox_insert(Relation relation, const InvalOutboxRow *row,
 						  BulkInsertState bulk);
 static char outbox_letter(const InvalOutboxRow *row);
 static int	outbox_most_entries(int32 target);
-static Size outbox_slice(const char *entries, Size length, int most, int32 *count);
+static Size outbox_slice(const char *entries, Size length, Size room, int most, int32 *count);
 
 /*
  * Queues entries (packed as base/entry.h has them) as part of the current
@@ -83,6 +86,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	Relation	relation;
 	BulkInsertState bulk = NULL;
 	int			most = outbox_most_entries(target);
+	Size		room;
 
 	if (length == 0)
 		return;
@@ -95,6 +99,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 	row.target = target;
 	row.queued_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), after_ms);
 	inval_origin_of_transaction(&row.origin);
+	room = row.origin.commands == 0 ? PACK_MAX : PACK_MAX_KNOWN;
 	outbox_enter_transaction(row.xid);
 
 	relation = outbox_open_for_write(outbox_base(lane, target, use), &row.table);
@@ -105,7 +110,7 @@ inval_outbox_write(const char *entries, Size length, InvalLane lane,
 		BlockNumber block;
 
 		row.pack = entries;
-		row.pack_length = outbox_slice(entries, length, most, &row.entries);
+		row.pack_length = outbox_slice(entries, length, room, most, &row.entries);
 		row.first = next_number;
 		row.sole = use == INVAL_OUTBOX_ALL && row.pack_length == length &&
 			next_number == 0;
@@ -262,12 +267,12 @@ outbox_most_entries(int32 number)
 }
 
 /*
- * How many bytes from the front of "entries" make one row of at most so many
+ * How many bytes from the front of "entries" make one row of at most so many bytes and
  * entries, and how many they are.  What is delivered by other means is alone in its
  * row.
  */
 static Size
-outbox_slice(const char *entries, Size length, int most, int32 *count)
+outbox_slice(const char *entries, Size length, Size room, int most, int32 *count)
 {
 	const char *place = entries;
 	const char *end = entries + length;
@@ -280,7 +285,7 @@ outbox_slice(const char *entries, Size length, int most, int32 *count)
 
 		if (next == NULL)
 			elog(ERROR, "malformed invalidation in the pending set");
-		if (*count > 0 && (next - entries > PACK_MAX || *count == most ||
+		if (*count > 0 && ((Size) (next - entries) > room || *count == most ||
 						   entry.action == INVAL_ACTION_PREFIX))
 			break;
 		(*count)++;

@@ -50,6 +50,7 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 static void stats_file_startup(void);
 static void stats_file_load(void);
 static bool stats_file_read(FILE *file);
+static bool stats_file_is_whole(FILE *file, const StatsFileHead *head);
 static bool stats_file_take(const StatsRecord *record);
 static void stats_file_save(int code, Datum arg);
 static bool stats_file_write(FILE *file);
@@ -114,12 +115,26 @@ stats_file_read(FILE *file)
 
 	if (fread(&head, sizeof(head), 1, file) != 1 || head.format != STATS_FILE_FORMAT ||
 		head.record_size != sizeof(StatsRecord) || head.counts != INVAL_STATS_COUNTS ||
-		head.buckets != INVAL_LAG_BUCKETS)
+		head.buckets != INVAL_LAG_BUCKETS || !stats_file_is_whole(file, &head))
 		return false;
 	for (i = 0; i < head.records; i++)
 		if (fread(&record, sizeof(record), 1, file) != 1 || !stats_file_take(&record))
 			return false;
 	return true;
+}
+
+/*
+ * Whether there are as many records as the head says, which has been read.  Half of them
+ * would say nothing.
+ */
+static bool
+stats_file_is_whole(FILE *file, const StatsFileHead *head)
+{
+	off_t		size = (off_t) sizeof(StatsFileHead) +
+		(off_t) head->records * (off_t) sizeof(StatsRecord);
+
+	return fseeko(file, 0, SEEK_END) == 0 && ftello(file) == size &&
+		fseeko(file, sizeof(StatsFileHead), SEEK_SET) == 0;
 }
 
 static bool

@@ -60,12 +60,16 @@ inval_shipment_add_end(InvalShipment *shipment, const InvalEntry *entry)
 }
 
 /*
- * Where an entry is best added: what is alone first, then the keys to be removed, those
- * of one rule together, so that they can share commands.
+ * Where an entry is best added: what is alone first, sets before anything removes them;
+ * then the keys to be removed, those of one rule together, so that they can share
+ * commands; and what is told last, so that whoever hears of a key finds those of all
+ * other rules gone, too.
  */
 uint64
 inval_shipment_rank(const InvalEntry *entry)
 {
+	if (inval_entry_is_told(entry) && entry->action != INVAL_ACTION_MEMBERS)
+		return PG_UINT64_MAX;
 	return inval_action_is_alone(entry) ? 0 : (uint64) entry->rule + 1;
 }
 

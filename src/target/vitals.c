@@ -22,6 +22,9 @@
 #define LOOK_US			(10 * UINT64CONST(1000000))
 #define MOST_LOSSES		3
 
+/* Nothing is delivered while we wait, so for this answer we wait no longer. */
+#define PATIENCE_US		UINT64CONST(500000)
+
 /* What is asked, one answer for each */
 static const char *questions[][2] = {{"INFO", "stats"}, {"INFO", "memory"}};
 
@@ -58,10 +61,13 @@ inval_vitals_look(InvalTarget *target)
 	if (!inval_url_is_cluster(&target->url))
 		alive = vitals_ask(target, 0, &look);
 	else
-		for (i = 0; i < target->cluster->map.nodes; i++)
+		for (i = 0; i < target->cluster->map.nodes && alive; i++)
 			if (!inval_cluster_is_lost(target, i))
-				alive &= vitals_ask(target, i, &look);
+				alive = vitals_ask(target, i, &look);
 	target->vitals_losses = alive ? 0 : target->vitals_losses + 1;
+	/* A sum of some of them would be a lie. */
+	if (!alive)
+		memset(look.known, false, sizeof(look.known));
 	vitals_note(target, &look);
 }
 
@@ -71,7 +77,6 @@ inval_vitals_look(InvalTarget *target)
 static bool
 vitals_ask(InvalTarget *target, int node, VitalsLook *look)
 {
-	uint64		deadline = inval_clock_us() + (uint64) inval_reply_timeout * 1000;
 	MemoryContext context;
 	InvalConnection *connection;
 	InvalPipeline commands;
@@ -79,7 +84,8 @@ vitals_ask(InvalTarget *target, int node, VitalsLook *look)
 
 	/* That one could not be had is noted. */
 	if (inval_url_is_cluster(&target->url))
-		inval_reach_nodes(target, &node, 1, deadline);
+		inval_reach_nodes(target, &node, 1,
+						  inval_clock_us() + (uint64) inval_connect_timeout * 1000);
 	connection = *inval_reach_place(target, node);
 	if (connection == NULL)
 		return true;
@@ -91,7 +97,7 @@ vitals_ask(InvalTarget *target, int node, VitalsLook *look)
 	inval_connection_start(connection, commands.bytes.data, (Size) commands.bytes.len,
 						   commands.count, vitals_reply, look);
 	connection->reader.context = context;
-	inval_await(&connection, 1, deadline, INVAL_WAIT_INTERRUPTIBLE);
+	inval_await(&connection, 1, inval_clock_us() + PATIENCE_US, INVAL_WAIT_INTERRUPTIBLE);
 	connection->reader.context = NULL;
 	pfree(commands.bytes.data);
 	MemoryContextDelete(context);

@@ -207,5 +207,25 @@ foreach my $mode ('deaf', $has_tls ? 'hello' : ())
 }
 set_redis_url($node, $peer->url);
 is_well('in the end', $many);
+
+# Who does not tell of himself keeps nobody waiting, and is not called down for it.
+$node->safe_psql('postgres', "ALTER SYSTEM SET inval.reply_timeout = '10min'");
+foreach my $mode ('silent', 'flood $9000000000\r\n', 'answer *1\r\n:1\r\n', 'reset', 'half')
+{
+	my $downs = times_logged($node, 'is down');
+
+	$peer->mode("only info $mode");
+	$node->restart;
+	foreach my $id (1 .. 3)
+	{
+		$redis->fill('team:', $id, $id);
+		$node->safe_psql('postgres', "SET inval.commit_timeout = 0; UPDATE team SET n = n + 1 WHERE id = $id");
+		ok(wait_keys_gone($redis, "team:$id"), "nothing is told, $mode: key $id goes all the same");
+	}
+	is(times_logged($node, 'is down'), $downs, "nothing is told, $mode: nobody is called down");
+}
+$node->safe_psql('postgres', 'ALTER SYSTEM RESET inval.reply_timeout');
+reload($node);
+is_well('nothing is told', 3);
 no_crash($node, 'no server process crashed');
 done_testing();

@@ -206,6 +206,18 @@ is(sql('SELECT skipped > 0 FROM inval_stats s JOIN inval_rule r ON r.id = s.rule
 	'none: but counted');
 sql(q{SELECT inval_untrack('item')});
 
+# Whichever rule tells of a key: by then it is gone, at commit and by the worker.
+foreach my $delivery ('commit', 'background')
+{
+	sql(qq{SELECT inval_track('item', key => 'gone:{id}', delivery => '$delivery'),
+		inval_track('item', key => 'gone:{id}', action => 'none', publish => 'c:{topic}', delivery => '$delivery')});
+	$monitor = Inval::Listener->monitoring($redis);
+	sql('UPDATE item SET n = n + 1 WHERE id = 1');
+	@seen = map { /"(UNLINK|PUBLISH)" .*/ ? lc $1 : () } $monitor->commands_until(qr/"PUBLISH"/);
+	is_deeply(\@seen, [qw(unlink publish)], "$delivery: another rule tells of a key when it is gone");
+	sql(q{SELECT inval_untrack('item')});
+}
+
 # Streams: who has changed what, numbered without gaps.
 sql(q{
 	CREATE TABLE done (xid xid8, id int);

@@ -161,6 +161,13 @@ is( sql("SELECT key, detail FROM inval_audit($rule, repair => true) WHERE verdic
 	'doc:2|another value; its removal is queued', 'drift is found, and said to be repaired');
 is($redis->cmd('EXISTS', 'doc:2'), 0, 'it is, when COMMIT returns');
 is($redis->cmd('GET', 'doc:4'), "\x80\x04\x95\x01", 'what is in another format stays');
+sql("SELECT inval_pause($rule)");
+$redis->cmd('SET', 'doc:2', 'drift');
+sql("SELECT count(*) FROM inval_audit($rule, repair => true)");
+is($redis->cmd('GET', 'doc:2'), 'drift', 'while its rule is paused it is held back');
+is(verdict($rule, 'doc:2'), 'skipped, queued', 'which is no drift any more');
+sql("SELECT inval_resume($rule)");
+ok(poll_until(sub { !$redis->cmd('EXISTS', 'doc:2') }, 'the repair'), 'and goes on with the others');
 is(verdict($rule, 'doc:2'), 'missing', 'a reader would fill it');
 is(sql("SELECT count(*) FROM inval_audit($rule) WHERE verdict = 'stale'"), 0, 'no key is stale any more');
 
@@ -393,6 +400,16 @@ is($redis->cmd('DBSIZE'), 9, 'stay in a dry run');
 is( sql("SELECT idle IS NOT NULL, ttl BETWEEN '50 minutes' AND '1 hour' FROM inval_orphans($rule) WHERE key = 'doc:77'"),
 	't|t', 'with what the target knows of their lives');
 is(sql("SELECT count(*) FROM inval_orphans($rule, max_keys => 2)"), 2, 'as many as are wanted');
+sub orphans_notice
+{
+	my ($most) = @_;
+	my $notice;
+
+	$node->psql('postgres', "SELECT count(*) FROM inval_orphans($rule, max_keys => $most)", stderr => \$notice);
+	return $notice;
+}
+like(orphans_notice(2), qr/There may be more/, 'which is said');
+unlike(orphans_notice(3), qr/There may be more/, 'only if there may be more');
 sql("BEGIN; SELECT count(*) FROM inval_orphans($rule, true); ROLLBACK");
 is(counted($rule, 'orphans'), 0, 'what is rolled back removes nothing');
 sql("SELECT count(*) FROM inval_orphans($rule, true)");

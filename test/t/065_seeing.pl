@@ -97,6 +97,12 @@ like(error_of($node, 'SET ROLE watcher; SELECT * FROM inval_history'), qr/permis
 sql('GRANT SELECT ON inval_history TO reader; GRANT EXECUTE ON FUNCTION inval_history_rows() TO reader');
 is(sql('SET ROLE reader; SELECT count(*) FROM inval_history'), 30, 'unless it is granted');
 
+# Names as long as they can be, beside rows of keys that are full
+sql(sprintf q{CREATE ROLE %s SUPERUSER; SET SESSION AUTHORIZATION %1$s; SET application_name = '%s';
+	INSERT INTO lot SELECT generate_series(101, 6000)}, 'u' x 63, 'a' x 63);
+wait_queue_empty($node);
+is(sql('SELECT DISTINCT length("user"), length(application) FROM inval_history'), '63|63', 'names as long as they can be');
+
 # How many keys were there, each rule by itself
 sub removed
 {
@@ -158,16 +164,21 @@ my $victim = $node->background_psql('postgres');
 kill 'KILL', $victim->query_safe('SELECT pg_backend_pid()');
 abandon($victim);
 ok(poll_query($node, 'postgres', 'SELECT coalesce(sum(keys_queued), 0) FROM inval_stats', 0), 'and begin anew after a crash');
-sql('INSERT INTO quiet VALUES (10, 1)');
-$node->stop;
 my $file = $node->data_dir . '/pg_stat/inval.stat';
-my $content = slurp_file($file);
-open my $handle, '>', $file or die $!;
-print $handle substr($content, 0, 100);
-close $handle;
-$node->start;
-is(sql('SELECT coalesce(sum(keys_queued), 0) FROM inval_stats'), 0, 'what is damaged is not read');
-is(times_logged($node, qr/statistics of inval begin anew/), 1, 'which is said');
-ok(!-e $file, 'nor kept');
+my $damaged = 0;
+for my $damage (sub { substr($_[0], 0, 100) }, sub { substr($_[0], 0, -1) }, sub { "$_[0]x" }, sub { '' })
+{
+	sql('INSERT INTO quiet VALUES (' . (10 + $damaged) . ', 1); INSERT INTO lot VALUES (' . (10000 + $damaged++) . ')');
+	wait_queue_empty($node);
+	$node->stop;
+	my $content = slurp_file($file);
+	open my $handle, '>', $file or die $!;
+	print $handle $damage->($content);
+	close $handle;
+	$node->start;
+	is(sql('SELECT coalesce(sum(keys_queued), 0) FROM inval_stats'), 0, 'what is damaged is not read');
+	is(times_logged($node, qr/statistics of inval begin anew/), $damaged, 'which is said');
+	ok(!-e $file, 'nor kept');
+}
 
 done_testing();
