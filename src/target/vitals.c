@@ -51,12 +51,13 @@ void
 inval_vitals_look(InvalTarget *target)
 {
 	uint64		now = inval_clock_us();
-	VitalsLook	look = {{0}};
+	VitalsLook	look;
 	bool		alive = true;
 	int			i;
 
 	if (now < target->next_vitals_look || target->vitals_losses >= MOST_LOSSES)
 		return;
+	memset(&look, 0, sizeof(look));
 	target->next_vitals_look = now + LOOK_US;
 	if (!inval_url_is_cluster(&target->url))
 		alive = vitals_ask(target, 0, &look);
