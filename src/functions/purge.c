@@ -25,6 +25,7 @@
 #include "base/catalog.h"
 #include "base/encoding.h"
 #include "base/log_keys.h"
+#include "base/origin.h"
 #include "base/progress.h"
 #include "base/settings.h"
 #include "commit/commit.h"
@@ -402,6 +403,7 @@ purge_queue(const Purge *purge)
 
 	row.pack = pack;
 	row.pack_length = (Size) (inval_entry_write(pack, &entry) - pack);
+	inval_origin_of_transaction(&row.origin);
 	inval_outbox_write_row(&row, false);
 	inval_commit_wrote();
 	ereport(NOTICE,

@@ -327,7 +327,7 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	Datum		values[OUTBOX_COLUMNS] = {0};
 	bool		nulls[OUTBOX_COLUMNS] = {0};
 	bytea	   *pack = palloc(VARHDRSZ + row->pack_length);
-	char		origin[VARHDRSZ + INVAL_ORIGIN_SIZE];
+	bytea	   *origin = NULL;
 	HeapTuple	tuple;
 	BlockNumber block;
 
@@ -343,7 +343,10 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	values[OUTBOX_PACK] = PointerGetDatum(pack);
 	nulls[OUTBOX_ORIGIN] = row->origin.commands == 0;
 	if (!nulls[OUTBOX_ORIGIN])
-		SET_VARSIZE(origin, VARHDRSZ + inval_origin_write(&row->origin, origin + VARHDRSZ));
+	{
+		origin = palloc(VARHDRSZ + INVAL_ORIGIN_SIZE);
+		SET_VARSIZE(origin, VARHDRSZ + inval_origin_write(&row->origin, VARDATA(origin)));
+	}
 	values[OUTBOX_ORIGIN] = PointerGetDatum(origin);
 
 	/* What is usual is left out: a commit waits for each page of WAL. */
@@ -357,6 +360,8 @@ outbox_insert(Relation relation, const InvalOutboxRow *row, BulkInsertState bulk
 	block = ItemPointerGetBlockNumber(&tuple->t_self);
 	heap_freetuple(tuple);
 	pfree(pack);
+	if (origin != NULL)
+		pfree(origin);
 	if (row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, row->entries, row->queued_at);
 	return block;

@@ -103,6 +103,12 @@ sql(sprintf q{CREATE ROLE %s SUPERUSER; SET SESSION AUTHORIZATION %1$s; SET appl
 wait_queue_empty($node);
 is(sql('SELECT DISTINCT length("user"), length(application) FROM inval_history'), '63|63', 'names as long as they can be');
 
+# A purge that goes on in the background
+sql(q{SELECT inval_pause(); SET application_name = 'broom'; SELECT inval_purge('dust:*', 'a test'); SELECT inval_resume()});
+wait_queue_empty($node);
+is(history('action, "user", application, outcome', q{key = 'dust:'}),
+	'prefix|' . sql('SELECT current_user') . '|broom|worker', 'a purge, and whose it was');
+
 # How many keys were there, each rule by itself
 sub removed
 {
