@@ -1143,7 +1143,7 @@ REVOKE ALL ON inval_progress FROM PUBLIC;
 GRANT SELECT ON inval_progress TO pg_monitor;
 COMMENT ON VIEW inval_progress IS 'Work in this database that takes long, and how far it is';
 COMMENT ON COLUMN inval_progress.pid IS 'Process that does it: a session or a worker';
-COMMENT ON COLUMN inval_progress.operation IS 'What: drain, deliver, prefix, purge, collapse or read rows';
+COMMENT ON COLUMN inval_progress.operation IS 'What: drain, deliver, prefix, purge, collapse, read rows, audit or orphans';
 COMMENT ON COLUMN inval_progress.target IS 'For which target, NULL if for none';
 COMMENT ON COLUMN inval_progress.detail IS 'More of it: which table is read, how far a search is';
 COMMENT ON COLUMN inval_progress.done IS 'Invalidations delivered, keys removed, or rows read so far';

@@ -37,6 +37,7 @@
 #include "audit/audit.h"
 #include "audit/fed.h"
 #include "audit/holding.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "commit/commit.h"
 #include "key/lookup.h"
@@ -257,6 +258,7 @@ audit_ask_target(InvalAudit *audit, int number, bool wait)
 {
 	InvalTarget *target = audit->targets[number];
 	const char *obstacle = audit_obstacle(target);
+	InvalProgress *progress = inval_progress_begin("audit", target->name, audit->nkeys);
 	char		error[INVAL_ERROR_TEXT_LEN] = "";
 	int			i;
 
@@ -268,6 +270,7 @@ audit_ask_target(InvalAudit *audit, int number, bool wait)
 		.key_length = (uint32) finding->key->name.length};
 
 		CHECK_FOR_INTERRUPTS();
+		inval_progress_update(progress, i);
 		if (!finding->key->read)
 			audit_skip(finding, "the values are too large together");
 		else if (!inval_target_may_have(target, &entry))
@@ -288,6 +291,7 @@ audit_ask_target(InvalAudit *audit, int number, bool wait)
 			audit->refused = obstacle;
 		}
 	}
+	inval_progress_end(progress);
 }
 
 /*

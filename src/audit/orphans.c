@@ -31,6 +31,7 @@
 #include "audit/orphans.h"
 #include "base/catalog.h"
 #include "base/encoding.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "commit/commit.h"
 #include "key/lookup_role.h"
@@ -110,12 +111,15 @@ orphans_search(InvalOrphans *orphans)
 													   ALLOCSET_DEFAULT_SIZES);
 	InvalTarget *target = orphans->target;
 	InvalSearchResult result = INVAL_SEARCH_MORE;
+	InvalProgress *progress;
+	int64		seen = 0;
 	InvalPattern pattern;
 	InvalSearch search;
 
 	if (!orphans_pattern(orphans, &pattern))
 		return;
 	inval_search_begin(&search, target, &pattern, false);
+	progress = inval_progress_begin("orphans", target->name, -1);
 	while (result != INVAL_SEARCH_THROUGH && orphans->count < orphans->max)
 	{
 		MemoryContext old = MemoryContextSwitchTo(step_context);
@@ -131,12 +135,17 @@ orphans_search(InvalOrphans *orphans)
 			orphans_wait(100);
 		inval_pace_sent(target, 1);
 		if (keys != NULL)
+		{
 			orphans_take(orphans, keys);
+			seen += keys->count;
+			inval_progress_update(progress, seen);
+		}
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(step_context);
 	}
 	orphans->cut |= result != INVAL_SEARCH_THROUGH;
 	orphans_look(orphans);
+	inval_progress_end(progress);
 	MemoryContextDelete(step_context);
 }
 

@@ -136,6 +136,13 @@ is(verdict($rule, 'doc:1'), 'fresh', 'a value');
 my $session = $node->background_psql('postgres');
 $session->query_safe(q{BEGIN; UPDATE doc SET body = 'newer' WHERE id = 1});
 is(verdict($rule, 'doc:1'), 'fresh', 'is fresh while another is not committed');
+{
+	my $told = '';
+
+	$node->psql('postgres', "SET inval.progress_interval = 0; SELECT count(*) FROM inval_audit($rule, 10)",
+		stderr => \$told);
+	like($told, qr/^psql:\S+ NOTICE:  inval audit of target "default": \d+ of \d+$/m, 'who waits is told how far it is');
+}
 $session->query_safe(q{PREPARE TRANSACTION 'inval audit'});
 is(verdict($rule, 'doc:1'), 'fresh', 'or prepared');
 $session->query_safe(q{COMMIT PREPARED 'inval audit'});
