@@ -295,11 +295,12 @@ all_quiet('the right was given back');
 $node->safe_psql('postgres', q{
 	UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'team'::regclass AND tgname = '00_inval_row'});
 fires('InvalCoverageHole', 'a trigger is disabled');
-$node->safe_psql('postgres', q{SELECT inval_track('team', 'id')});
+$node->safe_psql('postgres',
+	q{SELECT inval_track('team', 'id', audit => 'SELECT t.n::text FROM team t WHERE t.id = {id}')});
 all_quiet('inval_track was called once more');
 
 # Somebody writes past inval.
-$redis->cmd('MSET', map { ("team:$_", 'old') } 1000 .. 5000);
+$redis->cmd('MSET', map { ("team:$_", 999) } 1000 .. 5000);
 fires('InvalFreshnessDrift', 'audits find what is old', \&work);
 is_deeply([ sort keys %seen ], [ sort @alerts ], 'every alert has been seen');
 
