@@ -111,7 +111,7 @@ progress_claim(const InvalProgress *wanted)
 	leaves = true;
 	for (turn = 0; turn < progress_area.count * 2; turn++)
 	{
-		InvalProgress *place = &places[turn % progress_area.count];
+		InvalProgress *place = &places[turn % Max(progress_area.count, 1)];
 		int			pid = place->pid;
 		bool		taken = false;
 

@@ -15,12 +15,13 @@ int
 inval_outbox_paused(const InvalOutboxRow *row)
 {
 	const char *place = row->pack;
-	const char *end = row->pack + row->pack_length;
+	const char *end;
 	int			held = 0;
 	int			i;
 
-	if (likely(!inval_pauses_any()) || row->pack == NULL)
+	if (likely(!inval_pauses_any()) || place == NULL)
 		return 0;
+	end = place + row->pack_length;
 	for (i = 0; i < row->entries; i++)
 	{
 		InvalEntry	entry;

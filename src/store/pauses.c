@@ -50,7 +50,7 @@ inval_pauses_refresh(void)
 		found = MemoryContextAlloc(TopMemoryContext, list_length(items) * sizeof(uint32));
 	foreach(lc, items)
 		found[nfound++] = (uint32) strtoul(((InvalStored *) lfirst(lc))->name, NULL, 10);
-	if (found != NULL)
+	if (nfound > 0)
 		qsort(found, nfound, sizeof(uint32), pauses_compare);
 	if (nfound != nrules ||
 		(nfound > 0 && memcmp(found, rules, nfound * sizeof(uint32)) != 0))
