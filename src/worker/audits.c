@@ -29,6 +29,7 @@
 #include "worker/audits.h"
 #include "worker/query_limit.h"
 #include "worker/refusal.h"
+#include "worker/told.h"
 
 /* Rows of a step */
 #define AUDITS_STEP_ROWS	10
@@ -39,16 +40,9 @@
 /* What a query has cost a process is noted under a number that no entry has. */
 #define AUDITS_LIMIT_ID(rule)	(-(int64) (rule) - 1)
 
-/* What the log was told of a rule last */
-typedef struct AuditsTold
-{
-	int32		rule;
-	char	   *why;
-} AuditsTold;
-
 static int32 current = 0;		/* the rule that is being audited; 0: none */
 static int	rows_left;			/* of its sample */
-static List *told = NIL;		/* of AuditsTold * */
+static List *told = NIL;		/* see told.h */
 
 static void audits_choose(InvalTarget *target);
 static bool audits_is_for(const InvalDefinition *definition, const InvalTarget *target);
@@ -57,7 +51,6 @@ static void audits_step(InvalTarget *target);
 static void audits_step_in(InvalTarget *target, InvalAudit *audit, int rows);
 static bool audits_has_much_queued(void);
 static void audits_failed(const InvalTarget *target, int32 rule, const char *why);
-static AuditsTold *audits_told_of(int32 rule);
 
 /*
  * When there is something to be audited, and the target's rate allows it; 0: never.
@@ -259,41 +252,12 @@ static void
 audits_failed(const InvalTarget *target, int32 rule, const char *why)
 {
 	InvalStatsSlot *slot = inval_stats_slot((uint32) rule, target->name);
-	AuditsTold *known = audits_told_of(rule);
-	MemoryContext old;
 
 	if (slot != NULL)
 		pg_atomic_fetch_add_u64(&slot->counts[INVAL_STATS_AUDIT_FAILED], 1);
-	if (known != NULL && strcmp(known->why, why) == 0)
-		return;
-	ereport(LOG,
-			(errmsg("inval rule %d could not be audited: %s", rule, why),
-			 errdetail("This is said once, until it is for another reason."),
-			 errhint("inval_stats.audit_failed counts them.")));
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	if (known == NULL)
-	{
-		known = palloc0(sizeof(AuditsTold));
-		known->rule = rule;
-		told = lappend(told, known);
-	}
-	if (known->why != NULL)
-		pfree(known->why);
-	known->why = pstrdup(why);
-	MemoryContextSwitchTo(old);
-}
-
-static AuditsTold *
-audits_told_of(int32 rule)
-{
-	ListCell   *lc;
-
-	foreach(lc, told)
-	{
-		AuditsTold *known = lfirst(lc);
-
-		if (known->rule == rule)
-			return known;
-	}
-	return NULL;
+	if (inval_told_is_news(&told, (uint32) rule, why))
+		ereport(LOG,
+				(errmsg("inval rule %d could not be audited: %s", rule, why),
+				 errdetail("This is said once, until it is for another reason."),
+				 errhint("inval_stats.audit_failed counts them.")));
 }
