@@ -5,8 +5,7 @@
  * Who begins such work takes a place in shared memory, says there from time to time how
  * far it is, and gives it back.  An error gives back what was taken within it, the end
  * of a transaction or of a process what it has left; a place of a process that is gone is
- * anybody's.  Where
- * all places are taken the work is done unseen: nothing depends on it.
+ * anybody's.  Where all places are taken the work is done unseen: nothing depends on it.
  *
  * A session is told the same by a NOTICE, if it lasts.
  */

@@ -14,7 +14,7 @@
 
 #define LAG_COLUMNS		4
 
-static void lag_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
+static void lag_put_slot(InvalStatsSlot *slot, void *arg);
 
 PG_FUNCTION_INFO_V1(inval_lag_rows);
 
@@ -24,14 +24,8 @@ PG_FUNCTION_INFO_V1(inval_lag_rows);
 Datum
 inval_lag_rows(PG_FUNCTION_ARGS)
 {
-	uint32		count;
-	InvalStatsSlot *slots = inval_stats_slots(&count);
-	uint32		i;
-
 	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; i < count; i++)
-		if (slots[i].database == MyDatabaseId)
-			lag_put_slot((ReturnSetInfo *) fcinfo->resultinfo, &slots[i]);
+	inval_stats_each(lag_put_slot, fcinfo->resultinfo);
 	return (Datum) 0;
 }
 
@@ -40,8 +34,9 @@ inval_lag_rows(PG_FUNCTION_ARGS)
  * them is counted in it, too.
  */
 static void
-lag_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
+lag_put_slot(InvalStatsSlot *slot, void *arg)
 {
+	ReturnSetInfo *result = arg;
 	Datum		values[LAG_COLUMNS] = {0};
 	bool		nulls[LAG_COLUMNS] = {0};
 	uint64		count = 0;

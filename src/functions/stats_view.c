@@ -18,7 +18,7 @@
 #define STATS_COLUMNS	(2 + INVAL_STATS_COUNTS + 5)
 #define SLO_COLUMNS		8
 
-static void stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot);
+static void stats_put_slot(InvalStatsSlot *slot, void *arg);
 static uint64 stats_within_us(const Interval *within);
 static void slo_put_target(ReturnSetInfo *result, const InvalDepth *depth, uint64 within_us);
 static Datum slo_share(uint64 part, uint64 all, bool *null);
@@ -30,14 +30,8 @@ PG_FUNCTION_INFO_V1(inval_slo);
 Datum
 inval_stats_rows(PG_FUNCTION_ARGS)
 {
-	uint32		count;
-	InvalStatsSlot *slots = inval_stats_slots(&count);
-	uint32		i;
-
 	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; i < count; i++)
-		if (slots[i].database == MyDatabaseId)
-			stats_put_slot((ReturnSetInfo *) fcinfo->resultinfo, &slots[i]);
+	inval_stats_each(stats_put_slot, fcinfo->resultinfo);
 	return (Datum) 0;
 }
 
@@ -45,8 +39,9 @@ inval_stats_rows(PG_FUNCTION_ARGS)
  * The counts come in the order of InvalStatsCount.
  */
 static void
-stats_put_slot(ReturnSetInfo *result, InvalStatsSlot *slot)
+stats_put_slot(InvalStatsSlot *slot, void *arg)
 {
+	ReturnSetInfo *result = arg;
 	static const double shares[] = {0.50, 0.95, 0.99};
 	Datum		values[STATS_COLUMNS] = {0};
 	bool		nulls[STATS_COLUMNS] = {0};

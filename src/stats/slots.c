@@ -237,6 +237,21 @@ inval_stats_slots(uint32 *count)
 }
 
 /*
+ * Calls "visit" for the counters of each rule and target of this database.
+ */
+void
+inval_stats_each(InvalStatsVisitor visit, void *arg)
+{
+	uint32		count;
+	InvalStatsSlot *slots = inval_stats_slots(&count);
+	uint32		i;
+
+	for (i = 0; i < count; i++)
+		if (slots[i].database == MyDatabaseId)
+			visit(&slots[i], arg);
+}
+
+/*
  * Gives back the slots of a database.  Under the shared mutex.
  */
 void

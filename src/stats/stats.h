@@ -132,6 +132,10 @@ extern uint64 inval_stats_lag_edge_us(int bucket);
 extern uint64 inval_stats_lags_within(const uint64 *buckets, uint64 within_us);
 extern void inval_stats_clear(void);
 extern InvalStatsSlot *inval_stats_slots(uint32 *count);
+
+typedef void (*InvalStatsVisitor) (InvalStatsSlot *slot, void *arg);
+extern void inval_stats_each(InvalStatsVisitor visit, void *arg);
+
 extern void inval_stats_free_database(Oid database);
 extern bool inval_stats_are_scarce(void);
 extern List *inval_stats_rules(void);
