@@ -210,7 +210,8 @@ ok(poll_query($node, 'postgres', q{
 		SELECT last_error ~ 'it is not a master now' FROM inval_target_status}),
 	'read-only: and what the sentinels name is checked');
 like(slurp_file($node->logfile), qr/is down: READONLY /, 'read-only: with the reason');
-is(queue_length($node, 'postgres'), 2, 'read-only: keys are queued');
+# What was confirmed in the last seconds may be owed again, too.
+cmp_ok(queue_length($node, 'postgres'), '>=', 2, 'read-only: keys are queued');
 $master->cmd('REPLICAOF', 'NO', 'ONE');
 all_well('read-only');
 ok(wait_queue_empty($node, 'postgres'), 'read-only: the queue is empty');

@@ -394,8 +394,18 @@ sub existing
 	return grep { $there{$_} } @keys;
 }
 
-# Runs commands, one for each key; gives keys and replies.
+# Runs commands that may be repeated, one for each key; gives keys and replies.  A
+# cluster that was kept from running takes a moment to serve again.
 sub _on_owners
+{
+	my ($self, @arguments) = @_;
+	my %replies;
+
+	$self->_wait(sub { %replies = $self->_try_owners(@arguments); return 1 }, 'all slots');
+	return %replies;
+}
+
+sub _try_owners
 {
 	my ($self, $commands, @keys) = @_;
 	my (%keys_of, %replies);
