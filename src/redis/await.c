@@ -10,20 +10,29 @@
 
 #include <sched.h>
 
+#include "miscadmin.h"
+
 #include "redis/await.h"
 
 /*
- * In a commit a reply on the same machine is back sooner than a process goes to
- * sleep and is woken.  So it is first looked for that long, in us, giving way to
- * whoever wants the processor; where that was in vain, not again for a while.
+ * In a session a reply of a server on the same machine is back sooner than a process
+ * goes to sleep and is woken.  So it is first looked for that long, in us, giving way
+ * to whoever wants the processor.  Where that was in vain, or others wanted the
+ * processor for so long, also in us, it is not tried for a while: then to sleep costs
+ * less.
  */
 #define SPIN_US		100
+#define BUSY_US		20
 #define SPIN_PAUSE	100
+
+/* The system counts time in ticks: it is not asked to wait for less than some, in us. */
+#define PATIENCE_US	20000
 
 static InvalConnection *await_some(InvalConnection **connections, int count,
 								   uint64 until, InvalWait wait, bool any);
 static bool await_is_pending(const InvalConnection *connection);
 static uint64 await_spin_until(void);
+static bool await_yield(void);
 
 /* Times before spinning is tried again */
 static int	no_spin = 0;
@@ -81,7 +90,7 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 {
 	struct pollfd sockets[INVAL_AWAIT_MAX + 1];
 	InvalConnection *pending[INVAL_AWAIT_MAX];
-	uint64		spin_until = wait == INVAL_WAIT_HELD ? await_spin_until() : 0;
+	uint64		spin_until = await_spin_until();
 	int			i;
 
 	Assert(count <= INVAL_AWAIT_MAX);
@@ -89,6 +98,8 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 	for (;;)
 	{
 		uint64		now = inval_clock_us();
+		bool		in_step = count == 1 && wait == INVAL_WAIT_HELD && now >= spin_until &&
+			now + PATIENCE_US < until && inval_connection_may_wait(pending[0]);
 		int			left = 0;
 
 		/* What is there at the deadline is read once: a server may never end. */
@@ -96,7 +107,8 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 		{
 			InvalConnection *connection = pending[i];
 
-			if (inval_connection_step(connection))
+			if (in_step ? inval_connection_wait(connection, until) :
+				inval_connection_step(connection))
 				pending[left++] = connection;
 			else if (any && connection->state == INVAL_CONNECTION_READY)
 				return connection;
@@ -104,14 +116,16 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 		count = left;
 		if (count == 0 || now >= until)
 			return NULL;
-		if (now < spin_until)
+		if (in_step)
+			continue;
+		if (now < spin_until && await_yield())
+			continue;
+		if (spin_until > 0)
 		{
-			(void) sched_yield();
+			no_spin = SPIN_PAUSE;
+			spin_until = 0;
 			continue;
 		}
-		if (spin_until > 0)
-			no_spin = SPIN_PAUSE;	/* that was in vain */
-		spin_until = 0;
 		for (i = 0; i < count; i++)
 		{
 			sockets[i].fd = pending[i]->wire.fd;
@@ -125,15 +139,30 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 }
 
 /*
- * Until when replies are looked for without going to sleep; 0: not at all.
+ * Until when replies are looked for without going to sleep; 0: not at all.  For a
+ * worker nobody waits.
  */
 static uint64
 await_spin_until(void)
 {
+	if (MyProcPort == NULL)
+		return 0;
 	if (no_spin == 0)
 		return inval_clock_us() + SPIN_US;
 	no_spin--;
 	return 0;
+}
+
+/*
+ * Gives way to others.  Returns whether there was nobody who has had much to do.
+ */
+static bool
+await_yield(void)
+{
+	uint64		before = inval_clock_us();
+
+	(void) sched_yield();
+	return inval_clock_us() - before < BUSY_US;
 }
 
 /*

@@ -295,6 +295,33 @@ inval_connection_step(InvalConnection *connection)
 }
 
 /*
+ * Whether the next step can be to wait: all is sent, and only replies are to come.
+ */
+bool
+inval_connection_may_wait(const InvalConnection *connection)
+{
+	const InvalExchange *exchange = &connection->exchange;
+
+	return connection->state == INVAL_CONNECTION_BUSY && connection->wire.may_wait &&
+		exchange->sent == exchange->length;
+}
+
+/*
+ * The same step, with waiting, if that may be: until there is something to go on with,
+ * not beyond the deadline, and perhaps not for long.  Serves no interrupts.
+ */
+bool
+inval_connection_wait(InvalConnection *connection, uint64 deadline)
+{
+	bool		more;
+
+	connection->deadline = deadline;
+	more = inval_connection_step(connection);
+	connection->deadline = 0;
+	return more;
+}
+
+/*
  * What it waits for at the socket, as poll() calls it.
  */
 short
@@ -414,7 +441,10 @@ connection_receive(InvalConnection *connection, InvalExchange *exchange)
 {
 	InvalReader *reader = &connection->reader;
 	char		buffer[READ_SIZE];
-	ssize_t		n = inval_wire_receive(&connection->wire, buffer, sizeof(buffer));
+	ssize_t		n = connection->deadline == 0 ?
+		inval_wire_receive(&connection->wire, buffer, sizeof(buffer)) :
+		inval_wire_receive_waiting(&connection->wire, buffer, sizeof(buffer),
+								   connection->deadline);
 
 	if (n < 0)
 		return connection_fail(connection, INVAL_FAULT_CONNECTION,

@@ -15,6 +15,7 @@
 #include "postgres.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
@@ -163,7 +164,11 @@ inval_wire_connect(InvalWire *wire)
 {
 	if (connect(wire->fd, (struct sockaddr *) &wire->address,
 				wire->address_length) == 0 || errno == EISCONN)
+	{
+		/* From now on each call says whether it waits. */
+		wire->may_wait = wire->tls == NULL && fcntl(wire->fd, F_SETFL, 0) == 0;
 		return INVAL_WIRE_DONE;
+	}
 	if (errno == EINPROGRESS || errno == EALREADY || errno == EINTR)
 		return INVAL_WIRE_WAITS;
 	wire->problem = strerror(errno);
@@ -257,6 +262,37 @@ inval_wire_receive(InvalWire *wire, char *buffer, Size size)
 	result = inval_tls_receive(wire->tls, buffer, size, &received);
 	wire->receive_wants_write = result == INVAL_TLS_WANTS_WRITE;
 	return wire_tls_length(wire, result, received);
+}
+
+/*
+ * The same, or waits for something to be there, not beyond the deadline, and perhaps
+ * not for long: for a wire that may wait.  The system's own waiting takes one call
+ * where poll() and recv() are two.  How long it waits it is told beforehand, and that
+ * is kept while it will do.
+ */
+ssize_t
+inval_wire_receive_waiting(InvalWire *wire, char *buffer, Size size, uint64 deadline)
+{
+	uint64		now = inval_clock_us();
+	uint64		left = deadline > now ? deadline - now : 0;
+	ssize_t		n;
+
+	if (wire->patience_us > left || wire->patience_us < left / 2)
+	{
+		struct timeval timeout = {.tv_sec = 0};
+
+		wire->patience_us = Max(left - left / 8, 1);
+		timeout.tv_sec = (time_t) (wire->patience_us / 1000000);
+		timeout.tv_usec = (suseconds_t) (wire->patience_us % 1000000);
+		if (setsockopt(wire->fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) != 0)
+			return wire_system_error(wire);
+	}
+	pgstat_report_wait_start(inval_waiting(INVAL_WAITING_REPLY));
+	n = recv(wire->fd, buffer, size, 0);
+	pgstat_report_wait_end();
+	if (n > 0)
+		return n;
+	return n < 0 ? wire_system_error(wire) : wire_hung_up(wire, CLOSED);
 }
 
 static ssize_t

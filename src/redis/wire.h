@@ -33,6 +33,8 @@ typedef struct InvalWire
 	bool		send_wants_read;	/* TLS has to receive before it sends on */
 	bool		receive_wants_write;	/* and the other way round */
 	bool		hung_up;		/* what failed last: the server closed it */
+	bool		may_wait;		/* inval_wire_receive_waiting is of use */
+	uint64		patience_us;	/* that the system was told of for it; 0: not yet */
 	const char *problem;		/* of what failed last; no secrets */
 	struct sockaddr_storage address;
 	socklen_t	address_length;
@@ -46,6 +48,8 @@ extern InvalWireResult inval_wire_shake_hands(InvalWire *wire);
 extern void inval_wire_close(InvalWire *wire);
 extern ssize_t inval_wire_send(InvalWire *wire, const char *bytes, Size length);
 extern ssize_t inval_wire_receive(InvalWire *wire, char *buffer, Size size);
+extern ssize_t inval_wire_receive_waiting(InvalWire *wire, char *buffer, Size size,
+										  uint64 deadline);
 extern bool inval_wire_is_quiet(InvalWire *wire);
 extern bool inval_wire_has_bytes(InvalWire *wire);
 extern short inval_wire_events(const InvalWire *wire, bool to_send);

@@ -22,6 +22,9 @@
 #include "target/reach.h"
 #include "target/verdict.h"
 
+/* A connection that was of use less than this ago, in us, is taken to be alive. */
+#define FRESH_US		10000
+
 /* What idled longer than that, in us, is asked whether it lives, */
 #define IDLE_US			5000000
 
@@ -160,6 +163,8 @@ reach_check(InvalTarget *target, const int *nodes, int count, uint64 deadline)
 		InvalConnection **place = inval_reach_place(target, nodes[i]);
 
 		if (*place == NULL)
+			continue;
+		if ((*place)->state == INVAL_CONNECTION_READY && now - (*place)->last_use < FRESH_US)
 			continue;
 		if (!inval_connection_check(*place))
 			reach_hang_up(place);
