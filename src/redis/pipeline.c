@@ -2,13 +2,22 @@
  * pipeline.c
  *		Commands as they are sent to a Redis server.
  *
- * hiredis writes them.  What they mean is known to who appends them.
+ * A command is an array of bulk strings in the Redis protocol: how many words, and for
+ * each how long it is.  That much is written here: hiredis takes ten times as long for
+ * it, and memory that has to be freed (docs/performance.md).  What commands mean is
+ * known to who appends them.
  */
 #include "postgres.h"
 
-#include <hiredis/hiredis.h>
+#include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "redis/pipeline.h"
+
+/* Room for a sign, the digits of a length, and the ends of two lines */
+#define NUMBER_ROOM		(1 + MAXINT8LEN + 4)
+
+static char *pipeline_write_number(char *place, char sign, size_t number);
 
 /*
  * Makes an empty pipeline in the current memory context.
@@ -27,26 +36,25 @@ void
 inval_pipeline_append(InvalPipeline *pipeline, int argc, const char **arguments,
 					  const size_t *lengths)
 {
-	size_t		room = 32;
-	char	   *formatted = NULL;
-	int			length;
+	StringInfo	bytes = &pipeline->bytes;
+	size_t		room = NUMBER_ROOM;
+	char	   *place;
 	int			i;
 
-	/*
-	 * All that may raise an error comes before hiredis allocates, so that
-	 * what it allocates is freed.
-	 */
 	for (i = 0; i < argc; i++)
-		room += lengths[i] + 32;
-	enlargeStringInfo(&pipeline->bytes, (int) room);
+		room += lengths[i] + NUMBER_ROOM;
+	enlargeStringInfo(bytes, (int) Min(room, MaxAllocSize));
 
-	length = redisFormatCommandArgv(&formatted, argc, arguments, lengths);
-	if (length < 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory")));
-	appendBinaryStringInfo(&pipeline->bytes, formatted, length);
-	redisFreeCommand(formatted);
+	place = pipeline_write_number(bytes->data + bytes->len, '*', (size_t) argc);
+	for (i = 0; i < argc; i++)
+	{
+		place = pipeline_write_number(place, '$', lengths[i]);
+		memcpy(place, arguments[i], lengths[i]);
+		place += lengths[i];
+		*place++ = '\r';
+		*place++ = '\n';
+	}
+	bytes->len = (int) (place - bytes->data);
 	pipeline->count++;
 }
 
@@ -63,4 +71,17 @@ inval_pipeline_words(InvalPipeline *pipeline, int argc, const char **words)
 	for (i = 0; i < argc; i++)
 		lengths[i] = strlen(words[i]);
 	inval_pipeline_append(pipeline, argc, words, lengths);
+}
+
+/*
+ * Writes a sign, a number and the end of a line; returns where that ends.
+ */
+static char *
+pipeline_write_number(char *place, char sign, size_t number)
+{
+	*place++ = sign;
+	place += pg_ulltoa_n(number, place);
+	*place++ = '\r';
+	*place++ = '\n';
+	return place;
 }
