@@ -16,14 +16,17 @@ RESET client_min_messages;
 CREATE TYPE width AS RANGE (subtype = float8, multirange_type_name = widthmultirange);
 CREATE DOMAIN spans AS interval[];
 CREATE DOMAIN names AS regclass[];
+CREATE TYPE made AS (span interval, blob bytea);
 CREATE SCHEMA elsewhere;
 CREATE TABLE elsewhere.named ();
 CREATE TABLE setting (id integer PRIMARY KEY, c_loud loud, c_louds loud[], c_width width,
 	c_widths widthmultirange, c_spans spans, c_names names, c_money money[], c_box box,
-	c_blobs bytea[], c_times timetz[], c_name regclass, c_oids oidvector, c_path path);
+	c_blobs bytea[], c_times timetz[], c_name regclass, c_oids oidvector, c_path path,
+	c_made made);
 INSERT INTO setting VALUES (1, 'Hé', '{a,"b c"}', '[0.1,0.30000000000000004)', '{[0.1,1e22)}',
 	'{1 year 2 days,-3:04}', '{pg_class,elsewhere.named}', '{1234.5}', '(0.1,0.2),(3,4)',
-	'{"\\x00ff"}', '{03:04+02}', 'elsewhere.named', '1 2', '[(0.1,0.2)]');
+	'{"\\x00ff"}', '{03:04+02}', 'elsewhere.named', '1 2', '[(0.1,0.2)]',
+	'(1 year,"\\x00ff")');
 SELECT count(inval_track('setting', key => substring(attname, 3) || '={' || attname || '}'))
 FROM pg_attribute WHERE attrelid = 'setting'::regclass AND attnum > 1;
 SELECT key FROM inval_preview('setting') ORDER BY key COLLATE "C";
@@ -37,6 +40,10 @@ SET search_path = public, elsewhere;
 SELECT key FROM inval_preview('setting') EXCEPT SELECT key FROM setting_keys;
 UPDATE setting SET id = 2;
 SELECT key FROM queued() EXCEPT SELECT key FROM setting_keys;
+-- A composite type gets a column whose output looks at more.
+ALTER TYPE made ADD ATTRIBUTE name regclass;
+UPDATE setting SET c_made.name = 'elsewhere.named';
+SELECT key FROM queued() WHERE key LIKE 'made=%' EXCEPT SELECT key FROM setting_keys;
 -- Whether it has worked or not, the session's settings hold afterwards.
 CREATE TABLE breaks (id broken);
 SELECT inval_track('breaks', key => '{id}') IS NOT NULL AS tracked;
@@ -48,6 +55,6 @@ SELECT inval_untrack('breaks') + inval_untrack('setting') AS untracked;
 DROP TABLE setting, setting_keys, breaks, elsewhere.named;
 DROP SCHEMA elsewhere;
 DROP DOMAIN spans, names;
-DROP TYPE width;
+DROP TYPE width, made;
 DROP TYPE loud CASCADE;
 DROP TYPE broken CASCADE;

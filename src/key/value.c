@@ -13,8 +13,9 @@
  * functions: how a date, an interval, a float or a bytea is written.  These are
  * exchanged directly for the time of a call.  That is enough for output
  * functions that are IMMUTABLE, which look at such variables all the same, and
- * for arrays and ranges of such types.  The others (names of objects, money,
- * composites, which can get other columns at any time) get the full treatment.
+ * for arrays, ranges and composites of such types.  Composites can get other columns
+ * at any time: the server numbers what a type is made of.  The others (names of objects,
+ * money, composites of composites) get the full treatment.
  */
 #include "postgres.h"
 
@@ -33,6 +34,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
@@ -75,6 +77,8 @@ static void value_append_date(StringInfo out, DateADT date);
 static void value_append_timestamp(StringInfo out, Timestamp timestamp, bool utc);
 static void value_append_output(StringInfo out, FmgrInfo *output, Datum value);
 static bool value_is_formatted(Oid type_oid);
+static bool value_has_formatted_columns(InvalValueType *type);
+static void value_append_pinned(StringInfo out, FmgrInfo *output, Datum value);
 static void value_append_formatted(StringInfo out, FmgrInfo *output, Datum value);
 static Formatting value_exchange_formatting(Formatting formatting);
 
@@ -154,6 +158,11 @@ inval_value_prepare(InvalValueType *type, Oid type_oid, MemoryContext cxt)
 				type->kind = INVAL_VALUE_STABLE;
 			else if (value_is_formatted(base))
 				type->kind = INVAL_VALUE_FORMATTED;
+			else if (get_typtype(base) == TYPTYPE_COMPOSITE)
+			{
+				type->kind = INVAL_VALUE_COMPOSITE;
+				type->composite = base;
+			}
 			else
 				type->kind = INVAL_VALUE_SESSION;
 			break;
@@ -250,15 +259,15 @@ inval_value_append(StringInfo out, InvalValueType *type, Datum value)
 		case INVAL_VALUE_FORMATTED:
 			value_append_formatted(out, &type->output, value);
 			break;
+		case INVAL_VALUE_COMPOSITE:
+			if (value_has_formatted_columns(type))
+				value_append_formatted(out, &type->output, value);
+			else
+				value_append_pinned(out, &type->output, value);
+			break;
 		case INVAL_VALUE_SESSION:
-			{
-				int			nest_level = NewGUCNestLevel();
-
-				inval_value_pin_settings();
-				value_append_output(out, &type->output, value);
-				AtEOXact_GUC(true, nest_level);
-				break;
-			}
+			value_append_pinned(out, &type->output, value);
+			break;
 	}
 }
 
@@ -384,6 +393,42 @@ value_is_formatted(Oid type_oid)
 			getTypeOutputInfo(base, &output, &is_varlena);
 			return type_is_enum(base) || func_volatile(output) == PROVOLATILE_IMMUTABLE;
 	}
+}
+
+/*
+ * The same for what a composite type is made of now.  Its output function sees the same
+ * columns, since nothing is heard from other sessions in between.
+ */
+static bool
+value_has_formatted_columns(InvalValueType *type)
+{
+	TypeCacheEntry *entry = lookup_type_cache(type->composite, TYPECACHE_TUPDESC);
+	int			i;
+
+	if (entry->tupDesc == NULL)
+		return false;
+	if (type->columns == entry->tupDesc_identifier)
+		return type->formatted;
+	type->columns = 0;
+	type->formatted = true;
+	for (i = 0; i < entry->tupDesc->natts && type->formatted; i++)
+	{
+		Form_pg_attribute column = TupleDescAttr(entry->tupDesc, i);
+
+		type->formatted = column->attisdropped || value_is_formatted(column->atttypid);
+	}
+	type->columns = entry->tupDesc_identifier;
+	return type->formatted;
+}
+
+static void
+value_append_pinned(StringInfo out, FmgrInfo *output, Datum value)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	inval_value_pin_settings();
+	value_append_output(out, output, value);
+	AtEOXact_GUC(true, nest_level);
 }
 
 static void

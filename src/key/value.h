@@ -24,6 +24,7 @@ typedef enum InvalValueKind
 	INVAL_VALUE_FLOAT8,
 	INVAL_VALUE_STABLE,			/* output depends on the value alone */
 	INVAL_VALUE_FORMATTED,		/* output looks at variables of formatting */
+	INVAL_VALUE_COMPOSITE,		/* one of the two others, as its columns are now */
 	INVAL_VALUE_SESSION			/* output may depend on settings: pin them */
 } InvalValueKind;
 
@@ -31,7 +32,10 @@ typedef enum InvalValueKind
 typedef struct InvalValueType
 {
 	InvalValueKind kind;
-	FmgrInfo	output;			/* set for the last three kinds */
+	FmgrInfo	output;			/* set for the last four kinds */
+	Oid			composite;		/* of the kind "composite" only: the type, */
+	uint64		columns;		/* which columns were looked at, 0: none yet, */
+	bool		formatted;		/* and whether they are all of the kind "formatted" */
 } InvalValueType;
 
 extern void inval_value_prepare(InvalValueType *type, Oid type_oid, MemoryContext cxt);
