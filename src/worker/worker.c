@@ -48,9 +48,12 @@
 
 /*
  * After a delivery, the pause before the next look, in ms: under load it makes
- * one batch of many transactions, and nobody needs to wake us.
+ * one batch of many transactions, and nobody needs to wake us.  Where it has made one of
+ * so many entries, the next pause is the longer one.
  */
 #define PAUSE_AFTER_DELIVERY	1
+#define PAUSE_UNDER_LOAD		5
+#define LOAD_ENTRIES			10
 
 /* So often a long pass lets the rest have its turn. */
 #define TURN_US			100000
@@ -94,6 +97,7 @@ static bool look_at_kept = true;	/* there may be something for our target where
 									 * what is owed to those that are away lies */
 static uint32 stuck;			/* looks in a row that had to leave something
 								 * that a cluster does not take yet */
+static bool under_load;			/* the last turn has delivered many entries */
 
 static bool worker_deliver(void);
 static void worker_note_pass(void);
@@ -177,7 +181,7 @@ worker_next_visit(void)
 static void
 worker_wait(bool delivered)
 {
-	long		timeout = PAUSE_AFTER_DELIVERY;
+	long		timeout = under_load && !in_pass ? PAUSE_UNDER_LOAD : PAUSE_AFTER_DELIVERY;
 
 	if (!delivered)
 	{
@@ -197,7 +201,7 @@ worker_wait(bool delivered)
 	/* Whoever waited for replies may have reset the latch. */
 	if (ConfigReloadPending)
 		timeout = 0;
-	if (timeout > PAUSE_AFTER_DELIVERY)
+	if (timeout > PAUSE_UNDER_LOAD)
 		inval_show_idle(target, removal);
 	if (timeout > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -221,6 +225,7 @@ worker_deliver(void)
 	bool		audited;
 	bool		standbys;
 
+	under_load = false;
 	if (!worker_reach_target(&probing))
 	{
 		next_look = 0;
@@ -278,6 +283,7 @@ worker_deliver(void)
 		inval_library_keep(target);
 		inval_vitals_look(target);
 	}
+	under_load = pass.confirmed - confirmed >= LOAD_ENTRIES;
 	return in_pass || refilled || audited || pass.confirmed > confirmed;
 }
 
