@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass
 
 import bulk
+import cost
 import ddl
 import freshness
 import health
@@ -30,6 +31,7 @@ from variants import all_variants
 WORKLOADS = {
     "throughput": throughput.run_throughput,
     "untouched": throughput.run_untouched,
+    "cost": cost.run_cost,
     "wal": throughput.run_wal,
     "lookups": lookups.run_lookups,
     "ddl": ddl.run_ddl,

@@ -132,6 +132,27 @@ class Report:
         self.table(["clients, commits"] +
                    [case_title("update/" + case) for case in cases], rows)
 
+    def cost(self):
+        if not self.samples.has("cost"):
+            return
+        self.heading("What a transaction costs, counted")
+        self.add("In the process that runs it: one session, one prepared UPDATE by primary key"
+                 " a transaction, synchronous_commit off. Instructions by callgrind, those of the"
+                 " kernel not among them; system calls by strace. Untouched: the updated table is"
+                 " not tracked.", "")
+        rows = []
+        for case in self.samples.cases("cost"):
+            for variant in self.measured("cost", case, "instructions"):
+                base = "untouched" if case.startswith("untouched") else "tracked"
+                none = self.samples.spread("cost", base, "none", "instructions")
+                own = self.samples.spread("cost", case, variant, "instructions")
+                rows.append([case, variant, number(own.median, 0),
+                             number(own.median / none.median, 3) if none else "",
+                             self.value("cost", case, variant, "system_calls", 1),
+                             self.value("cost", case, variant, "switches", 1)])
+        self.table(["", "variant", "instructions", "over none", "system calls",
+                    "context switches"], rows)
+
     def lookups(self):
         if not self.samples.has("lookups"):
             return
@@ -291,7 +312,7 @@ class Report:
 
     def text(self):
         self.introduction()
-        for section in (self.targets, self.throughput, self.untouched, self.bulk,
+        for section in (self.targets, self.throughput, self.untouched, self.cost, self.bulk,
                         self.freshness, self.wal, self.lookups, self.ddl, self.memory,
                         self.drain, self.health, self.setups):
             section()
