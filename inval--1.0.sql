@@ -945,7 +945,7 @@ CREATE FUNCTION inval_target_status_rows(
 	OUT max_rate integer, OUT progress text, OUT collapsed_at timestamptz,
 	OUT collapsed_keys bigint, OUT fences_lost bigint, OUT server_hits bigint,
 	OUT server_misses bigint, OUT server_evicted_keys bigint,
-	OUT server_used_memory bigint)
+	OUT server_used_memory bigint, OUT sessions integer, OUT turned_away bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 REVOKE ALL ON FUNCTION inval_target_status_rows() FROM PUBLIC;
@@ -985,6 +985,8 @@ COMMENT ON COLUMN inval_target_status.server_hits IS 'What its servers say of th
 COMMENT ON COLUMN inval_target_status.server_misses IS 'Reads that found none';
 COMMENT ON COLUMN inval_target_status.server_evicted_keys IS 'Keys that had to go for want of memory';
 COMMENT ON COLUMN inval_target_status.server_used_memory IS 'Bytes in use';
+COMMENT ON COLUMN inval_target_status.sessions IS 'Sessions of this database that have connections to it';
+COMMENT ON COLUMN inval_target_status.turned_away IS 'Commits that have left their keys to the worker because inval.max_connections sessions had connections, since the server started';
 
 CREATE FUNCTION inval_lag_rows(
 	OUT rule integer, OUT target text, OUT le double precision, OUT count bigint)
@@ -1095,7 +1097,9 @@ sample (name, type, suffix, labels, place, value, help) AS (
 		('target_server_hits', 'counter', t.server_hits, 'Reads that found a key, as its servers say since they started'),
 		('target_server_misses', 'counter', t.server_misses, 'Reads that found none'),
 		('target_server_evicted_keys', 'counter', t.server_evicted_keys, 'Keys that had to go for want of memory'),
-		('target_server_used_memory_bytes', 'gauge', t.server_used_memory, 'Memory that its servers use')
+		('target_server_used_memory_bytes', 'gauge', t.server_used_memory, 'Memory that its servers use'),
+		('target_sessions', 'gauge', t.sessions, 'Sessions that have connections to it'),
+		('target_turned_away', 'counter', t.turned_away, 'Commits that inval.max_connections kept from connecting to it')
 		) m (name, type, value, help)
 	UNION ALL
 	SELECT 'target_lag_seconds', 'histogram', '_bucket', l.labels || ',' || @extschema@.inval_metric_label('le',

@@ -22,7 +22,9 @@ import lookups
 import memory
 import outage
 import processes
+import scale
 import schema
+import sessions
 import throughput
 from samples import Samples
 from servers import Cluster, Failure, Memcached, Redis
@@ -41,6 +43,8 @@ WORKLOADS = {
     "memory": memory.run_memory,
     "drain": outage.run_drain,
     "health": health.run_health,
+    "sessions": sessions.run_sessions,
+    "scale": scale.run_scale,
 }
 
 
@@ -60,13 +64,18 @@ class Settings:
     backlog: int = 5000000
     drain_rounds: int = 3
     health_seconds: int = 600
+    sessions: int = 1000
+    scale_rules: int = 10000
+    scale_partitions: int = 10000
+    scale_databases: int = 100
 
 
 # Enough to see that everything works; the figures mean little.
 QUICK = Settings(
     rounds=2, clients=(1, 8), slice_seconds=1, scale=8, bulk_rows=100000,
     bulk_small_rows=10000, wal_transactions=1000, ddl_rules=(0, 100), freshness_seconds=1,
-    backlog=300000, drain_rounds=1, health_seconds=20)
+    backlog=300000, drain_rounds=1, health_seconds=20,
+    sessions=100, scale_rules=500, scale_partitions=200, scale_databases=12)
 
 
 class Bench:

@@ -21,6 +21,43 @@ BEGIN = "<!-- begin: written by bench/run -->"
 END = "<!-- end: written by bench/run -->"
 
 
+# Of the workload "scale": kind of case, metric, what it is, digits.
+SCALE = [
+    ("databases", "processes", "launcher and workers: processes", 0),
+    ("databases", "mb", "their memory, MB", 1),
+    ("databases", "idle_ms_per_minute", "processor time of the idle server, ms a minute", 0),
+    ("databases", "one_p50_ms", "from commit to delivery in the background, one database after"
+                                " the other, p50", 1),
+    ("databases", "one_p95_ms", "p95", 1),
+    ("databases", "one_max_ms", "longest", 1),
+    ("databases", "all_written_ms", "a commit in each, one session after the other", 0),
+    ("databases", "all_ms", "from the first until all are delivered", 0),
+    ("partitions", "track_ms", "inval_track of their root", 0),
+    ("partitions", "again_ms", "the same call again", 0),
+    ("partitions", "untrack_ms", "inval_untrack", 0),
+    ("partitions", "first_ms", "first update in a session, of the root", 1),
+    ("partitions", "later_ms", "later ones", 2),
+    ("partitions", "leaf_first_ms", "first update in a session, of a partition", 1),
+    ("partitions", "kb", "memory of such a session, kB", 0),
+    ("partitions", "all_ms", "an update of a row in each", 0),
+    ("partitions", "all_kb", "memory of that session, kB", 0),
+    ("partitions", "create_ms", "CREATE TABLE PARTITION OF", 1),
+    ("partitions", "drop_ms", "DROP of one", 1),
+    ("rules", "track_one_ms", "inval_track", 2),
+    ("rules", "first_ms", "first update in a session, of a table with one rule", 2),
+    ("rules", "second_ms", "second update", 2),
+    ("rules", "later_ms", "later ones", 2),
+    ("rules", "kb", "memory of such a session, kB", 0),
+    ("rules", "worker_ms", "from the end of a worker until the next one delivers", 0),
+    ("rules", "inval_rule_ms", "count(*) of inval_rule", 1),
+    ("rules", "inval_target_status_ms", "of inval_target_status", 1),
+    ("rules", "inval_stats_ms", "of inval_stats", 1),
+    ("rules on a table", "first_ms", "first update in a session", 2),
+    ("rules on a table", "later_ms", "later ones", 2),
+    ("rules on a table", "kb", "memory of such a session, kB", 0),
+]
+
+
 class Report:
     def __init__(self, results):
         self.results = results
@@ -301,6 +338,46 @@ class Report:
             for variant in self.measured("health", "snapshot", "tps_first")])
         self.plot("health", "Updates with an old snapshot open")
 
+    def sessions(self):
+        if not self.samples.has("sessions"):
+            return
+        count = self.facts["settings"]["sessions"]
+        self.heading(f"Sessions: what one costs, and {count:,} of them")
+        self.add("Memory is what only the process of a session has. Each has updated one"
+                 " row; then eight of them update at full speed, commits not synchronous, the"
+                 " others idle. The limit is `inval.max_connections` at a tenth of them.", "")
+        rows = []
+        for variant in self.measured("sessions", "one", "kb"):
+            for case, name in (("many", variant), ("many, limited", variant + ", limited")):
+                if not self.samples.rounds("sessions", case, variant, "tps"):
+                    continue
+                one = "one" if case == "many" else ""
+                rows.append([name, self.value("sessions", one, variant, "kb", 0)] + [
+                    self.value("sessions", case, variant, metric, digits)
+                    for metric, digits in (
+                        ("mb", 0), ("connections", 0), ("redis_mb", 1), ("tps_alone", 0),
+                        ("tps", 0), ("ratio", 2), ("at_commit_percent", 1))])
+        self.table(["", "a session, kB", "all processes, MB", "connections to Redis",
+                    "their memory there, MB", "tps of 8 alone", "of 8 beside the idle",
+                    "ratio", "of it at commit, %"], rows)
+
+    def scale(self):
+        if not self.samples.has("scale"):
+            return
+        self.heading("Scale")
+        self.add("Medians where there are several; milliseconds, as the client sees them over a"
+                 " Unix socket.", "")
+        rows = []
+        cases = self.samples.cases("scale")
+        for kind, metric, text, digits in SCALE:
+            values = [(case.split("/")[1], self.value("scale", case, "none", metric, digits),
+                       self.value("scale", case, "inval", metric, digits))
+                      for case in cases if case.split("/")[0] == kind]
+            for count, none, ours in values:
+                if ours:
+                    rows.append([f"{int(count):,} {kind}", text, none, ours])
+        self.table(["with", "", "untracked", "inval"], rows)
+
     def setups(self):
         self.heading("How each was set up")
         self.add("Every variant has a PostgreSQL cluster of its own, a copy of the"
@@ -314,7 +391,7 @@ class Report:
         self.introduction()
         for section in (self.targets, self.throughput, self.untouched, self.cost, self.bulk,
                         self.freshness, self.wal, self.lookups, self.ddl, self.memory,
-                        self.drain, self.health, self.setups):
+                        self.drain, self.health, self.sessions, self.scale, self.setups):
             section()
         return "\n".join(self.lines) + "\n"
 

@@ -28,6 +28,7 @@
 #include "stats/ring.h"
 #include "stats/stats.h"
 #include "target/health.h"
+#include "target/reach.h"
 #include "worker/launcher.h"
 #include "worker/refusal.h"
 
@@ -52,6 +53,7 @@ _PG_init(void)
 	inval_shared_init();
 	inval_stats_file_init();
 	inval_skips_init();			/* before what may skip something at commit */
+	inval_reach_init();			/* before commit: it is called after it */
 	inval_commit_init();
 	inval_looks_init();
 	inval_lookup_init();

@@ -99,6 +99,12 @@ int			inval_workers = 8;
 int			inval_max_targets = 256;
 
 /*
+ * How many sessions of a database may be connected to a target at the same time, where
+ * it has less room than the server has sessions: hosted ones often do.
+ */
+int			inval_max_connections = 0;
+
+/*
  * How much may be queued for a target that is down before its backlog collapses
  * into the removal of its namespace (worker/backlog.c).  The default keeps a long
  * outage from filling the disk, at about a gigabyte; by then there are more
@@ -269,6 +275,11 @@ inval_settings_init(void)
 								"The target \"default\" of each database counts.",
 								&inval_max_targets, 256, 8, 65536,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("inval.max_connections",
+							"Sets how many sessions of a database may be connected to a target to deliver at commit.",
+							"The keys of others are delivered by the worker.  0 sets no limit.",
+							&inval_max_connections, 0, 0, 262143,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("inval.backlog_max_keys",
 							"Sets how many invalidations may be queued for a target that is down.",
 							"Beyond it they are replaced by the removal of the target's namespace; "

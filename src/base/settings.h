@@ -21,6 +21,7 @@ extern int	inval_history_keys;
 extern int	inval_batch_keys;
 extern int	inval_workers;
 extern int	inval_max_targets;
+extern int	inval_max_connections;
 extern int	inval_backlog_max_keys;
 extern int	inval_backlog_max_age;	/* s */
 extern bool inval_look_again;

@@ -247,8 +247,8 @@ plan_prepare_leg(PlanLeg *leg, const Size *at_commit)
 
 /*
  * Connects, until the deadline.  Failing to is no error: the keys are left to the
- * worker.  Nor is it tried in what another target has left of the time, which would
- * say nothing about this one.
+ * worker.  Nor is it tried where enough others are connected, or in what another
+ * target has left of the time, which would say nothing about this one.
  */
 static bool
 plan_connect(InvalTarget *target, uint64 deadline)
@@ -259,7 +259,8 @@ plan_connect(InvalTarget *target, uint64 deadline)
 	if (plan.connect_us < (uint64) inval_commit_timeout * 1000 / 4 &&
 		target->connection == NULL)
 		return false;
-	return inval_target_connect(target, deadline, false);
+	return inval_reach_is_admitted(target) &&
+		inval_target_connect(target, deadline, false);
 }
 
 /*

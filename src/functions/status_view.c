@@ -12,7 +12,7 @@
 #include "rule/carrier.h"
 #include "target/targets.h"
 
-#define STATUS_COLUMNS	22
+#define STATUS_COLUMNS	24
 
 static void status_put_target(ReturnSetInfo *result, const InvalDepth *depth);
 static bool status_needs_functions(const InvalTarget *target);
@@ -100,6 +100,8 @@ status_put_target(ReturnSetInfo *result, const InvalDepth *depth)
 		values[18 + i] = Int64GetDatum(health.vitals[i]);
 		nulls[18 + i] = down || !health.vitals_known || health.vitals[i] < 0;
 	}
+	values[22] = Int32GetDatum((int32) pg_atomic_read_u32(&health.sessions));
+	values[23] = Int64GetDatum((int64) pg_atomic_read_u64(&health.turned_away));
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 

@@ -16,9 +16,24 @@ static InvalSharedArea stats_area = {
 	.reserve = 16
 };
 
+/* How many slots are taken; protected by the shared mutex */
+typedef struct StatsUse
+{
+	uint32		taken;
+} StatsUse;
+
+static InvalSharedArea use_area = {
+	.element_size = sizeof(StatsUse),
+	.layout = 1,
+	.preloaded = 1,
+	.reserve = 1
+};
+
 static InvalStatsSlot *stats_slot(Oid database, uint32 rule, const char *target, bool *fresh);
 static uint32 stats_reserved(void);
 static void stats_slot_clear(InvalStatsSlot *slot);
+static void stats_slot_free(InvalStatsSlot *slot);
+static int	stats_compare(const void *a, const void *b);
 
 /*
  * Called by _PG_init.
@@ -27,6 +42,7 @@ void
 inval_stats_init(void)
 {
 	inval_shared_add(&stats_area);
+	inval_shared_add(&use_area);
 }
 
 /*
@@ -113,6 +129,7 @@ stats_slot(Oid database, uint32 rule, const char *target, bool *fresh)
 			strlcpy(free_slot->target, target, sizeof(free_slot->target));
 			pg_write_barrier();
 			free_slot->database = database;
+			((StatsUse *) inval_shared_elements(&use_area))->taken++;
 			SpinLockRelease(mutex);
 			*fresh = true;
 			return free_slot;
@@ -133,20 +150,12 @@ stats_reserved(void)
 
 /*
  * Whether more than half of all slots are taken: worth it to look for rules
- * that are gone.
+ * that are gone.  Every worker asks, so it looks at none of them.
  */
 bool
 inval_stats_are_scarce(void)
 {
-	uint32		stats;
-	InvalStatsSlot *slots = inval_stats_slots(&stats);
-	uint32		taken = 0;
-	uint32		i;
-
-	for (i = 0; i < stats; i++)
-		if (OidIsValid(slots[i].database))
-			taken++;
-	return taken > stats / 2;
+	return ((StatsUse *) inval_shared_elements(&use_area))->taken > stats_area.count / 2;
 }
 
 /*
@@ -173,10 +182,11 @@ inval_stats_rules(void)
 }
 
 /*
- * Gives back the slots of a rule of this database that is gone.
+ * Gives back the slots of rules of this database that are gone (a sorted list of
+ * integers): thousands at once, after a schema was dropped.
  */
 void
-inval_stats_give_back(uint32 rule)
+inval_stats_give_back(const List *rules)
 {
 	slock_t    *mutex = inval_shared_mutex();
 	uint32		count;
@@ -187,13 +197,36 @@ inval_stats_give_back(uint32 rule)
 	{
 		InvalStatsSlot *slot = &slots[i];
 
-		if (slot->database != MyDatabaseId || slot->rule != rule)
+		int			rule = (int) slot->rule;
+
+		if (slot->database != MyDatabaseId ||
+			bsearch(&rule, rules->elements, (size_t) rules->length, sizeof(ListCell),
+					stats_compare) == NULL)
 			continue;
 		SpinLockAcquire(mutex);
-		if (slot->database == MyDatabaseId && slot->rule == rule)
-			slot->database = InvalidOid;
+		if (slot->database == MyDatabaseId && (int) slot->rule == rule)
+			stats_slot_free(slot);
 		SpinLockRelease(mutex);
 	}
+}
+
+static int
+stats_compare(const void *a, const void *b)
+{
+	int			rule = *(const int *) a;
+	int			other = lfirst_int((const ListCell *) b);
+
+	return rule < other ? -1 : rule > other;
+}
+
+/*
+ * Under the shared mutex.
+ */
+static void
+stats_slot_free(InvalStatsSlot *slot)
+{
+	slot->database = InvalidOid;
+	((StatsUse *) inval_shared_elements(&use_area))->taken--;
 }
 
 static void
@@ -263,5 +296,5 @@ inval_stats_free_database(Oid database)
 
 	for (i = 0; i < count; i++)
 		if (slots[i].database == database)
-			slots[i].database = InvalidOid;
+			stats_slot_free(&slots[i]);
 }

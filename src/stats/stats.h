@@ -139,6 +139,6 @@ extern void inval_stats_each(InvalStatsVisitor visit, void *arg);
 extern void inval_stats_free_database(Oid database);
 extern bool inval_stats_are_scarce(void);
 extern List *inval_stats_rules(void);
-extern void inval_stats_give_back(uint32 rule);
+extern void inval_stats_give_back(const List *rules);
 
 #endif							/* INVAL_STATS_H */

@@ -20,7 +20,7 @@ static void health_free(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 9,
+	.layout = 10,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize
@@ -61,6 +61,8 @@ health_initialize(void *element)
 	pg_atomic_init_u32(&health->work, 0);
 	pg_atomic_init_u32(&health->idle, 0);
 	pg_atomic_init_u32(&health->watching, 0);
+	pg_atomic_init_u32(&health->sessions, 0);
+	pg_atomic_init_u64(&health->turned_away, 0);
 	for (i = 0; i < INVAL_OUTBOX_TABLES; i++)
 		pg_atomic_init_u32(&health->low_block[i], InvalidBlockNumber);
 	SpinLockInit(&health->mutex);
@@ -160,6 +162,7 @@ health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid)
 	pg_atomic_write_u64(&health->trusted_xid, 0);
 	pg_atomic_write_u64(&health->seen_at, 0);
 	pg_atomic_write_u64(&health->next_batch, 0);
+	pg_atomic_write_u64(&health->turned_away, 0);
 	inval_target_forget_place(health);
 	health->visit_at = 0;
 	health->kept_xid = next_xid;

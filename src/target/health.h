@@ -95,6 +95,9 @@ typedef struct InvalTargetHealth
 								 * was; 0: not yet */
 	pg_atomic_uint64 next_batch;	/* of whoever keeps to the target's rate: not
 									 * before, as inval_clock_us gives it */
+	pg_atomic_uint32 sessions;	/* that have seats; see target/seat.c.  It goes with the
+								 * place, whosever that is */
+	pg_atomic_uint64 turned_away;	/* commits that found none */
 	bool		pause_known;	/* "paused" is what was stored, or later news */
 	slock_t		mutex;			/* protects the fields below */
 	pid_t		worker_pid;		/* 0: no worker */

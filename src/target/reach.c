@@ -8,10 +8,14 @@
  * A connection that idled long may be dead without anybody knowing, since
  * balancers and firewalls forget such.  So it is asked for a sign of life first,
  * and replaced if it gives none, which says nothing of the server.
+ *
+ * Before a session connects it takes a seat (seat.c), which it has until all is closed.
+ * Workers have none.
  */
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/resowner.h"
 
 #include "base/settings.h"
 #include "redis/await.h"
@@ -20,6 +24,7 @@
 #include "target/cluster.h"
 #include "target/lost_node.h"
 #include "target/reach.h"
+#include "target/targets.h"
 #include "target/verdict.h"
 
 /* A connection that was of use less than this ago, in us, is taken to be alive. */
@@ -31,12 +36,82 @@
 /* and has this part of the time that there is for connecting. */
 #define IDLE_SHARE		4
 
+static void reach_release_callback(ResourceReleasePhase phase, bool isCommit,
+								   bool isTopLevel, void *arg);
+static bool reach_is_connected(const InvalTarget *target);
+static void reach_take_seat(InvalTarget *target);
 static bool reach_cluster(InvalTarget *target, uint64 deadline, bool may_resolve);
 static bool reach_may_try(InvalTarget *target, int node);
 static void reach_check(InvalTarget *target, const int *nodes, int count, uint64 deadline);
 static void reach_open(InvalTarget *target, const int *nodes, int count,
 					   const InvalUrl *url, bool patient, uint64 deadline);
 static void reach_hang_up(InvalConnection **place);
+
+/*
+ * Called by _PG_init, before commit.c's: so ours is called after it, when the replies
+ * were waited for.
+ */
+void
+inval_reach_init(void)
+{
+	RegisterResourceReleaseCallback(reach_release_callback, NULL);
+}
+
+/*
+ * A transaction has ended: closes what is not to be kept.  Cannot fail.
+ */
+static void
+reach_release_callback(ResourceReleasePhase phase, bool isCommit, bool isTopLevel,
+					   void *arg)
+{
+	InvalTarget *target;
+
+	(void) isCommit;
+	(void) arg;
+	if (likely(inval_seats_taken == 0 || inval_max_connections == 0) ||
+		phase != RESOURCE_RELEASE_AFTER_LOCKS || !isTopLevel)
+		return;
+	for (target = inval_targets(); target != NULL; target = target->next)
+		if (target->seat.at != NULL &&
+			(!reach_is_connected(target) ||
+			 inval_seat_is_to_leave(&target->seat, inval_max_connections)))
+			inval_target_disconnect(target);
+}
+
+static bool
+reach_is_connected(const InvalTarget *target)
+{
+	int			i;
+
+	if (!inval_url_is_cluster(&target->url))
+		return target->connection != NULL;
+	for (i = 0; i < target->cluster->map.nodes; i++)
+		if (target->cluster->connections[i] != NULL)
+			return true;
+	return false;
+}
+
+/*
+ * Whether a session may be connected to a target for a commit: inval.max_connections.
+ * If not, the worker has to deliver; so where there is none, everybody may.
+ */
+bool
+inval_reach_is_admitted(InvalTarget *target)
+{
+	return target->health->worker_pid == MyProcPid ||
+		inval_seat_take(&target->seat, target->health,
+						inval_target_has_worker() ? inval_max_connections : 0);
+}
+
+/*
+ * The same for what is not for the worker to do: whether or not there is one.
+ */
+static void
+reach_take_seat(InvalTarget *target)
+{
+	if (target->health->worker_pid != MyProcPid)
+		(void) inval_seat_take(&target->seat, target->health, 0);
+}
 
 /*
  * Makes sure that there is a connection that can be used; for a cluster, that
@@ -66,7 +141,7 @@ inval_target_connect(InvalTarget *target, uint64 deadline, bool may_resolve)
 	}
 	if (target->connection != NULL && target->connected_mark == mark)
 		return true;
-	inval_target_disconnect(target);
+	reach_hang_up(&target->connection);
 	target->connected_mark = mark;
 	reach_open(target, single, 1, &url, may_resolve, deadline);
 	return target->connection != NULL;
@@ -85,6 +160,7 @@ reach_cluster(InvalTarget *target, uint64 deadline, bool may_resolve)
 	InvalFault	fault;
 	char		error[INVAL_ERROR_LEN];
 
+	reach_take_seat(target);
 	cluster->may_probe = inval_target_shares_health(target) &&
 		(may_resolve || !inval_target_has_worker());
 	if (inval_cluster_find_nodes(target, deadline, may_resolve, down, &fault,
@@ -199,6 +275,7 @@ reach_open(InvalTarget *target, const int *nodes, int count, const InvalUrl *url
 	uint64		start = inval_clock_us();
 	int			i;
 
+	reach_take_seat(target);
 	for (i = 0; i < count; i++)
 	{
 		const InvalNode *node = url == NULL ? &target->cluster->map.node[nodes[i]] : NULL;

@@ -7,6 +7,8 @@
 
 #include "target/target.h"
 
+extern void inval_reach_init(void);
+extern bool inval_reach_is_admitted(InvalTarget *target);
 extern bool inval_target_connect(InvalTarget *target, uint64 deadline,
 								 bool may_resolve);
 extern void inval_reach_nodes(InvalTarget *target, const int *nodes, int count,

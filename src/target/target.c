@@ -30,7 +30,10 @@ inval_target_configure(InvalTarget *target, const char *url)
 
 	if (target->health->database != MyDatabaseId ||
 		strcmp(target->health->name, target->name) != 0)
+	{
+		inval_target_disconnect(target);
 		target->health = inval_target_health(target->name);
+	}
 	if (target->configured != NULL && strcmp(target->configured, url) == 0)
 		return;
 	configured = MemoryContextStrdup(TopMemoryContext, url);
@@ -162,6 +165,7 @@ inval_target_disconnect(InvalTarget *target)
 		target_hang_up(&cluster->connections[i]);
 	for (i = 0; cluster != NULL && i < INVAL_ASKED_MAX; i++)
 		target_hang_up(&cluster->asked[i]);
+	inval_seat_leave(&target->seat);
 }
 
 static void

@@ -9,6 +9,7 @@
 #include "redis/connection.h"
 #include "redis/slot_map.h"
 #include "target/health.h"
+#include "target/seat.h"
 
 /* Whom a cluster's map was asked of, at most so many at once */
 #define INVAL_ASKED_MAX		8
@@ -47,6 +48,7 @@ typedef struct InvalTarget
 	const char *stored_url;		/* of all but the target "default" */
 	bool		dropped;
 	InvalTargetHealth *health;	/* shared */
+	InvalSeat	seat;
 	char	   *configured;		/* the URL as last seen */
 	InvalUrl	url;
 	uint32		url_hash;

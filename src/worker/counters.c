@@ -25,6 +25,7 @@
 static TimestampTz next_tidy;
 static List *missing = NIL;		/* rules that were the last time */
 
+static List *counters_in_both(const List *first, const List *second);
 static List *counters_missing(void);
 
 /*
@@ -35,23 +36,39 @@ inval_counters_tidy(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	List	   *found = NIL;
-	ListCell   *lc;
-	int			next = 0;
+	List	   *gone;
 
 	if (now < next_tidy)
 		return;
 	next_tidy = TimestampTzPlusMilliseconds(now, TIDY_INTERVAL);
 	if (inval_stats_are_scarce())
 		found = counters_missing();
-	foreach(lc, missing)
-	{
-		while (next < list_length(found) && list_nth_int(found, next) < lfirst_int(lc))
-			next++;
-		if (next < list_length(found) && list_nth_int(found, next) == lfirst_int(lc))
-			inval_stats_give_back((uint32) lfirst_int(lc));
-	}
+	gone = counters_in_both(missing, found);
+	if (gone != NIL)
+		inval_stats_give_back(gone);
+	list_free(gone);
 	list_free(missing);
 	missing = found;
+}
+
+/*
+ * What two sorted lists of integers have in common.
+ */
+static List *
+counters_in_both(const List *first, const List *second)
+{
+	List	   *both = NIL;
+	ListCell   *lc;
+	int			next = 0;
+
+	foreach(lc, first)
+	{
+		while (next < list_length(second) && list_nth_int(second, next) < lfirst_int(lc))
+			next++;
+		if (next < list_length(second) && list_nth_int(second, next) == lfirst_int(lc))
+			both = lappend_int(both, lfirst_int(lc));
+	}
+	return both;
 }
 
 /*

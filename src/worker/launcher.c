@@ -185,9 +185,10 @@ static long
 launcher_tend(void)
 {
 	int			running = 0;
+	int			leaving = 0;
 	long		timeout = RESCAN_MS;
 	bool		ended = false;
-	List	   *wanted = inval_roster_take_stock(&running, &ended, &timeout);
+	List	   *wanted = inval_roster_take_stock(&running, &leaving, &ended, &timeout);
 	TimestampTz now = GetCurrentTimestamp();
 	uint32		waiting = 0;
 	ListCell   *lc;
@@ -220,6 +221,8 @@ launcher_tend(void)
 		}
 	}
 	list_free(wanted);
+	/* Those have made room already: else all would leave before the first has gone. */
+	waiting -= Min(waiting, (uint32) leaving);
 	inval_database_say_waiting(waiting);
 	if (waiting > 0)
 		launcher_wake_workers();
@@ -272,7 +275,7 @@ launcher_start_worker(InvalRosterWorker *db)
 	MemoryContext old;
 	bool		started;
 
-	StaticAssertStmt(sizeof(db->key.target) <= BGW_EXTRALEN, "no room for the target");
+	StaticAssertStmt(sizeof(db->key.target) < BGW_EXTRALEN, "no room for the target");
 
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -283,17 +286,22 @@ launcher_start_worker(InvalRosterWorker *db)
 	strlcpy(worker.bgw_function_name, "inval_worker_main",
 			sizeof(worker.bgw_function_name));
 	memcpy(worker.bgw_extra, &db->key.target, sizeof(db->key.target));
+	worker.bgw_extra[sizeof(db->key.target)] = db->left ? 1 : 0;
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name),
 			 db->key.target == 0 ? "inval worker for database %u" :
 			 "inval worker for database %u, target %d", db->key.database, db->key.target);
 	strlcpy(worker.bgw_type, "inval worker", sizeof(worker.bgw_type));
 
+	inval_roster_say_visit(db, 0);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	started = RegisterDynamicBackgroundWorker(&worker, &db->handle);
 	MemoryContextSwitchTo(old);
 	if (started)
 		db->visited = true;
 	else
+	{
 		db->handle = NULL;
+		inval_roster_say_visit(db, db->visit_at);
+	}
 	return started;
 }

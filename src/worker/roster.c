@@ -193,11 +193,11 @@ roster_find(Oid database, int32 target)
 /*
  * Lists the workers that are wanted: those that somebody asks for, those that are
  * to look at a database, those that have left and may come back if there is room.
- * Counts those that run, says whether any has ended, and lowers *timeout to when
- * one will be asked for.
+ * Counts those that run, and of these those that are leaving; says whether any has
+ * ended, and lowers *timeout to when one will be asked for.
  */
 List *
-inval_roster_take_stock(int *running, bool *ended, long *timeout)
+inval_roster_take_stock(int *running, int *leaving, bool *ended, long *timeout)
 {
 	HASH_SEQ_STATUS status;
 	InvalRosterWorker *db;
@@ -223,7 +223,12 @@ inval_roster_take_stock(int *running, bool *ended, long *timeout)
 									 TimestampTzPlusMilliseconds(now, RESTART_PAUSE_MS));
 		}
 		if (db->handle != NULL)
+		{
 			(*running)++;
+			/* That it will come back it says last; see inval_roster_say_visit. */
+			if (db->left)
+				(*leaving)++;
+		}
 		else if (db->exists && !db->present && (db->asked || !db->visited || db->left))
 		{
 			if (db->since == 0)
@@ -239,6 +244,23 @@ inval_roster_take_stock(int *running, bool *ended, long *timeout)
 	MemoryContextSwitchTo(old);
 	list_sort(wanted, roster_compare);
 	return wanted;
+}
+
+/*
+ * Says when the worker of a target that has none is to come back; 0: one is being
+ * started, so that what the last one has said does not look like its leaving.
+ */
+void
+inval_roster_say_visit(const InvalRosterWorker *db, TimestampTz visit_at)
+{
+	uint32		targets;
+	InvalTargetHealth *healths = inval_target_healths(&targets);
+	uint32		i;
+
+	for (i = 0; i < targets; i++)
+		if (healths[i].database == db->key.database && healths[i].worker_pid == 0 &&
+			inval_target_number(healths[i].name) == db->key.target)
+			healths[i].visit_at = visit_at;
 }
 
 static int

@@ -36,7 +36,9 @@ typedef struct InvalRosterWorker
 extern void inval_roster_init(void);
 extern bool inval_roster_meets_new_database(void);
 extern void inval_roster_read_databases(void);
-extern List *inval_roster_take_stock(int *running, bool *ended, long *timeout);
+extern List *inval_roster_take_stock(int *running, int *leaving, bool *ended,
+									 long *timeout);
+extern void inval_roster_say_visit(const InvalRosterWorker *db, TimestampTz visit_at);
 extern bool inval_roster_database_exists(InvalRosterWorker *db);
 
 #endif							/* INVAL_ROSTER_H */

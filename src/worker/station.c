@@ -37,7 +37,7 @@
 
 static InvalTarget *target;		/* whose worker this is; NULL: not yet known */
 static TimestampTz taken_at;
-static bool takes_turns = false;	/* it has made room for others */
+static bool takes_turns = false;	/* it makes room for others, or has done so before */
 
 static void station_find_target(void);
 static bool station_claim(void);
@@ -114,6 +114,7 @@ station_find_target(void)
 	uint32		i;
 
 	memcpy(&number, MyBgworkerEntry->bgw_extra, sizeof(number));
+	takes_turns = MyBgworkerEntry->bgw_extra[sizeof(number)] != 0;
 	inval_transaction_begin();
 	inval_targets_refresh();
 	found = inval_target_by_number(number);

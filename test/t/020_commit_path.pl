@@ -46,8 +46,125 @@ my $redis = Inval::Redis->new;
 	is($node->safe_psql('postgres', q{
 			SELECT sum(delivered_at_commit), sum(delivered_by_worker) FROM inval_stats}),
 		'2|0', 'nor was anything taken away from the commit');
+	sessions_are_bounded($node);
 	no_crash($node, 'locks');
 	$node->stop;
+}
+
+# inval.max_connections: who finds too many connected leaves his keys to the worker.
+sub sessions_are_bounded
+{
+	my ($node) = @_;
+	my $open = sub {
+		my ($count) = @_;
+
+		return map { $node->background_psql('postgres', on_error_stop => 0) } 1 .. $count;
+	};
+	my ($keeper, $passer, $third) = $open->(3);
+	my $sessions = sub {
+		my ($count, $what) = @_;
+
+		return ok(poll_query($node, 'postgres',
+				'SELECT sessions FROM inval_target_status', $count), "sessions: $what");
+	};
+	my $clients = sub {
+		my @clients = split /\n/, $redis->cmd('CLIENT', 'LIST', 'TYPE', 'normal');
+
+		return scalar @clients;
+	};
+	my $delivered = sub {
+		my ($session, $table, $id, $figures, $what) = @_;
+
+		$redis->cmd('SET', "$table:$id", 'cached');
+		$node->safe_psql('postgres', 'SELECT inval_stats_reset()');
+		$session->query_safe("UPDATE $table SET n = n + 1 WHERE id = $id");
+		ok(wait_keys_gone($redis, "$table:$id"), "sessions: $what: the key goes");
+		ok(poll_query($node, 'postgres', qq{
+				SELECT sum(delivered_at_commit), sum(delivered_by_worker) FROM inval_stats
+				WHERE relation = '$table'::regclass}, $figures),
+			"sessions: $what");
+	};
+	my $none;
+
+	$node->safe_psql('postgres', q{
+		CREATE TABLE fenced (id int PRIMARY KEY, n int DEFAULT 0);
+		INSERT INTO fenced VALUES (1);
+		SELECT inval_track('fenced', 'id', delivery => 'strict')});
+	$node->append_conf('postgresql.conf', 'inval.max_connections = 2');
+	reload($node);
+	$sessions->(0, 'at first there are none');
+	$none = $clients->();
+
+	$delivered->($keeper, 'team', 1, '1|0', 'the first delivers at commit');
+	$sessions->(1, 'and keeps its connection');
+	$delivered->($passer, 'team', 2, '1|0', 'the second, too');
+	$sessions->(1, 'and gives it back');
+	is($clients->(), $none + 1, 'sessions: there is one connection');
+
+	# In transactions, as who has idled for a second would give a seat up.
+	$_->query_safe("BEGIN; SELECT FROM inval_peek('team:1')") foreach $keeper, $passer;
+	$sessions->(2, 'all seats are taken');
+	$delivered->($third, 'team', 1, '0|1', 'the third leaves its keys to the worker');
+	is($clients->(), $none + 2, 'sessions: there are two connections');
+	is($node->safe_psql('postgres',
+			'SELECT state, sessions, turned_away, last_error FROM inval_target_status'),
+		'up|2|1|', 'sessions: which is counted, and nothing is said of the target');
+	is(times_logged($node, 'is down'), 0, 'sessions: nor is it in the log');
+	$delivered->($third, 'fenced', 1, '1|0', 'what is strict has one more');
+	$sessions->(2, 'which it gives back');
+	$redis->cmd('SET', 'team:2', 'cached');
+	$keeper->query_safe('UPDATE team SET n = n + 1 WHERE id = 2; COMMIT');
+	is(scalar($redis->existing('team:2')), 0, 'sessions: who has a connection uses it');
+
+	$passer->query('SELECT 1 / 0; ROLLBACK');
+	ok(poll_query($node, 'postgres', 'SELECT sessions < 2 FROM inval_target_status', 't'),
+		'sessions: who rolls back gives his back');
+	$delivered->($third, 'team', 1, '1|0', 'then the third delivers at commit');
+
+	# Whoever only looks on gives his up, where others want it.
+	$_->quit foreach $keeper, $passer, $third;
+	$sessions->(0, 'who has ended has none');
+	($keeper, $passer, $third) = $open->(3);
+	$keeper->query_safe('UPDATE team SET n = n + 1 WHERE id = 2');
+	$sessions->(1, 'one is connected and idle');
+	$passer->query_safe("BEGIN; SELECT FROM inval_peek('team:1')");
+	ok(poll_until(sub {
+				$keeper->query_safe('SELECT 1');
+				return $node->safe_psql('postgres',
+					'SELECT sessions FROM inval_target_status') == 1;
+			}),
+		'sessions: who has not used his for a second has none after a transaction');
+	$keeper->query_safe("BEGIN; SELECT FROM inval_peek('team:1')");
+	$sessions->(2, 'two are in transactions');
+	$node->safe_psql('postgres', q{
+		SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE state = 'idle in transaction'});
+	$sessions->(0, 'they are killed, and none is counted');
+	ok(poll_until(sub { return $clients->() == $none; }), 'sessions: nor connected');
+
+	# Without a limit all keep theirs, and a lower one is kept to.
+	$node->append_conf('postgresql.conf', 'inval.max_connections = 0');
+	reload($node);
+	($keeper, $passer) = $open->(2);
+	$_->query_safe('UPDATE team SET n = n + 1 WHERE id = 1') foreach $keeper, $passer, $third;
+	$sessions->(3, 'without a limit all keep theirs');
+	$node->append_conf('postgresql.conf', 'inval.max_connections = 1');
+	reload($node);
+	$_->query_safe('SELECT 1') foreach $keeper, $passer, $third;
+	$sessions->(0, 'with one, those that there are too many of go');
+
+	# The place in shared memory goes, and comes back.
+	$node->append_conf('postgresql.conf', 'inval.max_connections = 0');
+	reload($node);
+	$_->query_safe('UPDATE team SET n = n + 1 WHERE id = 1') foreach $keeper, $passer;
+	$node->safe_psql('postgres', 'DROP EXTENSION inval CASCADE; CREATE EXTENSION inval');
+	$node->safe_psql('postgres', "SELECT inval_track('team', 'id')");
+	$passer->query_safe('UPDATE team SET n = n + 1 WHERE id = 1');
+	$keeper->quit;
+	$sessions->(1, 'one is left after DROP EXTENSION');
+	$_->quit foreach $passer, $third;
+	$sessions->(0, 'and at last none');
+	return;
 }
 
 # How many rows were deleted, by the WAL between two places in it.
