@@ -42,6 +42,7 @@
 #include "target/pace.h"
 #include "target/reach.h"
 #include "target/targets.h"
+#include "version/server.h"
 
 /* So many keys are asked for at a time: a table may have to be read whole for it. */
 #define ORPHANS_BATCH		10000

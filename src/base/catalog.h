@@ -23,11 +23,6 @@
 #define INVAL_OUTBOX_SLOW		INVAL_OUTBOX_GROUP
 #define INVAL_OUTBOX_KEPT		(2 * INVAL_OUTBOX_GROUP)
 
-/* Version 18 has it, and pg_attribute_noreturn() no more. */
-#ifndef pg_noreturn
-#define pg_noreturn pg_attribute_noreturn()
-#endif
-
 typedef struct InvalCatalog
 {
 	Oid			schema;

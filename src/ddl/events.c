@@ -39,6 +39,7 @@
 #include "rule/tie.h"
 #include "store/pauses.h"
 #include "store/wrapper.h"
+#include "version/server.h"
 
 /* What the names of all our triggers on tables start with */
 #define DDL_PREFIX	"00_inval_"

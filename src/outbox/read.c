@@ -21,9 +21,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "base/catalog.h"
 #include "base/settings.h"
@@ -33,6 +30,7 @@
 #include "outbox/read.h"
 #include "target/targets.h"
 #include "target/trust.h"
+#include "version/server.h"
 
 /*
  * A transaction of the commit lane that became visible less than this ago may
