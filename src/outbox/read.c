@@ -418,8 +418,7 @@ inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
 
 	/* The row's place cannot change hands while our snapshot sees it. */
 	deleted = read_is_there(relation, snapshot, row) &&
-		heap_delete(relation, &tid, GetCurrentCommandId(true),
-					InvalidSnapshot, false, &failure, false) == TM_Ok;
+		inval_server_delete(relation, &tid, &failure) == TM_Ok;
 	UnregisterSnapshot(snapshot);
 	if (deleted && row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, -(int64) row->entries, 0);

@@ -122,4 +122,32 @@
 #define inval_server_is_temporal(constraint)	((void) (constraint), false)
 #endif
 
+/* A scan of all rows of a table, with nothing asked of it; 19 has flags for that */
+#if PG_VERSION_NUM >= 190000
+#define inval_server_scan(relation, snapshot) \
+	table_beginscan(relation, snapshot, 0, NULL, SO_NONE)
+#else
+#define inval_server_scan(relation, snapshot) \
+	table_beginscan(relation, snapshot, 0, NULL)
+#endif
+
+/* Removes a row without waiting for who is changing it, as TM_Result; 19 has options for
+ * that */
+#if PG_VERSION_NUM >= 190000
+#define inval_server_delete(relation, tid, failure) \
+	heap_delete(relation, tid, GetCurrentCommandId(true), 0, InvalidSnapshot, false, failure)
+#else
+#define inval_server_delete(relation, tid, failure) \
+	heap_delete(relation, tid, GetCurrentCommandId(true), InvalidSnapshot, false, failure, false)
+#endif
+
+/* Has the scanner read texts as the standard says, whatever the session's settings: 19
+ * knows no other way */
+#if PG_VERSION_NUM >= 190000
+#define inval_server_scan_standard(extra)		((void) (extra))
+#else
+#define inval_server_scan_standard(extra) \
+	((extra)->standard_conforming_strings = true, (extra)->escape_string_warning = false)
+#endif
+
 #endif							/* INVAL_VERSION_SERVER_H */
