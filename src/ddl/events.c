@@ -88,7 +88,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 			break;
 		case T_RenameStmt:
 			ddl_before_rename((RenameStmt *) event->parsetree);
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case T_AlterObjectSchemaStmt:
 			inval_ddl_before_name(event->parsetree);
 			inval_ddl_before_rename(frame, event->parsetree);

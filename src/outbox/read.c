@@ -255,7 +255,7 @@ read_letter(char letter, InvalOutboxRow *row)
 		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
 		case OUTBOX_LETTER_COMMIT_AGAIN:
 			row->again = true;
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case OUTBOX_LETTER_COMMIT_ALL:
 		case OUTBOX_LETTER_COMMIT:
 			row->lane = INVAL_LANE_COMMIT;
@@ -278,7 +278,7 @@ read_letter(char letter, InvalOutboxRow *row)
 			break;
 		case OUTBOX_LETTER_REFILL_COMMITTED:
 			row->at_commit = true;
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case OUTBOX_LETTER_REFILL:
 			row->lane = INVAL_LANE_REFILL;
 			break;

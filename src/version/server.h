@@ -23,6 +23,11 @@
 #define pg_noreturn pg_attribute_noreturn()
 #endif
 
+/* Where a case goes on into the next one, which a comment does not say to all compilers */
+#ifndef pg_fallthrough
+#define pg_fallthrough __attribute__((fallthrough))
+#endif
+
 /*
  * Rights.  From 16 on there is one function for all classes of objects; before, one for
  * each class.
