@@ -9,6 +9,8 @@
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 
+#include "version/server.h"
+
 /*
  * Outbox tables in one group of rotation.  The first group is written at
  * commit (fast), the second before that or kept longer (slow), the third at
