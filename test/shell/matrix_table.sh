@@ -5,10 +5,10 @@
 # Sourced by test/matrix, which sets directory, cells and what cell_of sets.  A result is
 # one line of the table.
 
-# write_result FILE OUTCOME [LOG]: of the present cell.
-write_result()
+# result_line OUTCOME [LOG]: prints that of the present cell.
+result_line()
 {
-	local file=$1 outcome=$2 log=${3:-} suites=()
+	local outcome=$1 log=${2:-} suites=()
 
 	if [ "$outcome" = passed ] || [ "$outcome" = failed ]; then
 		if [ "$server" = - ]; then
@@ -23,7 +23,7 @@ write_result()
 	printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$(release_name)" \
 		"$(version_of "$(postgres_package)" "$major")" \
 		"$(compiler_name) $(version_of "$(compiler_package)")" \
-		"$(version_of libhiredis-dev)" "$(server_name)" "${suites[@]}" >"$file"
+		"$(version_of libhiredis-dev)" "$(server_name)" "${suites[@]}"
 }
 
 # suite_result SUITE LOG: what its runner said at its end.
@@ -105,7 +105,7 @@ write_table()
 				cat "$directory/results/$name"
 			else
 				cell_of "$name"
-				write_result /dev/stdout 'not run'
+				result_line 'not run'
 			fi
 		done <<<"$cells"
 	} >"$table"
