@@ -8,6 +8,7 @@
 # make_release RELEASE: unless it is there already.  experimental is unstable with more.
 make_release()
 {
+	# shellcheck disable=SC2154		# the script sets it
 	local release=$1 place=$directory/$1 suite=${1/experimental/unstable}
 
 	[ ! -e "$place/.ready" ] || return 0
@@ -62,6 +63,7 @@ install_packages()
 
 	shift
 	for package in "$@"; do
+		# shellcheck disable=SC2016		# dpkg-query expands it
 		in_release "$release" dpkg-query -W -f '${db:Status-Status}' "$package" \
 			2>/dev/null </dev/null | grep -q '^installed' || missing+=("$package")
 	done
