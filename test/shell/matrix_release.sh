@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2016,SC2154		# what the other shell expands; what the script sets
 #
 # matrix_release.sh: a release of Debian in a directory, and running things in it.
 #
@@ -8,7 +9,6 @@
 # make_release RELEASE: unless it is there already.  experimental is unstable with more.
 make_release()
 {
-	# shellcheck disable=SC2154		# the script sets it
 	local release=$1 place=$directory/$1 suite=${1/experimental/unstable}
 
 	[ ! -e "$place/.ready" ] || return 0
@@ -63,7 +63,6 @@ install_packages()
 
 	shift
 	for package in "$@"; do
-		# shellcheck disable=SC2016		# dpkg-query expands it
 		in_release "$release" dpkg-query -W -f '${db:Status-Status}' "$package" \
 			2>/dev/null </dev/null | grep -q '^installed' || missing+=("$package")
 	done

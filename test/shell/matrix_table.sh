@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154		# the script sets them
 #
 # matrix_table.sh: what came out of the cells of test/matrix, and the table of it.
 #
