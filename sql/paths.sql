@@ -557,7 +557,9 @@ RESET ROLE;
 -- The parent's owner has lost the right to read it.
 REVOKE ALL ON hidden.account FROM regress_inval_other;
 SET ROLE regress_inval_app;
+\set VERBOSITY terse
 UPDATE login SET account_id = 2;
+\set VERBOSITY default
 RESET ROLE;
 SELECT * FROM queued();
 GRANT ALL ON hidden.account TO regress_inval_other;

@@ -147,6 +147,8 @@ BEGIN
 				GET STACKED DIAGNOSTICS said = MESSAGE_TEXT,
 					detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
 				RETURN NEXT format('    %s: %s', SQLSTATE, said);
+				-- What a server says further of missing functions is its version's.
+				CONTINUE WHEN SQLSTATE = '42883';
 				IF detail <> '' THEN
 					RETURN NEXT '    DETAIL: ' || detail;
 				END IF;

@@ -74,7 +74,9 @@ SELECT count(*) FROM queued();
 -- Another's trigger that depends on a column still keeps it as it is.
 CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
 CREATE TRIGGER t BEFORE UPDATE OF note ON c FOR EACH ROW EXECUTE FUNCTION nothing();
+\set VERBOSITY terse
 ALTER TABLE c ALTER note TYPE varchar;
+\set VERBOSITY default
 DROP TABLE c, p, p2, duo, solo;
 SELECT count(*) FROM queued();
 

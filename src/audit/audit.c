@@ -146,7 +146,10 @@ audit_check_untouched(const InvalAudit *audit)
 	relids = inval_family_leaves(RelationGetRelid(audit->tracked), AccessShareLock);
 	foreach(lc, lappend_oid(relids, RelationGetRelid(audit->tracked)))
 	{
-		touched |= CheckRelationOidLockedByMe(lfirst_oid(lc), RowExclusiveLock, true);
+		Relation	relation = relation_open(lfirst_oid(lc), NoLock);
+
+		touched |= CheckRelationLockedByMe(relation, RowExclusiveLock, true);
+		relation_close(relation, NoLock);
 	}
 	if (touched)
 		ereport(ERROR,

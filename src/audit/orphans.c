@@ -25,6 +25,7 @@
 #include "storage/latch.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -42,6 +43,7 @@
 #include "target/pace.h"
 #include "target/reach.h"
 #include "target/targets.h"
+#include "version/server.h"
 
 /* So many keys are asked for at a time: a table may have to be read whole for it. */
 #define ORPHANS_BATCH		10000

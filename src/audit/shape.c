@@ -16,6 +16,7 @@
 #include "audit/shape.h"
 #include "base/encoding.h"
 #include "key/variable.h"
+#include "version/server.h"
 
 #define UUID_LENGTH			36
 

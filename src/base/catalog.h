@@ -9,6 +9,8 @@
 #include "nodes/pg_list.h"
 #include "utils/rel.h"
 
+#include "version/server.h"
+
 /*
  * Outbox tables in one group of rotation.  The first group is written at
  * commit (fast), the second before that or kept longer (slow), the third at
@@ -22,11 +24,6 @@
 #define INVAL_OUTBOX_FAST		0
 #define INVAL_OUTBOX_SLOW		INVAL_OUTBOX_GROUP
 #define INVAL_OUTBOX_KEPT		(2 * INVAL_OUTBOX_GROUP)
-
-/* Version 18 has it, and pg_attribute_noreturn() no more. */
-#ifndef pg_noreturn
-#define pg_noreturn pg_attribute_noreturn()
-#endif
 
 typedef struct InvalCatalog
 {

@@ -11,6 +11,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
+#include "utils/lsyscache.h"
 
 #include "base/database.h"
 #include "base/encoding.h"

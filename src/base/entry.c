@@ -117,7 +117,8 @@ static inline char *
 bytes_write(char *place, const char *bytes, uint32 length)
 {
 	place = varint_write(place, length);
-	memcpy(place, bytes, length);
+	if (length > 0)				/* else there may be none */
+		memcpy(place, bytes, length);
 	return place + length;
 }
 

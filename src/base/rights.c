@@ -19,6 +19,7 @@
 
 #include "base/catalog.h"
 #include "base/rights.h"
+#include "version/server.h"
 
 /*
  * Whether the current user may alter a relation.
@@ -26,11 +27,7 @@
 bool
 inval_rights_is_owner(Oid relid)
 {
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(RelationRelationId, relid, GetUserId());
-#else
-	return pg_class_ownercheck(relid, GetUserId());
-#endif
+	return inval_server_owns_relation(relid, GetUserId());
 }
 
 /*
@@ -47,11 +44,7 @@ inval_rights_see_keys(void)
 
 	if (!OidIsValid(function))
 		return false;
-#if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ProcedureRelationId, function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
-#else
-	return pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
-#endif
+	return inval_server_may_execute(function, GetUserId());
 }
 
 /*
@@ -83,11 +76,7 @@ inval_rights_owner(Oid class, Oid object)
 bool
 inval_rights_may_refresh(Oid relid)
 {
-#if PG_VERSION_NUM >= 170000
-	return pg_class_aclcheck(relid, GetUserId(), ACL_MAINTAIN) == ACLCHECK_OK;
-#else
-	return inval_rights_is_owner(relid);
-#endif
+	return inval_server_may_maintain(relid, GetUserId());
 }
 
 /*

@@ -4,6 +4,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "datatype/timestamp.h"
@@ -13,6 +15,7 @@
 
 #include "base/settings.h"
 #include "redis/url.h"
+#include "version/server.h"
 
 /*
  * Where the target "default" is.  A superuser may set it for a database (ALTER
@@ -178,8 +181,6 @@ static bool redis_url_check(char **newval, void **extra, GucSource source);
 static bool redis_url_refuse(const char *problem, const char *detail, const char *hint);
 static void redis_url_assign(const char *newval, void *extra);
 static const char *redis_url_show(void);
-static void *settings_allocate(Size size);
-static void settings_free(void *pointer);
 
 void
 inval_settings_init(void)
@@ -373,18 +374,18 @@ redis_url_check(char **newval, void **extra, GucSource source)
 								"Everybody can read the settings of databases, roles and functions.",
 								"Set it in postgresql.conf or by ALTER SYSTEM, or use the option passfile of the URL.");
 
-	*extra = settings_allocate(strlen(url_text) + 1);
-	kept = settings_allocate(sizeof(REDIS_URL_KEPT));
+	*extra = inval_server_setting_allocate(strlen(url_text) + 1);
+	kept = inval_server_setting_allocate(sizeof(REDIS_URL_KEPT));
 	if (*extra == NULL || kept == NULL)
 	{
-		settings_free(*extra);
-		settings_free(kept);
+		inval_server_setting_free(*extra);
+		inval_server_setting_free(kept);
 		*extra = NULL;
 		return false;
 	}
 	memcpy(*extra, url_text, strlen(url_text) + 1);
 	memcpy(kept, REDIS_URL_KEPT, sizeof(REDIS_URL_KEPT));
-	settings_free(*newval);
+	inval_server_setting_free(*newval);
 	*newval = kept;
 	return true;
 }
@@ -432,27 +433,4 @@ redis_url_show(void)
 		return "";
 	inval_url_show(&url, shown, sizeof(shown));
 	return shown;
-}
-
-/*
- * Memory that the server frees: by its own allocator from 16 on.
- */
-static void *
-settings_allocate(Size size)
-{
-#if PG_VERSION_NUM >= 160000
-	return guc_malloc(LOG, size);
-#else
-	return malloc(size);
-#endif
-}
-
-static void
-settings_free(void *pointer)
-{
-#if PG_VERSION_NUM >= 160000
-	guc_free(pointer);
-#else
-	free(pointer);
-#endif
 }

@@ -41,9 +41,7 @@ static SharedHead *shared = NULL;
 static bool preloaded = false;
 
 static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
-#if PG_VERSION_NUM >= 150000
 static shmem_request_hook_type prev_shmem_request_hook = NULL;
-#endif
 
 static void shared_request(void);
 static void shared_startup(void);

@@ -40,6 +40,7 @@ static int	depth = 0;			/* of hooks within each other */
 static bool muted = false;		/* what is skipped is skipped for show */
 
 static void skips_executor_finish(QueryDesc *query);
+static void skips_next_executor_finish(QueryDesc *query);
 static void skips_process_utility(PlannedStmt *pstmt, const char *query_string,
 								  bool read_only_tree,
 								  ProcessUtilityContext context,
@@ -143,22 +144,19 @@ skips_say_all(void)
 static void
 skips_executor_finish(QueryDesc *query)
 {
-	void		(*finish) (QueryDesc *query) = prev_executor_finish ?
-		prev_executor_finish : standard_ExecutorFinish;
-
 	/*
 	 * What changes nothing fires no triggers.  It may be one of our own
 	 * look-ups, in the midst of what they are for.
 	 */
 	if (query->operation == CMD_SELECT && !query->plannedstmt->hasModifyingCTE)
 	{
-		finish(query);
+		skips_next_executor_finish(query);
 		return;
 	}
 	depth++;
 	PG_TRY();
 	{
-		finish(query);
+		skips_next_executor_finish(query);
 	}
 	PG_FINALLY();
 	{
@@ -166,6 +164,15 @@ skips_executor_finish(QueryDesc *query)
 	}
 	PG_END_TRY();
 	inval_skips_say();
+}
+
+static void
+skips_next_executor_finish(QueryDesc *query)
+{
+	if (prev_executor_finish)
+		prev_executor_finish(query);
+	else
+		standard_ExecutorFinish(query);
 }
 
 static void

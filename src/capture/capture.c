@@ -16,6 +16,7 @@
 #include "capture/refill.h"
 #include "commit/commit.h"
 #include "stats/stats.h"
+#include "version/server.h"
 
 /* A row and one of its rules */
 typedef struct Capturing
@@ -257,13 +258,8 @@ capture_is_own(Relation relation, TupleTableSlot *row)
 
 	if (!TTS_IS_HEAPTUPLE(row) && !TTS_IS_BUFFERTUPLE(row))
 		return false;
-#if PG_VERSION_NUM >= 160000
-	if (relation->rd_newRelfilelocatorSubid != InvalidSubTransactionId)
+	if (inval_server_is_new_file(relation))
 		return false;
-#else
-	if (relation->rd_newRelfilenodeSubid != InvalidSubTransactionId)
-		return false;
-#endif
 	tuple = ExecFetchSlotHeapTuple(row, false, NULL);
 	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
 }

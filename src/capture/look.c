@@ -20,11 +20,9 @@
 
 #include "utils/datum.h"
 #include "utils/rel.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "capture/look.h"
+#include "version/server.h"
 
 static const char *look_read_value(const char *place, const char *end,
 								   const InvalInput *input, Datum *value);

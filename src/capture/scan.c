@@ -23,6 +23,7 @@
 #include "capture/looking.h"
 #include "capture/looks.h"
 #include "capture/scan.h"
+#include "version/server.h"
 
 /* Rows that a cursor fetches at a time */
 #define FETCH_ROWS	1000
@@ -109,7 +110,7 @@ scan_rows(Relation relation, TupleDesc desc, InvalRelationRules *rules, InvalRow
 										ALLOCSET_DEFAULT_SIZES);
 	row = MakeSingleTupleTableSlot(desc, table_slot_callbacks(relation));
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan(relation, snapshot, 0, NULL);
+	scan = inval_server_scan(relation, snapshot);
 	old = MemoryContextSwitchTo(row_context);
 	for (rows_read = 0; table_scan_getnextslot(scan, ForwardScanDirection, row);
 		 rows_read++)

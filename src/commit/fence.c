@@ -31,6 +31,7 @@
 #include "target/delivery.h"
 #include "target/reach.h"
 #include "target/targets.h"
+#include "version/server.h"
 
 /* What a transaction has of one target */
 typedef struct Fence
@@ -50,7 +51,7 @@ static void fence_enter(void);
 static void fence_send(Fence *fence, uint64 deadline);
 static void fence_check_place(const InvalTarget *target);
 static int	fence_wait_ms(void);
-static void fence_refuse(const InvalTarget *target, const char *error) pg_attribute_noreturn();
+pg_noreturn static void fence_refuse(const InvalTarget *target, const char *error);
 
 /*
  * Takes the fences of what is owed under strict rules, whose rows are in the outbox.

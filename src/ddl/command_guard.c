@@ -48,6 +48,7 @@
 #include "ddl/command_guard.h"
 #include "rule/family.h"
 #include "target/health.h"
+#include "version/server.h"
 
 /* How long the worker stays away: longer than the command may wait. */
 #define HOLD_MS		10000
@@ -98,7 +99,7 @@ guard_process_utility(PlannedStmt *pstmt, const char *query_string,
 			SetQueryCompletion(qc, CMDTAG_REFRESH_MATERIALIZED_VIEW, 0);
 		return;
 	}
-	if (PG_VERSION_NUM < 160000 && IsA(pstmt->utilityStmt, TruncateStmt))
+	if (!INVAL_SERVER_FOREIGN_TRUNCATE_TRIGGERS && IsA(pstmt->utilityStmt, TruncateStmt))
 		guard_foreign_tables((TruncateStmt *) pstmt->utilityStmt);
 	if (prev_process_utility)
 		prev_process_utility(pstmt, query_string, read_only_tree, context,
@@ -163,11 +164,7 @@ guard_may(Oid database, bool copy)
 	HeapTuple	tuple;
 	bool		may;
 
-#if PG_VERSION_NUM >= 160000
-	may = object_ownercheck(DatabaseRelationId, database, GetUserId());
-#else
-	may = pg_database_ownercheck(database, GetUserId());
-#endif
+	may = inval_server_owns_database(database, GetUserId());
 	if (may || !copy)
 		return may;
 

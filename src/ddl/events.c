@@ -39,6 +39,7 @@
 #include "rule/tie.h"
 #include "store/pauses.h"
 #include "store/wrapper.h"
+#include "version/server.h"
 
 /* What the names of all our triggers on tables start with */
 #define DDL_PREFIX	"00_inval_"
@@ -87,7 +88,7 @@ inval_on_ddl_start(PG_FUNCTION_ARGS)
 			break;
 		case T_RenameStmt:
 			ddl_before_rename((RenameStmt *) event->parsetree);
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case T_AlterObjectSchemaStmt:
 			inval_ddl_before_name(event->parsetree);
 			inval_ddl_before_rename(frame, event->parsetree);

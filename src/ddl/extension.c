@@ -22,6 +22,7 @@
 #include "rule/carrier.h"
 #include "target/target.h"
 #include "target/targets.h"
+#include "version/server.h"
 
 static bool extension_goes(Node *statement);
 static bool extension_count_row(InvalOutboxRow *row, void *arg);
@@ -72,11 +73,7 @@ extension_goes(Node *statement)
 		 (drop->removeType != OBJECT_SCHEMA || drop->behavior != DROP_CASCADE)))
 		return false;
 	catalog = inval_catalog(false);
-#if PG_VERSION_NUM >= 160000
-	if (!object_ownercheck(ExtensionRelationId, catalog->extension, GetUserId()))
-#else
-	if (!pg_extension_ownercheck(catalog->extension, GetUserId()))
-#endif
+	if (!inval_server_owns_extension(catalog->extension, GetUserId()))
 		return false;
 	name = drop->removeType == OBJECT_EXTENSION ? get_extension_name(catalog->extension) :
 		get_namespace_name(catalog->schema);

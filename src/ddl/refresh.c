@@ -34,6 +34,7 @@
 #include "key/lookup.h"
 #include "rule/carrier.h"
 #include "stats/stats.h"
+#include "version/server.h"
 
 /* An invalidation that rows owe: action, rule, key and field as bytes */
 typedef struct RefreshKey
@@ -140,7 +141,7 @@ refresh_read(InvalRefresh *refresh)
 										ALLOCSET_DEFAULT_SIZES);
 	row = table_slot_create(relation, NULL);
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	scan = table_beginscan(relation, snapshot, 0, NULL);
+	scan = inval_server_scan(relation, snapshot);
 	inval_lookup_begin();
 	old = MemoryContextSwitchTo(row_context);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, row))

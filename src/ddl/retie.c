@@ -25,6 +25,7 @@
 #include "rule/family.h"
 #include "rule/tie.h"
 #include "rule/ties.h"
+#include "version/server.h"
 
 static bool retie_rebuilds(const AlterTableCmd *command);
 static void retie_column(InvalDdlFrame *frame, Oid relid, AttrNumber column);
@@ -65,11 +66,7 @@ inval_ddl_untie(InvalDdlFrame *frame, AlterTableStmt *statement, List *family)
 static bool
 retie_rebuilds(const AlterTableCmd *command)
 {
-#if PG_VERSION_NUM >= 170000
-	if (command->subtype == AT_SetExpression)
-		return true;
-#endif
-	return command->subtype == AT_AlterColumnType;
+	return command->subtype == AT_AlterColumnType || inval_server_sets_expression(command);
 }
 
 /*

@@ -30,6 +30,7 @@
 #include "ddl/rewrite.h"
 #include "ddl/rows.h"
 #include "rule/family.h"
+#include "version/server.h"
 
 /* A rule to be compiled for a relation */
 typedef struct RewriteTry
@@ -61,7 +62,9 @@ inval_ddl_may_rewrite(AlterTableStmt *statement)
 
 	foreach(lc, statement->cmds)
 	{
-		switch (((AlterTableCmd *) lfirst(lc))->subtype)
+		const AlterTableCmd *command = lfirst(lc);
+
+		switch (command->subtype)
 		{
 			case AT_AlterColumnType:
 			case AT_AddColumn:
@@ -69,14 +72,11 @@ inval_ddl_may_rewrite(AlterTableStmt *statement)
 			case AT_AddIdentity:
 			case AT_SetLogged:
 			case AT_SetUnLogged:
-#if PG_VERSION_NUM >= 150000
 			case AT_SetAccessMethod:
-#endif
-#if PG_VERSION_NUM >= 170000
-			case AT_SetExpression:
-#endif
 				return true;
 			default:
+				if (inval_server_sets_expression(command))
+					return true;
 				break;
 		}
 	}

@@ -36,6 +36,7 @@
 #include "outbox/read.h"
 #include "rule/carrier.h"
 #include "target/targets.h"
+#include "version/server.h"
 
 #define PENDING_COLUMNS	5
 
@@ -239,12 +240,7 @@ view_check_touch(void)
 
 	if (!OidIsValid(touch))
 		return false;
-#if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ProcedureRelationId, touch, GetUserId(),
-						   ACL_EXECUTE) == ACLCHECK_OK;
-#else
-	return pg_proc_aclcheck(touch, GetUserId(), ACL_EXECUTE) == ACLCHECK_OK;
-#endif
+	return inval_server_may_execute(touch, GetUserId());
 }
 
 /*

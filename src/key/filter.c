@@ -15,6 +15,7 @@
 #include "key/filter.h"
 
 static void filter_apply(StringInfo out, int start, const InvalFilterCall *call);
+static char *filter_result(const char *text, int length, InvalFilter filter);
 static char *filter_case(const char *text, int length,
 						 char *(*change) (const char *, size_t, Oid));
 static char *filter_md5(const char *text, int length);
@@ -37,35 +38,33 @@ inval_filters_apply(StringInfo out, int start, const InvalFilterCall *filters, i
 static void
 filter_apply(StringInfo out, int start, const InvalFilterCall *call)
 {
-	char	   *text = out->data + start;
-	int			length = out->len - start;
-	char	   *result = NULL;
-
-	switch (call->filter)
-	{
-		case INVAL_FILTER_MD5:
-			result = filter_md5(text, length);
-			break;
-		case INVAL_FILTER_SHA256:
-			result = filter_sha256(text, length);
-			break;
-		case INVAL_FILTER_LOWER:
-			result = filter_case(text, length, str_tolower);
-			break;
-		case INVAL_FILTER_UPPER:
-			result = filter_case(text, length, str_toupper);
-			break;
-		case INVAL_FILTER_URL:
-			result = filter_url(text, length);
-			break;
-	}
+	char	   *result = filter_result(out->data + start, out->len - start, call->filter);
+	int			length = (int) strlen(result);
 
 	out->len = start;
-	length = (int) strlen(result);
 	if (call->keep > 0)
 		length = inval_key_clip(result, length, call->keep);
 	appendBinaryStringInfo(out, result, length);
 	pfree(result);
+}
+
+static char *
+filter_result(const char *text, int length, InvalFilter filter)
+{
+	switch (filter)
+	{
+		case INVAL_FILTER_MD5:
+			return filter_md5(text, length);
+		case INVAL_FILTER_SHA256:
+			return filter_sha256(text, length);
+		case INVAL_FILTER_LOWER:
+			return filter_case(text, length, str_tolower);
+		case INVAL_FILTER_UPPER:
+			return filter_case(text, length, str_toupper);
+		case INVAL_FILTER_URL:
+			return filter_url(text, length);
+	}
+	pg_unreachable();
 }
 
 /*

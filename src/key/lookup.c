@@ -18,6 +18,8 @@
  */
 #include "postgres.h"
 
+#include <limits.h>
+
 #include "access/heaptoast.h"
 #include "access/htup_details.h"
 #include "access/xact.h"
@@ -27,14 +29,12 @@
 #include "utils/plancache.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "key/lookup.h"
 #include "key/lookup_cache.h"
 #include "key/lookup_reads.h"
 #include "key/lookup_role.h"
+#include "version/server.h"
 
 struct InvalLookupPlan
 {

@@ -28,6 +28,7 @@
 #include "base/rights.h"
 #include "key/path.h"
 #include "key/template.h"
+#include "version/server.h"
 
 typedef struct InvalPathStep
 {
@@ -299,13 +300,12 @@ path_keys_differ(ForeignKeyCacheInfo *a, ForeignKeyCacheInfo *b)
 static void
 path_check_key(ForeignKeyCacheInfo *key)
 {
-#if PG_VERSION_NUM >= 180000
 	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(key->conoid));
 	bool		temporal;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for constraint %u", key->conoid);
-	temporal = ((Form_pg_constraint) GETSTRUCT(tuple))->conperiod;
+	temporal = inval_server_is_temporal((Form_pg_constraint) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	if (temporal)
 		ereport(ERROR,
@@ -313,9 +313,6 @@ path_check_key(ForeignKeyCacheInfo *key)
 				 errmsg("temporal foreign key \"%s\" cannot be followed",
 						get_constraint_name(key->conoid)),
 				 errhint("Use \"via\".")));
-#else
-	(void) key;
-#endif
 }
 
 /*

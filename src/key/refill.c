@@ -14,15 +14,13 @@
 #include "parser/parse_coerce.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "base/catalog.h"
 #include "base/encoding.h"
 #include "key/refill.h"
 #include "key/via_canonical.h"
 #include "key/via_rights.h"
+#include "version/server.h"
 
 static void refill_check_result(InvalRefill *refill);
 static InvalRefillValue refill_bytes(const InvalRefill *refill, Datum value);

@@ -36,11 +36,9 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 #include "utils/varlena.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "key/value.h"
+#include "version/server.h"
 
 /* What output functions look at, and what it is pinned to. */
 static const struct

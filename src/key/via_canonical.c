@@ -22,6 +22,7 @@
 #include "base/catalog.h"
 #include "key/via_canonical.h"
 #include "key/via_query.h"
+#include "version/server.h"
 
 /* A query written once comes back in other terms; from then on it stays. */
 #define CANONICAL_PASSES	4

@@ -28,6 +28,7 @@
 #include "key/lookup_role.h"
 #include "key/template.h"
 #include "key/via_query.h"
+#include "version/server.h"
 
 /* What an error is about */
 typedef struct ViaErrorPlace
@@ -415,8 +416,7 @@ via_scan_begin(ViaScan *scan, const char *text)
 {
 	scan->text = text;
 	scan->scanner = scanner_init(text, &scan->extra, &ScanKeywords, ScanKeywordTokens);
-	scan->extra.standard_conforming_strings = true;
-	scan->extra.escape_string_warning = false;
+	inval_server_scan_standard(&scan->extra);
 }
 
 /*

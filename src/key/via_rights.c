@@ -19,9 +19,9 @@
 
 #include "base/rights.h"
 #include "key/via_rights.h"
+#include "version/server.h"
 
 static bool rights_check(Node *node, void *context);
-static Oid	rights_check_as(const Query *query, RangeTblEntry *entry);
 
 /*
  * An error if the role may not run the query on all rows.
@@ -61,11 +61,7 @@ rights_check(Node *node, void *context)
 	if (!IsA(node, Query))
 		return expression_tree_walker(node, rights_check, context);
 
-#if PG_VERSION_NUM >= 160000
-	(void) ExecCheckPermissions(query->rtable, query->rteperminfos, true);
-#else
-	(void) ExecCheckRTPerms(query->rtable, true);
-#endif
+	inval_server_check_query(query);
 	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *entry = lfirst(lc);
@@ -73,23 +69,8 @@ rights_check(Node *node, void *context)
 
 		if (entry->rtekind != RTE_RELATION || entry->relkind == RELKIND_VIEW)
 			continue;
-		as = rights_check_as(query, entry);
+		as = inval_server_reads_as(query, entry);
 		inval_rights_check_all_rows(entry->relid, OidIsValid(as) ? as : *role);
 	}
 	return query_tree_walker(query, rights_check, context, 0);
-}
-
-/*
- * Whose rights count for a relation in a query; invalid for who runs it.
- */
-static Oid
-rights_check_as(const Query *query, RangeTblEntry *entry)
-{
-#if PG_VERSION_NUM >= 160000
-	return entry->perminfoindex == 0 ? InvalidOid :
-		getRTEPermissionInfo(query->rteperminfos, entry)->checkAsUser;
-#else
-	(void) query;
-	return entry->checkAsUser;
-#endif
 }

@@ -27,6 +27,7 @@
 #include "base/settings.h"
 #include "outbox/purge_log.h"
 #include "outbox/read.h"
+#include "version/server.h"
 
 /* The columns, as inval_purge_source declares them */
 enum
@@ -129,7 +130,7 @@ static bool
 log_find(Relation relation, int64 id, InvalPurgeRecord *record)
 {
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(relation, snapshot, 0, NULL);
+	TableScanDesc scan = inval_server_scan(relation, snapshot);
 	bool		found = false;
 	HeapTuple	tuple;
 

@@ -21,9 +21,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/xid8.h"
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
 
 #include "base/catalog.h"
 #include "base/settings.h"
@@ -33,6 +30,7 @@
 #include "outbox/read.h"
 #include "target/targets.h"
 #include "target/trust.h"
+#include "version/server.h"
 
 /*
  * A transaction of the commit lane that became visible less than this ago may
@@ -257,7 +255,7 @@ read_letter(char letter, InvalOutboxRow *row)
 		case OUTBOX_LETTER_COMMIT_ALL_AGAIN:
 		case OUTBOX_LETTER_COMMIT_AGAIN:
 			row->again = true;
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case OUTBOX_LETTER_COMMIT_ALL:
 		case OUTBOX_LETTER_COMMIT:
 			row->lane = INVAL_LANE_COMMIT;
@@ -280,7 +278,7 @@ read_letter(char letter, InvalOutboxRow *row)
 			break;
 		case OUTBOX_LETTER_REFILL_COMMITTED:
 			row->at_commit = true;
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		case OUTBOX_LETTER_REFILL:
 			row->lane = INVAL_LANE_REFILL;
 			break;
@@ -420,8 +418,7 @@ inval_outbox_delete(Relation relation, const InvalOutboxRow *row)
 
 	/* The row's place cannot change hands while our snapshot sees it. */
 	deleted = read_is_there(relation, snapshot, row) &&
-		heap_delete(relation, &tid, GetCurrentCommandId(true),
-					InvalidSnapshot, false, &failure, false) == TM_Ok;
+		inval_server_delete(relation, &tid, &failure) == TM_Ok;
 	UnregisterSnapshot(snapshot);
 	if (deleted && row->table >= INVAL_OUTBOX_KEPT && row->lane != INVAL_LANE_REFILL)
 		inval_kept_change(row->target, row->xid, -(int64) row->entries, 0);

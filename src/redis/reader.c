@@ -16,54 +16,28 @@
  */
 #include "postgres.h"
 
-#include <hiredis/hiredis.h>
-
 #include "utils/memutils.h"
 
 #include "redis/reader.h"
-
-#if HIREDIS_MAJOR == 0 && HIREDIS_MINOR < 14
-#error "inval needs hiredis 0.14 or later"
-#endif
+#include "version/hiredis.h"
 
 /* A reply to a delivery is a number, or an error of some words. */
 #define MAX_BYTES			((Size) 64 * 1024)
 
 #define MAX_ITEMS			300000
 
-#if HIREDIS_MAJOR >= 1
-typedef size_t ReaderCount;
-#else
-typedef int ReaderCount;
-#endif
-
 static InvalReply *reader_begin(const redisReadTask *task, InvalReplyType type);
 static void *reader_refuse(InvalReader *reader, const char *why);
 static void *reader_allocate(InvalReader *reader, Size size);
 static void *reader_string(const redisReadTask *task, char *text, size_t length);
-static void *reader_array(const redisReadTask *task, ReaderCount count);
+static void *reader_array(const redisReadTask *task, InvalHiredisCount count);
 static void *reader_integer(const redisReadTask *task, long long value);
 static void *reader_nil(const redisReadTask *task);
+pg_attribute_unused() static void *reader_double(const redisReadTask *task, double value,
+												 char *text, size_t length);
+pg_attribute_unused() static void *reader_bool(const redisReadTask *task, int value);
 static void reader_copy_error(char *place, const char *text, Size length);
 static void reader_free_object(void *object);
-
-#if HIREDIS_MAJOR >= 1
-static void *
-reader_double(const redisReadTask *task, double value, char *text, size_t length)
-{
-	(void) value;
-	(void) text;
-	(void) length;
-	return reader_refuse(task->privdata, "server sent what is not in its protocol");
-}
-
-static void *
-reader_bool(const redisReadTask *task, int value)
-{
-	(void) value;
-	return reader_refuse(task->privdata, "server sent what is not in its protocol");
-}
-#endif
 
 /*
  * Prepares an empty one.  Returns false if there is no memory.
@@ -75,10 +49,7 @@ inval_reader_init(InvalReader *reader)
 		.createString = reader_string,
 		.createArray = reader_array,
 		.createInteger = reader_integer,
-#if HIREDIS_MAJOR >= 1
-		.createDouble = reader_double,
-		.createBool = reader_bool,
-#endif
+		INVAL_HIREDIS_THIRD(reader_double, reader_bool)
 		.createNil = reader_nil,
 		.freeObject = reader_free_object
 	};
@@ -239,7 +210,7 @@ reader_copy_error(char *place, const char *text, Size length)
 }
 
 static void *
-reader_array(const redisReadTask *task, ReaderCount count)
+reader_array(const redisReadTask *task, InvalHiredisCount count)
 {
 	InvalReader *reader = task->privdata;
 	InvalReply *reply;
@@ -271,6 +242,22 @@ static void *
 reader_nil(const redisReadTask *task)
 {
 	return reader_begin(task, INVAL_REPLY_NIL);
+}
+
+static void *
+reader_double(const redisReadTask *task, double value, char *text, size_t length)
+{
+	(void) value;
+	(void) text;
+	(void) length;
+	return reader_refuse(task->privdata, "server sent what is not in its protocol");
+}
+
+static void *
+reader_bool(const redisReadTask *task, int value)
+{
+	(void) value;
+	return reader_refuse(task->privdata, "server sent what is not in its protocol");
 }
 
 static void

@@ -31,6 +31,7 @@
 #include <sys/socket.h>
 
 #include "redis/tls_context.h"
+#include "version/server.h"
 
 #define ERROR_LEN	128
 
@@ -310,7 +311,7 @@ tls_result(InvalTls *tls, int returned)
 				strlcpy(tls->error, strerror(saved_errno), sizeof(tls->error));
 				return INVAL_TLS_FAILED;
 			}
-			/* FALLTHROUGH */
+			pg_fallthrough;
 		default:
 			tls_explain(tls);
 			return INVAL_TLS_FAILED;

@@ -10,8 +10,8 @@
 #include "utils/wait_event.h"
 
 #include "redis/waiting.h"
+#include "version/server.h"
 
-#if PG_VERSION_NUM >= 170000
 static const char *const names[INVAL_WAITINGS] =
 {
 	[INVAL_WAITING_CONNECT] = "InvalRedisConnect",
@@ -22,7 +22,6 @@ static const char *const names[INVAL_WAITINGS] =
 	[INVAL_WAITING_WORKER] = "InvalWorkerMain",
 	[INVAL_WAITING_LAUNCHER] = "InvalLauncherMain",
 };
-#endif
 
 /*
  * The number of a wait event, for WaitLatch and pgstat_report_wait_start.  The first
@@ -32,16 +31,11 @@ static const char *const names[INVAL_WAITINGS] =
 uint32
 inval_waiting(InvalWaiting what)
 {
-#if PG_VERSION_NUM >= 170000
 	static uint32 events[INVAL_WAITINGS];
 	int			i;
 
 	if (events[INVAL_WAITINGS - 1] == 0)
 		for (i = 0; i < INVAL_WAITINGS; i++)
-			events[i] = WaitEventExtensionNew(names[i]);
+			events[i] = inval_server_wait_event(names[i]);
 	return events[what];
-#else
-	(void) what;
-	return PG_WAIT_EXTENSION;
-#endif
 }

@@ -18,6 +18,7 @@
 #include "base/catalog.h"
 #include "rule/carrier_server.h"
 #include "store/store.h"
+#include "version/server.h"
 
 static Oid	server_relation(const InvalStored *stored);
 static Oid	server_tied_relation(Oid server);
@@ -163,11 +164,7 @@ server_relation(const InvalStored *stored)
 
 		if (strcmp(elem->defname, inval_definition_name(RULE_RELATION)) != 0)
 			continue;
-#if PG_VERSION_NUM >= 160000
-		names = stringToQualifiedNameList(defGetString(elem), NULL);
-#else
-		names = stringToQualifiedNameList(defGetString(elem));
-#endif
+		names = inval_server_parts_of_name(defGetString(elem));
 		relation = RangeVarGetRelid(makeRangeVarFromNameList(names), NoLock, true);
 	}
 	return relation;

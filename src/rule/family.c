@@ -38,9 +38,7 @@
 #include "rule/carrier.h"
 #include "rule/family.h"
 #include "rule/trigger.h"
-
-/* TRUNCATE of a foreign table fires triggers from version 16 on. */
-#define FOREIGN_TRUNCATE_TRIGGERS	(PG_VERSION_NUM >= 160000)
+#include "version/server.h"
 
 typedef struct FamilyTrigger
 {
@@ -296,7 +294,7 @@ family_holds_rows(Oid relid)
 static bool
 family_fires_truncate(Oid relid)
 {
-	return FOREIGN_TRUNCATE_TRIGGERS || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE;
+	return INVAL_SERVER_FOREIGN_TRUNCATE_TRIGGERS || get_rel_relkind(relid) != RELKIND_FOREIGN_TABLE;
 }
 
 /*

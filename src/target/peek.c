@@ -23,6 +23,7 @@
 #include "target/cluster.h"
 #include "target/peek.h"
 #include "target/reach.h"
+#include "version/server.h"
 
 /* As many as of a delivery */
 #define ROUNDS			5

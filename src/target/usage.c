@@ -24,6 +24,7 @@
 #include "base/catalog.h"
 #include "store/store.h"
 #include "target/usage.h"
+#include "version/server.h"
 
 static bool usage_has(Oid role, const char *target);
 
@@ -39,12 +40,7 @@ usage_has(Oid role, const char *target)
 
 	if (stored == NULL)
 		return false;
-#if PG_VERSION_NUM >= 160000
-	return object_aclcheck(ForeignServerRelationId, stored->oid, role,
-						   ACL_USAGE) == ACLCHECK_OK;
-#else
-	return pg_foreign_server_aclcheck(stored->oid, role, ACL_USAGE) == ACLCHECK_OK;
-#endif
+	return inval_server_may_use(stored->oid, role);
 }
 
 /*

@@ -167,14 +167,13 @@ static void
 audits_step(InvalTarget *target)
 {
 	MemoryContext context = CurrentMemoryContext;
-	int			rows = audits_step_rows(target);
 	bool		muted = inval_skips_mute(true);
 	InvalAudit	audit;
 
 	PG_TRY();
 	{
 		inval_transaction_begin();
-		audits_step_in(target, &audit, rows);
+		audits_step_in(target, &audit, audits_step_rows(target));
 		inval_transaction_commit();
 		if (rows_left <= 0)
 			current = 0;
