@@ -45,7 +45,7 @@ CREATE TEMPORARY TABLE member AS
 SELECT line FROM (
 	SELECT name || ': ' || coalesce(obj_description(objid, classid::regclass::name), 'NO COMMENT') AS line FROM member
 	UNION ALL SELECT name || ': rights at first ' || i.initprivs::text
-	FROM member m JOIN pg_init_privs i USING (classid) WHERE i.objoid = m.objid AND i.objsubid = 0
+	FROM member m JOIN pg_init_privs i ON (i.classoid, i.objoid, i.objsubid) = (m.classid, m.objid, 0)
 	UNION ALL SELECT name || E':\n' || pg_get_functiondef(p.oid) || coalesce(p.proacl::text, '')
 	FROM member m JOIN pg_proc p ON p.oid = m.objid WHERE m.classid = 'pg_proc'::regclass AND p.prokind <> 'a'
 	UNION ALL SELECT concat_ws(' ', name, c.relkind, c.relpersistence, c.relacl::text, c.reloptions::text, c.relowner::regrole,
