@@ -90,8 +90,9 @@ sub try_update
 
 	make_database('older', $version);
 	check_works($node, 'older', $redis, "objects of $version");
+	# Which has emptied the table
 	$node->safe_psql('older', q{
-		INSERT INTO plain SELECT generate_series(11, 20) ON CONFLICT DO NOTHING;
+		INSERT INTO plain SELECT generate_series(11, 20);
 		SELECT inval_pause();
 		UPDATE plain SET n = 5 WHERE id BETWEEN 11 AND 20});
 	my $owed = $node->safe_psql('older', $queue);
@@ -100,12 +101,14 @@ sub try_update
 	cmp_ok(scalar(() = $owed =~ /^.*\bplain:\d+\|/mg), '>=', scalar(@owed), "$version: something is owed");
 	$redis->pipeline(map { [ 'SET', $_, 1 ] } @owed);
 	$node->safe_psql('older', 'ALTER EXTENSION inval UPDATE');
-	is(catalog_text($node, 'older'), $fresh, "updated from $version: the catalogs are as those of a fresh installation");
+	is(catalog_differences(catalog_text($node, 'older'), $fresh), '', "updated from $version: the catalogs are as those of a fresh installation");
 	is(rules_text($node, 'older'), $rules, "updated from $version: rules, triggers, variables and guards are the same");
 	is($node->safe_psql('older', $queue), $owed, "updated from $version: what was owed is");
 	$node->safe_psql('older', 'SELECT inval_resume()');
 	ok(wait_keys_gone($redis, @owed), "updated from $version: and is delivered");
-	check_works($node, 'older', $redis, "updated from $version");
+	$redis->pipeline(map { [ 'SET', $_, 1 ] } @owed);
+	$node->safe_psql('older', 'UPDATE plain SET n = 6 WHERE id BETWEEN 11 AND 20');
+	ok(wait_keys_gone($redis, @owed), "updated from $version: changes are captured");
 	check_new_rule($node, 'older', "updated from $version");
 	check_drop_extension($node, 'older', "updated from $version");
 	$node->safe_psql('postgres', 'DROP DATABASE older');
@@ -126,8 +129,9 @@ sub try_wrong_updates
 	is(catalog_text($node, 'older'), $before, 'and changes nothing');
 	check_works($node, 'older', $redis, 'after it');
 	$node->safe_psql('older', "ALTER EXTENSION inval UPDATE TO 'forgets'");
-	isnt(catalog_text($node, 'older') =~ s/^extension forgets/extension $next/mr, $fresh, 'an update that forgets a comment is noticed');
-	like(catalog_text($node, 'older'), qr/inval_next\(\): NO COMMENT/, 'and which');
+	like(catalog_differences(catalog_text($node, 'older'), $fresh),
+		qr/^\+ function public\.inval_next\(\): NO COMMENT\n.*^- function public\.inval_next\(\): Next$/ms,
+		'an update that forgets a comment is noticed');
 	return;
 }
 
@@ -147,7 +151,7 @@ sub try_later_rows
 	my $tables = q{relname LIKE 'inval\_outbox\__' AND relnamespace = 'public'::regnamespace};
 	my $change = join ' ', map {
 		qq{UPDATE inval_outbox_$_ SET pack = overlay(pack::text PLACING '7' FROM 4 FOR 1)::inval_pack
-		   WHERE entries = 1 AND convert_from(pack::text::bytea, 'LATIN1') LIKE '%later:1';}
+		   WHERE position('later:1'::bytea IN pack::text::bytea) > 0;}
 	} 0 .. 8;
 
 	$node->safe_psql('older', q{
@@ -159,9 +163,9 @@ sub try_later_rows
 	$node->safe_psql('older', "UPDATE later SET n = 1 WHERE id = $_") foreach 1, 2;
 	$node->safe_psql('older', qq{
 		SET allow_system_table_mods = on;
-		UPDATE pg_class SET relkind = 'r' WHERE $tables;
+		UPDATE pg_class SET relkind = 'r', relhasrules = false WHERE $tables;
 		$change
-		UPDATE pg_class SET relkind = 'm' WHERE $tables});
+		UPDATE pg_class SET relkind = 'm', relhasrules = true WHERE $tables});
 	$node->safe_psql('older', 'SELECT inval_resume()');
 	ok(wait_keys_gone($redis, 'later:2'), 'an entry that this version knows is delivered');
 	ok(poll_query($node, 'older', 'SELECT string_agg(DISTINCT last_error, E\'\n\') FROM inval_queue',

@@ -18,7 +18,10 @@ use warnings;
 
 use Exporter 'import';
 
-our @EXPORT = qw(catalog_text);
+our @EXPORT = qw(
+  catalog_text
+  catalog_differences
+);
 
 =pod
 
@@ -27,7 +30,21 @@ our @EXPORT = qw(catalog_text);
 A line for each object, column, trigger and setting, without what numbers differ by: OIDs,
 and columns that were dropped.
 
+=head2 catalog_differences($text, $other)
+
+Lines that only one of two such texts has; empty if they are the same.
+
 =cut
+
+sub catalog_differences
+{
+	my ($text, $other) = @_;
+	my %times;
+
+	$times{$_}++ foreach split /\n/, $text;
+	$times{$_}-- foreach split /\n/, $other;
+	return join "\n", map { ($times{$_} > 0 ? '+ ' : '- ') . $_ } sort grep { $times{$_} } keys %times;
+}
 
 sub catalog_text
 {
@@ -69,7 +86,7 @@ SELECT line FROM (
 	FROM member m JOIN pg_type t ON t.oid = m.objid WHERE m.classid = 'pg_type'::regclass
 	UNION ALL SELECT concat_ws(' ', name, t.evtevent, t.evtfoid::regprocedure, t.evtenabled, t.evttags::text)
 	FROM member m JOIN pg_event_trigger t ON t.oid = m.objid WHERE m.classid = 'pg_event_trigger'::regclass
-	UNION ALL SELECT concat_ws(' ', name, w.fdwhandler, w.fdwvalidator, w.fdwoptions::text, w.fdwacl::text)
+	UNION ALL SELECT concat_ws(' ', name, w.fdwhandler::regproc, w.fdwvalidator::regproc, w.fdwoptions::text, w.fdwacl::text)
 	FROM member m JOIN pg_foreign_data_wrapper w ON w.oid = m.objid WHERE m.classid = 'pg_foreign_data_wrapper'::regclass
 	UNION ALL SELECT concat_ws(' ', name, s.srvoptions::text, s.srvacl::text)
 	FROM member m JOIN pg_foreign_server s ON s.oid = m.objid WHERE m.classid = 'pg_foreign_server'::regclass
