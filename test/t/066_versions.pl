@@ -14,6 +14,7 @@ use Inval::Catalog;
 use Inval::Installation;
 use Inval::Rules;
 use Inval::Test;
+use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -33,6 +34,7 @@ REVOKE ALL ON FUNCTION inval_next() FROM PUBLIC;
 };
 my $comment = "COMMENT ON FUNCTION inval_next() IS 'Next';\n";
 
+check_meta(JSON::PP::decode_json(slurp_file("$root/META.json")));
 like($begin, $asks, 'CONTRIBUTING.md has how a script that updates begins');
 foreach my $script (glob "$root/inval--*--*.sql")
 {
@@ -61,6 +63,37 @@ try_wrong_updates();
 try_later_rows();
 no_crash($node, 'no server process crashed');
 done_testing();
+
+# META.json is what PGXN takes: version 1.0.0 of its specification.
+sub check_meta
+{
+	my ($meta) = @_;
+	my $version = qr/^(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)\.(?:0|[1-9]\d*)$/;
+	my %known = map { $_ => 1 } qw(name version abstract maintainer license provides meta-spec description
+	  generated_by tags no_index prereqs release_status resources);
+
+	is(join(' ', grep { !defined $meta->{$_} } qw(name version abstract maintainer license provides meta-spec)), '',
+		'META.json has all that is required');
+	is(join(' ', grep { !$known{$_} && !/^x_/i } keys %$meta), '', 'and nothing that there is not');
+	like($meta->{version}, $version, 'its version is semantic');
+	is($meta->{version}, $release, 'and that of the control file');
+	is($meta->{'meta-spec'}{version}, '1.0.0', 'the specification');
+	like($meta->{release_status}, qr/^(?:stable|testing|unstable)$/, 'the status');
+	is($meta->{license}, 'postgresql', 'the licence');
+	is(ref $meta->{tags}, 'ARRAY', 'tags are a list');
+	foreach my $name (sort keys %{ $meta->{provides} })
+	{
+		my $provided = $meta->{provides}{$name};
+
+		ok(-e "$root/$provided->{file}" && -e "$root/$provided->{docfile}", "files of $name are there");
+		like($provided->{version}, $version, "$name has a version");
+	}
+	foreach my $phase (values %{ $meta->{prereqs} })
+	{
+		like($_, $version, 'versions of prerequisites, too') foreach map { values %$_ } values %$phase;
+	}
+	return;
+}
 
 sub begin_with
 {
