@@ -4,6 +4,7 @@
 #   make test     install what is missing, build, and run every test
 #   make bench    install what is missing, build, and measure for an hour
 #   make install  build and install into the PostgreSQL that pg_config names
+#   make dist     a tarball and a zip of what is committed
 
 MODULE_big = inval
 EXTENSION = inval
@@ -61,7 +62,22 @@ src/target/library.o: src/redis/inval_lua.h
 # LLVM's copy of an object is made anew when the object is.
 $(OBJS:.o=.bc): %.bc: %.o
 
-.PHONY: test demo bench lint print-REGRESS
+# What all files say of the version, before anything is built
+$(OBJS): | versions
+
+# A tarball for packagers and a zip for PGXN, of what is committed: the same bytes whoever
+# makes them of one commit.
+DIST = inval-$(shell test/versions --print)
+
+dist: versions
+	@git diff --quiet HEAD -- || { echo "make dist: there are changes that are not committed" >&2; exit 1; }
+	git archive --format=tar --prefix=$(DIST)/ HEAD | gzip -n9 > $(DIST).tar.gz
+	TZ=UTC git archive --format=zip -9 --prefix=$(DIST)/ -o $(DIST).zip HEAD
+
+.PHONY: test demo bench lint dist versions print-REGRESS
+
+versions:
+	@test/versions
 
 test:
 	test/run
@@ -81,6 +97,7 @@ LINT_FLAGS = -Isrc -D_GNU_SOURCE $(LINT_TLS) \
 
 lint: src/redis/inval_lua.h
 	@test/rooms
+	@test/documents
 	@for compiler in gcc clang; do \
 		for file in $(LINT_SOURCES); do \
 			$$compiler -Wall -Wextra -Werror -fsyntax-only $(LINT_FLAGS) $$file || exit 1; \

@@ -5,7 +5,7 @@ SELECT name, vartype, unit, context, min_val, max_val, boot_val
 FROM pg_settings WHERE name LIKE 'inval.%' ORDER BY name;
 -- Each description is a sentence.
 SELECT name, short_desc FROM pg_settings
-WHERE name LIKE 'inval.%' AND short_desc !~ '^Sets .*\.$';
+WHERE name LIKE 'inval.%' AND short_desc !~ '^(Sets|Shows) .*\.$';
 -- The server's own words differ between versions.
 \set VERBOSITY sqlstate
 SET inval.pending_memory = '63kB';

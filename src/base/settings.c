@@ -171,6 +171,9 @@ int			inval_progress_interval = 5000;
  */
 bool		inval_log_keys = false;
 
+/* What is shown as inval.version */
+static char *library_version = NULL;
+
 /*
  * The library is being loaded, perhaps by somebody's statement: what is wrong
  * with a value is none of that one's business, and must not end the loading.
@@ -341,6 +344,14 @@ inval_settings_init(void)
 							"Older ones go, some later than they could.  0 keeps all.",
 							&inval_stream_max_entries, 100000, 0, INT_MAX,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	/* What scripts that update the objects in SQL ask for. */
+	DefineCustomStringVariable("inval.version",
+							   "Shows the version of the library that this session uses.",
+							   "An open session keeps its library when a newer one is installed.",
+							   &library_version, INVAL_VERSION,
+							   PGC_INTERNAL, GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("inval");
 }

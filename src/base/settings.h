@@ -5,6 +5,9 @@
 #ifndef INVAL_SETTINGS_H
 #define INVAL_SETTINGS_H
 
+/* The release, as META.json has it: test/versions compares them. */
+#define INVAL_VERSION "1.0.0"
+
 extern const char *inval_redis_url;
 extern int	inval_commit_timeout;	/* ms */
 extern int	inval_commit_max_keys;

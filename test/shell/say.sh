@@ -3,7 +3,7 @@
 # say.sh: what a script says, and its last words.
 #
 # Sourced by test/run, test/memory, test/drills, test/differential,
-# test/server-tests and bench/run.
+# test/server-tests, test/packages and bench/run.
 # The name that a script has in its complaints is in $program.
 
 say()

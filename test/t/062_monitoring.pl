@@ -7,6 +7,7 @@
 use strict;
 use warnings;
 
+use Cwd ();
 use IPC::Run ();
 use JSON::PP ();
 use PostgreSQL::Test::Utils;
@@ -38,6 +39,16 @@ foreach my $command ([ 'check', 'rules', Inval::Monitoring::file('alerts.yaml') 
 	ok(IPC::Run::run([ 'promtool', @$command ], '<', \undef, '>&', \$output),
 		"promtool @$command[0, 1]") or diag($output);
 }
+
+# What the document has for Prometheus, with the file where it is here
+my ($wired) = slurp_file(Inval::Monitoring::file('../docs/monitoring.md')) =~ /^```yaml\n(.*?)^```/ms;
+my $wired_file = PostgreSQL::Test::Utils::tempdir() . '/prometheus.yml';
+my $wired_output = '';
+$wired =~ s{/etc/prometheus/inval/alerts\.yaml}{Cwd::abs_path(Inval::Monitoring::file('alerts.yaml'))}e;
+PostgreSQL::Test::Utils::append_to_file($wired_file, $wired);
+ok(IPC::Run::run([ 'promtool', 'check', 'config', $wired_file ], '<', \undef, '>&', \$wired_output),
+	'the document wires Prometheus') or diag($wired_output);
+
 my $alerts = slurp_file(Inval::Monitoring::file('alerts.yaml'));
 my @alerts = $alerts =~ /^ *- alert: (\w+)$/mg;
 my $operations = slurp_file(Inval::Monitoring::file('../docs/operations.md'));

@@ -59,14 +59,15 @@ A running PostgreSQL server.  Options: C<url> for C<inval.redis_url>; C<preload>
 (default true); C<conf> further lines of postgresql.conf; C<init> parameters of
 the framework's own C<init> (with C<extra> among them the server has an identifier of
 its own); C<extension> (default true) to create the extension
-in database postgres.
+in database postgres; C<install_path> of an L<Inval::Installation>.
 
 =cut
 
 sub new_node
 {
 	my ($name, %options) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name,
+		$options{install_path} ? (install_path => $options{install_path}) : ());
 	my $preload = !defined $options{preload} || $options{preload};
 
 	{

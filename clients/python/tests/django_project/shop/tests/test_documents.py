@@ -33,7 +33,8 @@ class DocumentTests(InvalTestMixin, TransactionTestCase):
     def test_there_is_nothing_else(self):
         self.assertEqual(len(blocks()), 5)
         self.assertEqual(len(blocks("sql")), 1)
-        self.assertEqual(len(re.findall("^```", text(), re.MULTILINE)), 2 * 6)
+        self.assertEqual(len(blocks("sh")), 1)
+        self.assertEqual(len(re.findall("^```(?!text$)", text(), re.MULTILINE)), 2 * 7 + len(blocks("text")))
 
     def test_settings(self):
         names = {"INSTALLED_APPS": [], "GIT_SHA": "abc"}
@@ -110,7 +111,7 @@ class DocumentTests(InvalTestMixin, TransactionTestCase):
         self.assertEqual((result.testsRun, result.errors, result.failures), (3, [], []))
 
     def test_command(self):
-        lines = re.findall(r"^    manage.py inval (.*)$", text(), re.MULTILINE)
+        lines = re.findall(r"^manage.py inval (.*)$", blocks("sh")[0], re.MULTILINE)
         known = set(Command().create_parser("manage.py", "inval")._subparsers._group_actions[0].choices)
         self.assertEqual({line.split()[0] for line in lines}, known, "each is shown, and is there")
         Source.objects.create(team=Team.objects.create(), status="on")
