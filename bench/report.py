@@ -403,7 +403,7 @@ def number(value, digits=2):
 
 
 def base_of(variant):
-    return "client-floor" if variant == "client" else "none"
+    return {"client": "client-floor", "client-inval": "client"}.get(variant, "none")
 
 
 def case_title(case):

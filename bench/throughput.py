@@ -67,7 +67,7 @@ def client_command(bench, variant, script, clients):
 def measure(bench, variant, script, clients, asynchronous):
     cluster = variant.cluster
     cluster.sql("TRUNCATE pgbench_history; VACUUM")
-    if variant.name in ("client", "client-floor"):
+    if variant.name.startswith("client"):
         command = client_command(bench, variant, script, clients)
     else:
         command = pgbench(bench, cluster, script, clients,

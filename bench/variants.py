@@ -154,6 +154,18 @@ class Inval(Variant):
         super().stop()
 
 
+class ClientOfInval(Variant):
+    """A client that leaves it to inval, in the cluster of that."""
+
+    def __init__(self):
+        super().__init__("client-inval", base="client", library="inval.so",
+                         pending=INVAL_PENDING, cluster_of="inval-commit")
+
+    def stop(self):
+        self.settle()
+        super().stop()
+
+
 class InvalWithHistory(Inval):
     """The same, and it is noted who has removed which key."""
 
@@ -303,6 +315,7 @@ def all_variants():
         InvalForLeases("strict"),
         Variant("client-floor", cluster_of="none"),
         Variant("client", base="client-floor", cluster_of="none"),
+        ClientOfInval(),
         Consumed("notify", "listen", "cache"),
         Outbox("outbox-row"),
         Outbox("outbox-statement"),

@@ -1,0 +1,2 @@
+-- The program of "client-floor" on tables that inval tracks with its default settings: what is compared with a client's
+-- own UNLINK.
