@@ -10,7 +10,7 @@ from samples import quantile
 
 def run_freshness(bench):
     variants = [variant for variant in bench.variants
-                if variant.name not in ("none", "noop", "client-floor")]
+                if variant.name not in ("none", "noop", "client-floor", "client-inval")]
     for number in bench.rounds("freshness"):
         for asynchronous in (False, True):
             for variant in bench.turn(number, variants):
