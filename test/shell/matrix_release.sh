@@ -93,16 +93,18 @@ build_postgres16()
 		'
 }
 
-# unpack_arm64_headers RELEASE MAJOR: the headers of the server, of which only one
-# architecture's can be installed.
+# unpack_arm64_headers RELEASE MAJOR: the headers of the server and what its extensions
+# are made by, of which only one architecture's can be installed.
 unpack_arm64_headers()
 {
 	[ ! -e "$directory/$1/opt/arm64/$2" ] || return 0
 	in_release "$1" bash -euc '
 		mkdir -p /opt/arm64
 		cd /opt/arm64
-		apt-get -q download "postgresql-server-dev-$1:arm64"
-		dpkg -x postgresql-server-dev-"$1"_*_arm64.deb .
+		apt-get -q download "postgresql-server-dev-$1:arm64" "postgresql-client-$1:arm64"
+		for package in *.deb; do
+			dpkg -x "$package" .
+		done
 		touch "$1"
 	' unpack "$2"
 }
