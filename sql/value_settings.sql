@@ -43,7 +43,8 @@ SELECT key FROM queued() EXCEPT SELECT key FROM setting_keys;
 -- A composite type gets a column whose output looks at more.
 ALTER TYPE made ADD ATTRIBUTE name regclass;
 UPDATE setting SET c_made.name = 'elsewhere.named';
-SELECT key FROM queued() WHERE key LIKE 'made=%' EXCEPT SELECT key FROM setting_keys;
+SELECT key FROM (SELECT key FROM queued() WHERE key LIKE 'made=%' EXCEPT SELECT key FROM setting_keys) k
+ORDER BY key COLLATE "C";
 -- Whether it has worked or not, the session's settings hold afterwards.
 CREATE TABLE breaks (id broken);
 SELECT inval_track('breaks', key => '{id}') IS NOT NULL AS tracked;
