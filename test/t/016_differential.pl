@@ -15,7 +15,7 @@ use Test::More;
 
 my $seed = defined $ENV{INVAL_SEED} ? $ENV{INVAL_SEED} : int(rand 2**31);
 my $schemas = $ENV{INVAL_SCHEMAS} || 5;
-my $transactions = $ENV{INVAL_TRANSACTIONS} || 50;
+my $transactions = $ENV{INVAL_TRANSACTIONS} || 35;
 my $show = $ENV{INVAL_SCHEMAS} ? \&diag : \&note;
 my %without = map { $_ => 1 } split /[\s,]+/, $ENV{INVAL_WITHOUT} || '';
 my @features = grep { !$without{$_} } $ENV{INVAL_FEATURES}

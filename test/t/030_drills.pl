@@ -56,7 +56,7 @@ if ($ENV{INVAL_DRILLS_REPORT})
 	my @facts = (
 		$ENV{INVAL_DRILLS_FULL}
 		? '- Full form: 500 tracked commits a second, and as many untracked ones, of 8 clients; 100,000 rows; fsync on.'
-		: '- Short form: 200 tracked commits a second, and as many untracked ones, of 8 clients; 4,000 rows; fsync off.',
+		: '- Short form: 100 tracked commits a second, and as many untracked ones, of 8 clients; 4,000 rows; fsync off.',
 		'- Measured ' . POSIX::strftime('%Y-%m-%d', gmtime) . ' on ' . machine() . '.',
 		"- Load average of the machine: $load_before before the first drill, "
 		  . load_average() . ' after the last.');

@@ -26,7 +26,7 @@ my %size = (
 $show->("INVAL_SEED=$seed");
 my $run = concurrent_run($node, $redis, %size,
 	shops => $long || 3,
-	rounds => $ENV{INVAL_ROUNDS} || 5,
+	rounds => $ENV{INVAL_ROUNDS} || 3,
 	only => $ENV{INVAL_ONLY},
 	show => $show);
 

@@ -160,7 +160,7 @@ sub begin
 	$self->_make_tables;
 	$self->{load} = Inval::Drill::Load->start($self->node,
 		rows => $self->rows,
-		rate => $self->pick(200, 500),
+		rate => $self->pick(100, 500),
 		clients => 8,
 		settle => $self->pick(30, 120),
 		arrangement => $options{arrangement} || 'single',
