@@ -319,7 +319,7 @@ if ($reader == 0)
 	POSIX::_exit(0);
 }
 my %seen = ($busy => {}, $later => {});
-for my $round (1 .. ($ENV{INVAL_ROUNDS} || 3))
+for my $round (1 .. ($ENV{INVAL_ROUNDS} || 2))
 {
 	foreach my $line (split /\n/,
 		sql(qq{SELECT rule, verdict || coalesce(', ' || detail, ''), count(*)

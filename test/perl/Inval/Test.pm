@@ -137,7 +137,7 @@ sub poll_until
 {
 	my ($condition, $what) = @_;
 	my $limit = $PostgreSQL::Test::Utils::timeout_default;
-	my $pause = 0.01;
+	my $pause = 0.02;
 	my $deadline;
 
 	$limit = 60 if $limit < 60;
@@ -146,7 +146,7 @@ sub poll_until
 	{
 		return 1 if eval { $condition->() };
 		select undef, undef, undef, $pause;
-		$pause *= 1.5 if $pause < 0.25;
+		$pause *= 2 if $pause < 0.3;
 	}
 	diag("gave up waiting: $what" . ($@ ? ": $@" : ''));
 	return 0;
