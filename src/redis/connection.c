@@ -24,8 +24,6 @@
 
 #define READ_SIZE	16384
 
-#define PING		"*1\r\n$4\r\nPING\r\n"
-
 static bool connection_acquire_descriptor(void);
 static bool connection_prepare_login(InvalConnection *connection, const InvalUrl *url,
 									 bool prove);
@@ -225,7 +223,7 @@ connection_keep_answer(const InvalReply *reply, void *arg)
 void
 inval_connection_ping(InvalConnection *connection)
 {
-	inval_connection_start(connection, PING, strlen(PING), 1, connection_ignore, NULL);
+	inval_connection_start(connection, INVAL_PING, strlen(INVAL_PING), 1, connection_ignore, NULL);
 }
 
 static bool

@@ -11,6 +11,9 @@
 #include "redis/reader.h"
 #include "redis/wire.h"
 
+/* A command that any server answers with PONG */
+#define INVAL_PING		"*1\r\n$4\r\nPING\r\n"
+
 /* What is said of a deadline that was met in vain */
 #define INVAL_NO_ANSWER	"no answer in time"
 

@@ -23,6 +23,8 @@
 #define OUT_OF_MEMORY	"OOM "
 #define NO_RIGHT		"NOPERM "
 
+static int	confirm_number(const InvalPart *part, int i);
+static bool confirm_is_end(const InvalReply *reply);
 static bool confirm_is_answer(const InvalCommand *command, const InvalReply *reply);
 static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
 static void confirm_refuse(InvalShipment *shipment, int number, const char *error);
@@ -38,10 +40,11 @@ bool
 inval_confirm_reply(const InvalReply *reply, void *arg)
 {
 	InvalPart  *part = arg;
-	int			number = part->numbers ? part->numbers[part->next] : part->next;
+	int			number = confirm_number(part, part->next++);
 	InvalCommand *command;
 
-	part->next++;
+	if (number == INVAL_PART_END)
+		return confirm_is_end(reply);
 	if (number == INVAL_PART_ASKING)
 		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_ERROR;
 	command = &part->shipment->commands.commands[number];
@@ -61,6 +64,29 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 	part->shipment->number = reply->integer;
 	command->state = INVAL_COMMAND_CONFIRMED;
 	return true;
+}
+
+/*
+ * Which command has this number in a part.
+ */
+static int
+confirm_number(const InvalPart *part, int i)
+{
+	if (part->numbers != NULL)
+		return part->numbers[i];
+	return i < part->shipment->commands.pipeline.count ? i : INVAL_PART_END;
+}
+
+/*
+ * Whether that is what PING is answered with, by one who may be asked or not.
+ */
+static bool
+confirm_is_end(const InvalReply *reply)
+{
+	if (reply->type == INVAL_REPLY_ERROR)
+		return strncmp(reply->text, NO_RIGHT, strlen(NO_RIGHT)) == 0 &&
+			strstr(reply->text, "'ping'") != NULL;
+	return reply->type == INVAL_REPLY_TEXT && reply->length == strlen("PONG");
 }
 
 static bool
@@ -184,9 +210,9 @@ inval_confirm_take_back(InvalPart *part)
 
 	for (i = 0; i < part->count; i++)
 	{
-		int			number = part->numbers ? part->numbers[i] : i;
+		int			number = confirm_number(part, i);
 
-		if (number != INVAL_PART_ASKING)
+		if (number >= 0)
 			part->shipment->commands.commands[number].state = INVAL_COMMAND_LATER;
 	}
 	part->refuses = false;
@@ -198,8 +224,11 @@ inval_confirm_take_back(InvalPart *part)
 void
 inval_confirm_too_large(InvalPart *part)
 {
-	confirm_refuse(part->shipment, part->numbers ? part->numbers[part->count - 1] :
-				   part->count - 1, INVAL_REPLY_TOO_LARGE);
+	int			last = part->count - 1;
+
+	while (confirm_number(part, last) < 0)
+		last--;
+	confirm_refuse(part->shipment, confirm_number(part, last), INVAL_REPLY_TOO_LARGE);
 }
 
 /*

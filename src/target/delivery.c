@@ -12,6 +12,11 @@
  * sends that one command to the node that is importing the slot, after ASKING.
  * What is left after that waits for the next look at the outbox.
  *
+ * Who sends more replies than he was asked for, or one twice, would have commands
+ * confirmed that he has not got yet.  Most answers are numbers and look alike; so where
+ * several commands go together, a PING goes behind them, whose answer looks like none of
+ * theirs, and has to come at its place.
+ *
  * What replies mean is in confirm.c.
  */
 #include "postgres.h"
@@ -205,6 +210,10 @@ inval_shipment_reach(InvalShipment *shipment, uint64 deadline)
 		delivery_part_add(part, commands->pipeline.bytes.data + command->offset,
 						  (Size) command->length, i);
 	}
+	for (i = 0; i < shipment->nparts; i++)
+		if (shipment->parts[i].count > 1)
+			delivery_part_add(&shipment->parts[i], INVAL_PING, strlen(INVAL_PING),
+							  INVAL_PART_END);
 	if (!sendable)
 		delivery_settle(shipment);
 	return sendable;
@@ -223,7 +232,7 @@ delivery_reach_single(InvalShipment *shipment)
 	shipment->parts = palloc(sizeof(InvalPart));
 	part = delivery_add_part(shipment, 0);
 	part->bytes = pipeline->bytes;
-	part->count = pipeline->count;
+	part->count = pipeline->count + (shipment->has_end ? 1 : 0);
 	shipment->lost = part->connection == NULL;
 	return !shipment->lost;
 }

@@ -100,6 +100,11 @@ void
 inval_shipment_seal(InvalShipment *shipment)
 {
 	inval_commands_finish(&shipment->commands);
+	if (!shipment->commands.routed && shipment->commands.pipeline.count > 1)
+	{
+		appendStringInfoString(&shipment->commands.pipeline.bytes, INVAL_PING);
+		shipment->has_end = true;
+	}
 	if (!shipment->detailed)
 		return;
 	shipment->outcomes = palloc0(Max(shipment->entries, 1) * sizeof(InvalOutcome));

@@ -24,6 +24,7 @@ typedef enum InvalOutcome
 
 /* The number that stands for the reply to ASKING */
 #define INVAL_PART_ASKING	(-1)
+#define INVAL_PART_END		(-2)
 
 /* What goes to one node in one round */
 typedef struct InvalPart
@@ -50,6 +51,7 @@ typedef struct InvalShipment
 	InvalOutcome *outcomes;		/* one for each entry; see inval_shipment_init */
 	char	  **errors;			/* why it was refused, else NULL */
 	bool		detailed;
+	bool		has_end;		/* its commands do: see delivery.c */
 	char	  **command_errors; /* the same for each command */
 	InvalPart  *parts;			/* what is sent to each node in this round */
 	int			nparts;
