@@ -107,8 +107,7 @@ await_some(InvalConnection **connections, int count, uint64 until, InvalWait wai
 		{
 			InvalConnection *connection = pending[i];
 
-			if (in_step ? inval_connection_wait(connection, until) :
-				inval_connection_step(connection))
+			if (inval_connection_step(connection, in_step ? until : 0))
 				pending[left++] = connection;
 			else if (any && connection->state == INVAL_CONNECTION_READY)
 				return connection;

@@ -32,9 +32,11 @@ static bool connection_keep_answer(const InvalReply *reply, void *arg);
 static bool connection_ignore(const InvalReply *reply, void *arg);
 static bool connection_end_login(InvalConnection *connection);
 static void connection_forget_login(InvalConnection *connection);
-static bool connection_progress(InvalConnection *connection, InvalExchange *exchange);
+static bool connection_progress(InvalConnection *connection, InvalExchange *exchange,
+								uint64 deadline);
 static bool connection_send(InvalConnection *connection, InvalExchange *exchange);
-static bool connection_receive(InvalConnection *connection, InvalExchange *exchange);
+static bool connection_receive(InvalConnection *connection, InvalExchange *exchange,
+							   uint64 deadline);
 static bool connection_read(InvalConnection *connection, InvalExchange *exchange);
 static bool connection_fail(InvalConnection *connection, InvalFault fault,
 							const char *error);
@@ -235,11 +237,13 @@ connection_ignore(const InvalReply *reply, void *arg)
 }
 
 /*
- * Goes on as far as that is possible without waiting.  Returns whether there is
- * more to wait for; if not, the connection is ready or has failed.
+ * Goes on as far as that is possible without waiting.  Or, with a deadline and where
+ * it may (inval_connection_may_wait), waits until there is something to go on with, not
+ * beyond the deadline and perhaps not for long, and serves no interrupts.  Returns
+ * whether there is more to wait for; if not, the connection is ready or has failed.
  */
 bool
-inval_connection_step(InvalConnection *connection)
+inval_connection_step(InvalConnection *connection, uint64 deadline)
 {
 	InvalWire  *wire = &connection->wire;
 	InvalExchange *exchange;
@@ -271,7 +275,7 @@ inval_connection_step(InvalConnection *connection)
 			case INVAL_CONNECTION_BUSY:
 				exchange = connection->state == INVAL_CONNECTION_BUSY ?
 					&connection->exchange : &connection->login;
-				if (exchange->replies > 0 && !connection_progress(connection, exchange))
+				if (exchange->replies > 0 && !connection_progress(connection, exchange, deadline))
 					return false;
 				if (exchange->replies > 0)
 				{
@@ -302,21 +306,6 @@ inval_connection_may_wait(const InvalConnection *connection)
 
 	return connection->state == INVAL_CONNECTION_BUSY && connection->wire.may_wait &&
 		exchange->sent == exchange->length;
-}
-
-/*
- * The same step, with waiting, if that may be: until there is something to go on with,
- * not beyond the deadline, and perhaps not for long.  Serves no interrupts.
- */
-bool
-inval_connection_wait(InvalConnection *connection, uint64 deadline)
-{
-	bool		more;
-
-	connection->deadline = deadline;
-	more = inval_connection_step(connection);
-	connection->deadline = 0;
-	return more;
 }
 
 /*
@@ -407,12 +396,13 @@ connection_forget_login(InvalConnection *connection)
  * been told why.
  */
 static bool
-connection_progress(InvalConnection *connection, InvalExchange *exchange)
+connection_progress(InvalConnection *connection, InvalExchange *exchange,
+					uint64 deadline)
 {
 	bool		sent = connection_send(connection, exchange);
 	const char *problem = connection->wire.problem;
 
-	if (!connection_receive(connection, exchange))
+	if (!connection_receive(connection, exchange, deadline))
 		return false;
 	if (!sent && exchange->replies > 0)
 		return connection_fail(connection, INVAL_FAULT_CONNECTION, problem);
@@ -435,14 +425,13 @@ connection_send(InvalConnection *connection, InvalExchange *exchange)
 }
 
 static bool
-connection_receive(InvalConnection *connection, InvalExchange *exchange)
+connection_receive(InvalConnection *connection, InvalExchange *exchange, uint64 deadline)
 {
 	InvalReader *reader = &connection->reader;
 	char		buffer[READ_SIZE];
-	ssize_t		n = connection->deadline == 0 ?
+	ssize_t		n = deadline == 0 ?
 		inval_wire_receive(&connection->wire, buffer, sizeof(buffer)) :
-		inval_wire_receive_waiting(&connection->wire, buffer, sizeof(buffer),
-								   connection->deadline);
+		inval_wire_receive_waiting(&connection->wire, buffer, sizeof(buffer), deadline);
 
 	if (n < 0)
 		return connection_fail(connection, INVAL_FAULT_CONNECTION,

@@ -70,7 +70,6 @@ typedef struct InvalConnection
 
 	/* Nobody else's */
 	bool		has_descriptor;
-	uint64		deadline;		/* of a step that waits; 0: it does not */
 	InvalWire	wire;
 	InvalReader reader;
 	InvalExchange exchange;		/* the present one, or that after logging in */
@@ -96,9 +95,9 @@ extern void inval_connection_ping(InvalConnection *connection);
 extern void inval_connection_start(InvalConnection *connection,
 								   const char *commands, Size length, int replies,
 								   InvalReplyHandler handle, void *arg);
-extern bool inval_connection_step(InvalConnection *connection);
+/* Without a deadline (0) it does not wait */
+extern bool inval_connection_step(InvalConnection *connection, uint64 deadline);
 extern bool inval_connection_may_wait(const InvalConnection *connection);
-extern bool inval_connection_wait(InvalConnection *connection, uint64 deadline);
 extern short inval_connection_events(const InvalConnection *connection);
 extern void inval_connection_give_up(InvalConnection *connection);
 

@@ -3,9 +3,9 @@
  *		Commands as they are sent to a Redis server.
  *
  * A command is an array of bulk strings in the Redis protocol: how many words, and for
- * each how long it is.  That much is written here: hiredis takes ten times as long for
- * it, and memory that has to be freed (docs/performance.md).  What commands mean is
- * known to who appends them.
+ * each how long it is.  That much is written here: hiredis takes eight times as many
+ * instructions for it, and memory that has to be freed (docs/performance.md).  What
+ * commands mean is known to who appends them.
  */
 #include "postgres.h"
 
@@ -54,6 +54,7 @@ inval_pipeline_append(InvalPipeline *pipeline, int argc, const char **arguments,
 		*place++ = '\r';
 		*place++ = '\n';
 	}
+	*place = '\0';				/* as all of its kind end */
 	bytes->len = (int) (place - bytes->data);
 	pipeline->count++;
 }

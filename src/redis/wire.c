@@ -2,9 +2,9 @@
  * wire.c
  *		Bytes to and from a server, and waiting for them.
  *
- * Nothing here blocks but inval_wire_wait, which waits for any number of sockets
- * at once, in one of two manners: serving interrupts, or not, as in the commit
- * callback.  Both are poll().  The server's own way to wait for a socket takes a
+ * Nothing here blocks but what says so: inval_wire_wait waits for any number of
+ * sockets at once, in one of two manners: serving interrupts, or not, as in the commit
+ * callback; both are poll().  inval_wire_receive_waiting is for one, and serves none.  The server's own way to wait for a socket takes a
  * file descriptor each time, and raises an error if there is none, which would be
  * the end of a transaction that has nothing to do with Redis.
  *

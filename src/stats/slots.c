@@ -196,7 +196,6 @@ inval_stats_give_back(const List *rules)
 	for (i = 0; i < count; i++)
 	{
 		InvalStatsSlot *slot = &slots[i];
-
 		int			rule = (int) slot->rule;
 
 		if (slot->database != MyDatabaseId ||
