@@ -52,7 +52,10 @@ my $published = 'everything|public.event_1 public.event_2 public.gone public.lat
 everything_by_root|public.event public.gone public.later public.team';
 is(published(), $published, 'FOR ALL TABLES publishes nothing of ours');
 
-# Subscribers with and without inval, by each publication.
+# Subscribers with and without inval, by each publication.  Each is made by an initdb
+# of its own, for which any option will do: copies of one cluster share its system
+# identifier, from which the slots that copy a table's rows have their names.
+my @own = (init => { extra => [ '--data-checksums' ] });
 my %publication = (
 	with => 'everything',
 	with_root => 'everything_by_root',
@@ -66,9 +69,9 @@ foreach my $name (sort keys %publication)
 	my $with = $name =~ /^with_?(root)?$/;
 
 	$subscriber{$name} = $with
-	  ? new_node($name, url => $redis->unix_url($redis_db{$name}),
+	  ? new_node($name, url => $redis->unix_url($redis_db{$name}), @own,
 		conf => "wal_receiver_timeout = 0\nwal_retrieve_retry_interval = '100ms'\n")
-	  : new_node($name, preload => 0, extension => 0,
+	  : new_node($name, preload => 0, extension => 0, @own,
 		conf => "wal_retrieve_retry_interval = '100ms'\n");
 	$subscriber{$name}->safe_psql('postgres', $tables);
 	$subscriber{$name}->safe_psql('postgres', q{
