@@ -54,7 +54,7 @@ def run_lookups(bench):
                 for variant in bench.turn(number, variants):
                     bench.add("lookups", f"{kind}/{clients}/async", variant, "tps", number,
                               throughput.measure(bench, variant, f"looked-{kind}",
-                                                 clients, True))
+                                                 clients, True)[0])
     for variant in variants:
         variant.cluster.sql("SET client_min_messages = warning;"
                             "DROP TABLE looked_team, "

@@ -155,6 +155,25 @@ class Report:
                 self.add("", "Keys that inval-commit delivered at commit, the"
                          f" least of all slices: {number(min(share), 1)} %.")
             self.plot(f"throughput-{script}", title)
+            self.processor(title, cases)
+
+    def processor(self, title, cases):
+        """Whose time it was, with eight clients that wait for no disk."""
+        case = next((case for case in cases if case.endswith("/8/async")), None)
+        if case is None:
+            return
+        self.add("", f"{title}, 8 asynchronous clients: processor time of a transaction,"
+                     " microseconds, by whose it was. The server's others are its own background"
+                     " processes.", "")
+        people = ("client", "sessions", "server", "workers", "consumers", "redis")
+        rows = []
+        for variant in self.measured("throughput", case, "sessions_us"):
+            spreads = [self.samples.spread("throughput", case, variant, f"{who}_us")
+                       for who in people]
+            rows.append([variant] + [number(spread.median, 1) for spread in spreads]
+                        + [number(sum(spread.median for spread in spreads), 1)])
+        self.table(["", "client", "sessions", "server's others", "inval's workers", "consumer",
+                    "Redis", "all"], rows)
 
     def untouched(self):
         if not self.samples.has("untouched"):

@@ -90,7 +90,7 @@ def measure_one(bench, variant, number):
 def measure_many(bench, variant, number, limited):
     """The active ones by themselves, and beside all the others."""
     idle = bench.settings.sessions - ACTIVE
-    alone = throughput.measure(bench, variant, "update", ACTIVE, True)
+    alone = throughput.measure(bench, variant, "update", ACTIVE, True)[0]
     before = connections(bench), clients_kb(bench)
     sessions = [Wire(variant.cluster) for _ in range(idle)]
     for place, session in enumerate(sessions):
@@ -105,7 +105,7 @@ def measure_many(bench, variant, number, limited):
                   for pid in children(variant.cluster.process.pid)) / 1024)
     if variant.name == "inval-commit":
         variant.cluster.sql("SELECT inval_stats_reset()")
-    beside = throughput.measure(bench, variant, "update", ACTIVE, True)
+    beside = throughput.measure(bench, variant, "update", ACTIVE, True)[0]
     bench.add("sessions", case, variant, "tps_alone", number, alone)
     bench.add("sessions", case, variant, "tps", number, beside)
     bench.add("sessions", case, variant, "ratio", number, beside / alone)

@@ -5,6 +5,8 @@ transactions that touch no tracked table; and the WAL that they write.
 import os
 import re
 
+from account import Account
+
 UPDATE = """\\set id random(1, {rows})
 UPDATE item SET status = status + 1 WHERE id = :id;
 """
@@ -65,6 +67,8 @@ def client_command(bench, variant, script, clients):
 
 
 def measure(bench, variant, script, clients, asynchronous):
+    """Transactions per second; and microseconds of processor time that each took, by
+    whose they were."""
     cluster = variant.cluster
     cluster.sql("TRUNCATE pgbench_history; VACUUM")
     if variant.name.startswith("client"):
@@ -73,9 +77,12 @@ def measure(bench, variant, script, clients, asynchronous):
         command = pgbench(bench, cluster, script, clients,
                           f"--time={bench.settings.slice_seconds}")
     variant.start()
-    output = cluster.run(command, asynchronous)
+    with Account(bench, variant) as account:
+        output = cluster.run(command, asynchronous)
     variant.stop()
-    return float(re.search(r"tps = ([0-9.]+)", output).group(1))
+    tps = float(re.search(r"tps = ([0-9.]+)", output).group(1))
+    return tps, {who: 1e6 * seconds / (tps * bench.settings.slice_seconds)
+                 for who, seconds in account.seconds.items()}
 
 
 def share_at_commit(variant):
@@ -103,9 +110,12 @@ def run_throughput(bench):
                     for variant in bench.turn(number):
                         if variant.name == "inval-commit":
                             variant.cluster.sql("SELECT inval_stats_reset()")
-                        bench.add("throughput", case, variant, "tps", number,
-                                  measure(bench, variant, script, clients,
-                                          asynchronous))
+                        tps, processor = measure(bench, variant, script, clients,
+                                                 asynchronous)
+                        bench.add("throughput", case, variant, "tps", number, tps)
+                        for who, microseconds in processor.items():
+                            bench.add("throughput", case, variant, f"{who}_us", number,
+                                      microseconds)
                         if variant.name == "inval-commit":
                             bench.add("throughput", case, variant,
                                       "at_commit_percent", number,
@@ -120,7 +130,7 @@ def run_untouched(bench):
         for clients in (1, 8):
             for variant in bench.turn(number, bench.core_variants()):
                 bench.add("untouched", f"{clients}/async", variant, "tps", number,
-                          measure(bench, variant, "untouched", clients, True))
+                          measure(bench, variant, "untouched", clients, True)[0])
 
 
 def run_wal(bench):

@@ -23,6 +23,7 @@ typedef struct PendingSet
 	struct PendingMark *marks;
 	int			nmarks;
 	int			max_marks;
+	Size		offered;		/* bytes of the entry behind the end of the log */
 	uint32		duplicates;		/* found since the table was last empty */
 } PendingSet;
 
