@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import bulk
 import cost
 import ddl
+import distance
 import freshness
 import health
+import keys
 import lookups
 import memory
 import outage
@@ -35,7 +37,9 @@ WORKLOADS = {
     "untouched": throughput.run_untouched,
     "cost": cost.run_cost,
     "wal": throughput.run_wal,
+    "distance": distance.run_distance,
     "lookups": lookups.run_lookups,
+    "keys": keys.run_keys,
     "ddl": ddl.run_ddl,
     "freshness": freshness.run_freshness,
     "bulk": bulk.run_bulk,

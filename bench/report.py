@@ -96,9 +96,9 @@ class Report:
                      f"{number(spread.high, digits)}</sub>")
         return text
 
-    def ratio(self, workload, case, variant, metric, digits=2):
+    def ratio(self, workload, case, variant, metric, digits=2, base=None):
         return self.spread(self.samples.ratio(
-            workload, case, variant, metric, base_of(variant)), digits)
+            workload, case, variant, metric, base or base_of(variant)), digits)
 
     def value(self, workload, case, variant, metric, digits=2):
         return self.spread(self.samples.spread(
@@ -220,6 +220,38 @@ class Report:
             [case.replace("/", ", "), self.value("lookups", case, "none", "tps", 0),
              self.ratio("lookups", case, "inval-commit", "tps")]
             for case in cases])
+
+    def distance(self):
+        if not self.samples.has("distance"):
+            return
+        self.heading("Redis half a millisecond away: 32 clients that do not wait for disks")
+        self.add("Single-row updates; at a rate that the machine can bear, of all clients"
+                 " together, and as fast as they can.", "")
+        self.table(["", "none, per second", "none, latency in µs", "inval-commit",
+                    "its latency in µs"], [
+            ["as fast as they can" if case.endswith("/all")
+             else f"{int(case.split('/')[1]):,} per second",
+             self.value("distance", case, "none", "tps", 0),
+             self.value("distance", case, "none", "latency_us", 0),
+             self.ratio("distance", case, "inval-commit", "tps"),
+             self.value("distance", case, "inval-commit", "latency_us", 0)]
+            for case in self.samples.cases("distance")])
+
+    def keys(self):
+        if not self.samples.has("keys"):
+            return
+        rows = self.facts["settings"]["bulk_small_rows"]
+        self.heading(f"Kinds of keys: one statement of {rows:,} rows, time")
+        self.add("Delivery background. An INSERT, with as many keys as rows, by the type of the"
+                 " key's column; an UPDATE whose key comes from a column, by a path to one of"
+                 " 1,000 rows, and by a query (`via`) that gives ten.", "")
+        lines = []
+        for case, base in (("insert", "text"), ("update", "column")):
+            for kind in self.samples.variants("keys", case):
+                lines.append([f"{case.upper()}, {kind}",
+                              self.value("keys", case, kind, "seconds"),
+                              self.ratio("keys", case, kind, "seconds", base=base)])
+        self.table(["", "seconds", "over the simplest"], lines)
 
     def ddl(self):
         if not self.samples.has("ddl"):
@@ -409,8 +441,9 @@ class Report:
     def text(self):
         self.introduction()
         for section in (self.targets, self.throughput, self.untouched, self.cost, self.bulk,
-                        self.freshness, self.wal, self.lookups, self.ddl, self.memory,
-                        self.drain, self.health, self.sessions, self.scale, self.setups):
+                        self.freshness, self.wal, self.distance, self.lookups, self.keys,
+                        self.ddl, self.memory, self.drain, self.health,
+                        self.sessions, self.scale, self.setups):
             section()
         return "\n".join(self.lines) + "\n"
 

@@ -84,5 +84,11 @@ class Samples:
         return list(dict.fromkeys(
             case for work, case, _, _ in self.values if work == workload))
 
+    def variants(self, workload, case):
+        """What was measured for a case, in that order."""
+        return list(dict.fromkeys(
+            variant for work, found, variant, _ in self.values
+            if (work, found) == (workload, case)))
+
     def has(self, workload):
         return any(work == workload for work, _, _, _ in self.values)

@@ -8,6 +8,7 @@
 
 #include "audit/subject.h"
 #include "rule/carrier.h"
+#include "rule/rules.h"
 
 static bool subject_is_wanted(const InvalDefinition *definition, void *arg);
 

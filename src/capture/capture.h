@@ -5,7 +5,7 @@
 #ifndef INVAL_CAPTURE_H
 #define INVAL_CAPTURE_H
 
-#include "rule/rule.h"
+#include "rule/rules.h"
 
 /* Whether a row is there from now on, or was there until now */
 typedef enum InvalRowAge

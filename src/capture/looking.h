@@ -5,7 +5,7 @@
 #ifndef INVAL_LOOKING_H
 #define INVAL_LOOKING_H
 
-#include "rule/rule.h"
+#include "rule/rules.h"
 
 /* Takes what a look-up finds, in place of queueing it */
 typedef void (*InvalLookingShow) (const InvalRule *rule, const InvalEntry *entry,

@@ -33,8 +33,10 @@ inval_capture_row(PG_FUNCTION_ARGS)
 
 	trigger_check(fcinfo, "inval_capture_row", false);
 
-	inval_commit_begin();
 	relation = trigdata->tg_relation;
+	if (inval_rules_are_off(relation))
+		return PointerGetDatum(NULL);
+	inval_commit_begin();
 	rules = inval_rules_of(relation);
 	inval_origin_saw(TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? INVAL_BY_INSERT :
 					 TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? INVAL_BY_UPDATE :

@@ -9,7 +9,7 @@
 #include "nodes/parsenodes.h"
 
 #include "rule/queries.h"
-#include "rule/rule.h"
+#include "rule/rules.h"
 
 /* A table that ALTER TABLE may rewrite, as it was */
 typedef struct InvalOldTable

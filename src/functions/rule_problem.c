@@ -9,7 +9,7 @@
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 
-#include "rule/rule.h"
+#include "rule/rules.h"
 
 PG_FUNCTION_INFO_V1(inval_rule_problem);
 

@@ -174,7 +174,7 @@ cache_begin(void)
 													0, CACHE_MIN_BLOCK, CACHE_MAX_BLOCK);
 	MemoryContextCallback *callback = MemoryContextAlloc(context, sizeof(*callback));
 
-	cache_answers = answers_create(context, 256, NULL);
+	cache_answers = answers_create(context, 8, NULL);
 	callback->func = cache_forget;
 	callback->arg = NULL;
 	MemoryContextRegisterResetCallback(context, callback);

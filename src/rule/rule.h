@@ -1,6 +1,6 @@
 /*
  * rule.h
- *		The rules of a relation, ready to be applied to its rows.
+ *		A rule, ready to be applied to the rows of a relation.
  */
 #ifndef INVAL_RULE_H
 #define INVAL_RULE_H
@@ -49,31 +49,20 @@ typedef struct InvalRule
 								 * of keys outside a namespace */
 } InvalRule;
 
-typedef struct InvalRelationRules
-{
-	Oid			relid;			/* hash key */
-	bool		valid;
-	MemoryContext context;		/* NULL if there is nothing in it */
-	int			nrules;			/* those that are not off */
-	InvalRule  *rules;
-} InvalRelationRules;
-
-/* Whether a rule is wanted */
-typedef bool (*InvalRuleFilter) (const InvalDefinition *definition, void *arg);
-
 /* Those of options that are templates */
 extern const InvalRuleOption inval_rule_options[INVAL_RULE_TEMPLATES];
 
-extern InvalRelationRules *inval_rules_of(Relation relation);
-extern InvalRelationRules *inval_rules_from(Relation relation, List *trackers,
-											InvalRuleFilter filter, void *arg,
-											MemoryContext context);
 extern void inval_rule_compile(InvalRule *rule, const InvalDefinition *definition,
 							   Relation relation, Relation tracked,
 							   MemoryContext context);
 extern void inval_rule_bind_refill(InvalRule *rule, const InvalDefinition *definition,
 								   Relation relation, Relation tracked,
 								   MemoryContext context);
+extern void inval_rule_attempt_refill(InvalRule *rule, const InvalDefinition *definition,
+									  Relation relation, Relation tracked,
+									  MemoryContext context);
+extern void inval_rule_bind_targets(InvalRule *rule, const InvalDefinition *definition,
+									bool missing_ok, MemoryContext context);
 extern InvalRefill *inval_rule_bind_audit(const InvalRule *rule, const InvalDefinition *definition,
 										  Relation tracked, MemoryContext context);
 extern void inval_rule_check_rights(const InvalRule *rule, Relation tracked, Oid role);
