@@ -67,7 +67,7 @@ class Settings:
     freshness_seconds: int = 4
     backlog: int = 5000000
     drain_rounds: int = 3
-    health_seconds: int = 600
+    health_seconds: int = 180
     sessions: int = 1000
     scale_rules: int = 10000
     scale_partitions: int = 10000
@@ -148,10 +148,10 @@ class Bench:
     def turn(self, number, variants=None):
         """The variants of a round: each time another goes first, and every
         second time they go backwards.  Unless they were asked for, those that
-        are no part of inval and its floors take part in every second round."""
+        no target is about take part in every fourth round."""
         variants = variants or self.variants
         present = [variant for variant in variants
-                   if number % 2 == 1 or variant.core or self.chosen]
+                   if number % 4 == 1 or variant.often or self.chosen]
         shift = number % len(present)
         turned = present[shift:] + present[:shift]
         return turned if number % 2 == 1 else turned[::-1]
@@ -199,7 +199,7 @@ def read_options(arguments):
     parser.add_argument("--variants", metavar="NAME,...",
                         help="of " + ", ".join(v.name for v in all_variants()))
     parser.add_argument("--health-seconds", type=int, metavar="N",
-                        help="how long the snapshot is held open (600)")
+                        help="how long the snapshot is held open (180)")
     parser.add_argument("--report", action="store_true",
                         help="measure nothing, write the last run's report again")
     options = parser.parse_args(arguments)

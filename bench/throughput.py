@@ -103,8 +103,8 @@ def run_throughput(bench):
     write_scripts(bench)
     warm_up(bench)
     for number in bench.rounds("throughput"):
-        for script in ("update", "standard"):
-            for clients in bench.settings.clients:
+        for script, numbers in (("update", bench.settings.clients), ("standard", (8,))):
+            for clients in numbers:
                 for asynchronous in (False, True):
                     case = f"{script}/{clients}/{synchrony(asynchronous)}"
                     for variant in bench.turn(number):

@@ -29,7 +29,7 @@ class Variant:
 
     def __init__(self, name, base="none", library=None, configuration="",
                  pending=None, reset=None, outbox_tables=None,
-                 cluster_of=None, core=False):
+                 cluster_of=None, core=False, often=False):
         self.name = name
         self.base = base                    # what its ratios are to
         self.library = library              # file that must be there for it
@@ -38,7 +38,8 @@ class Variant:
         self.reset = reset                  # statements that forget that
         self.outbox_tables = outbox_tables  # their names, as LIKE has it
         self.cluster_of = cluster_of or name
-        self.core = core                    # measured in every round
+        self.core = core                    # measured with everything
+        self.often = often or core          # and in every round
         self.bench = None
         self.cluster = None
         self.processes = []
@@ -159,7 +160,7 @@ class ClientOfInval(Variant):
 
     def __init__(self):
         super().__init__("client-inval", base="client", library="inval.so",
-                         pending=INVAL_PENDING, cluster_of="inval-commit")
+                         pending=INVAL_PENDING, cluster_of="inval-commit", often=True)
 
     def stop(self):
         self.settle()
@@ -181,6 +182,7 @@ class InvalForLeases(Inval):
 
     def __init__(self, delivery):
         super().__init__(delivery, core=False)
+        self.often = delivery == "strict"
 
     def wait_until_it_works(self):
         # The worker loads the functions for readers; before that nothing
@@ -313,8 +315,8 @@ def all_variants():
         InvalWithHistory(),
         InvalForLeases("fence"),
         InvalForLeases("strict"),
-        Variant("client-floor", cluster_of="none"),
-        Variant("client", base="client-floor", cluster_of="none"),
+        Variant("client-floor", cluster_of="none", often=True),
+        Variant("client", base="client-floor", cluster_of="none", often=True),
         ClientOfInval(),
         Consumed("notify", "listen", "cache"),
         Outbox("outbox-row"),
