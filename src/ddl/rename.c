@@ -132,6 +132,7 @@ rename_target(Node *statement)
 	ObjectType	type = rename ? rename->renameType : move->objectType;
 	RangeVar   *name = rename ? rename->relation : move->relation;
 	Node	   *object = rename ? rename->object : move->object;
+	const char *schema = rename ? rename->subname : NULL;	/* or whatever the object is part of */
 	Relation	relation = NULL;
 
 	switch (type)
@@ -147,7 +148,7 @@ rename_target(Node *statement)
 			ObjectAddressSet(target, RelationRelationId, RangeVarGetRelid(name, NoLock, true));
 			return target;
 		case OBJECT_SCHEMA:
-			ObjectAddressSet(target, NamespaceRelationId, get_namespace_oid(rename->subname, true));
+			ObjectAddressSet(target, NamespaceRelationId, get_namespace_oid(schema, true));
 			return target;
 		case OBJECT_AGGREGATE:
 		case OBJECT_COLLATION:

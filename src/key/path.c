@@ -39,6 +39,8 @@ typedef struct InvalPathStep
 
 static Relation path_bind_step(InvalPath *path, int i, List *names, Relation table,
 							   ForeignKeyCacheInfo **key);
+static void path_bind_end(InvalPath *path, List *names, Relation table);
+static AttrNumber path_bind_name(InvalPath *path, int i, List *names, Relation table);
 static void path_need_key(InvalPath *path, const ForeignKeyCacheInfo *key);
 static void path_need(InvalPath *path, Oid class, Oid object, int32 column);
 static AttrNumber path_column(Relation table, const char *name, List *names);
@@ -77,8 +79,16 @@ inval_path_bind(List *names, Relation tracked, Relation relation, MemoryContext 
 	path->attnums = MemoryContextAlloc(cxt, path->nnames * sizeof(AttrNumber));
 	path->steps = MemoryContextAllocZero(cxt, nsteps * sizeof(InvalPathStep));
 
-	for (i = 0; i <= nsteps; i++)
-		table = path_bind_step(path, i, names, table, keys);
+	for (i = 0; i < nsteps; i++)
+	{
+		Relation	parent = path_bind_step(path, i, names, table, &keys[i]);
+
+		if (i > 0)
+			table_close(table, NoLock);
+		table = parent;
+	}
+	path_bind_end(path, names, table);
+	table_close(table, NoLock);
 
 	/* What each step must give is known now. */
 	for (i = 0; i < nsteps; i++)
@@ -99,39 +109,44 @@ inval_path_bind(List *names, Relation tracked, Relation relation, MemoryContext 
 }
 
 /*
- * Binds the i-th name, a column of "table".  If it is not the last one, finds
- * its foreign key and returns the table that this refers to.
+ * Binds the i-th name, a column of "table", and finds its foreign key.  Returns the
+ * table that this refers to.
  */
 static Relation
 path_bind_step(InvalPath *path, int i, List *names, Relation table,
 			   ForeignKeyCacheInfo **key)
 {
-	MemoryContext cxt = GetMemoryChunkContext(path);
-	AttrNumber	attnum = path_column(table, list_nth(names, i), names);
-	Relation	parent = NULL;
 	MemoryContext old;
+
+	*key = path_key(table, path_bind_name(path, i, names, table), names);
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(path));
+	path->relations = list_append_unique_oid(path->relations, (*key)->confrelid);
+	MemoryContextSwitchTo(old);
+	return table_open((*key)->confrelid, AccessShareLock);
+}
+
+/*
+ * Binds the last name, the column that the path gives.
+ */
+static void
+path_bind_end(InvalPath *path, List *names, Relation table)
+{
+	AttrNumber	attnum = path_bind_name(path, path->nnames - 1, names, table);
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attnum - 1);
+
+	path->type = attribute->atttypid;
+	path->typmod = attribute->atttypmod;
+	path->collation = attribute->attcollation;
+}
+
+static AttrNumber
+path_bind_name(InvalPath *path, int i, List *names, Relation table)
+{
+	AttrNumber	attnum = path_column(table, list_nth(names, i), names);
 
 	path->relids[i] = RelationGetRelid(table);
 	path->attnums[i] = attnum;
-	if (i < path->nnames - 1)
-	{
-		key[i] = path_key(table, attnum, names);
-		parent = table_open(key[i]->confrelid, AccessShareLock);
-		old = MemoryContextSwitchTo(cxt);
-		path->relations = list_append_unique_oid(path->relations, key[i]->confrelid);
-		MemoryContextSwitchTo(old);
-	}
-	else
-	{
-		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(table), attnum - 1);
-
-		path->type = attribute->atttypid;
-		path->typmod = attribute->atttypmod;
-		path->collation = attribute->attcollation;
-	}
-	if (i > 0)
-		table_close(table, NoLock);
-	return parent;
+	return attnum;
 }
 
 static void

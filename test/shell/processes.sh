@@ -2,7 +2,7 @@
 #
 # processes.sh: end the processes that live in a directory.
 #
-# Sourced by test/run, test/server-tests and bench/run, whose servers and clients
+# Sourced by test/run, test/memory, test/server-tests and bench/run, whose servers and clients
 # all have their working directory in the run's temporary directory.  That finds them however
 # they were detached.
 

@@ -2,8 +2,8 @@
 #
 # work.sh: a temporary directory with a copy of the tree, and its end.
 #
-# Sourced by test/run, test/server-tests and bench/run, with say.sh and processes.sh.  The
-# directory is in $work, once there is one.
+# Sourced by test/run, test/memory, test/server-tests and bench/run, with say.sh and processes.sh.
+# The directory is in $work, once there is one.
 
 # make_work_dir PARENT DIRECTORY...: the copy is in src; these are empty.
 make_work_dir()
