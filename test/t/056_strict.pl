@@ -243,8 +243,7 @@ sql('UPDATE other SET n = n + 1') foreach 1 .. 40;	# and workers sweep
 $other->thaw;
 ok(poll_until(sub { reader_of($other, 'twin:1') eq 'hit old' }, 'the end of its fence'),
 	'and here, when it answers again');
-$session->quit;
-# It has been slow, and keys of rows that DROP TABLE removes are fenced, too.
+$session->quit;	# it was slow, and keys of rows that DROP TABLE removes are fenced, too
 ok(wait_target_state($node, 'postgres', 'up', 'other'), 'the other is up');
 sql(q{DROP TABLE twin; SELECT inval_drop_target('other')});
 
