@@ -157,7 +157,9 @@ fence_check_target(InvalTarget *target)
 	SpinLockAcquire(&target->health->mutex);
 	strlcpy(error, target->health->last_error, sizeof(error));
 	SpinLockRelease(&target->health->mutex);
-	fence_refuse(target, error);
+	/* Others may have been served since it failed here. */
+	fence_refuse(target, error[0] != '\0' ? error :
+				 "this session has just failed to reach it");
 }
 
 /*

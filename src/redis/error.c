@@ -18,6 +18,7 @@ InvalErrorKind
 inval_error_kind(const char *error, Size length)
 {
 	static const char forbidden[] = " to run the ";
+	static const char forbidden_ping[] = " to run the 'ping' ";
 	static const struct
 	{
 		const char *prefix;
@@ -28,6 +29,8 @@ inval_error_kind(const char *error, Size length)
 		{"TRYAGAIN ", INVAL_ERROR_LATER},
 		{"CLUSTERDOWN Hash slot not served", INVAL_ERROR_LATER},
 		{"ERR max number of clients", INVAL_ERROR_CROWDED},
+		{"ERR unknown command 'PING'", INVAL_ERROR_PING},
+		{"ERR unknown command `PING`", INVAL_ERROR_PING},
 		{"ERR unknown command", INVAL_ERROR_COMMAND},
 		{"LOADING ", INVAL_ERROR_SERVER},
 		{"READONLY ", INVAL_ERROR_SERVER},
@@ -50,7 +53,8 @@ inval_error_kind(const char *error, Size length)
 	/* An ACL forbids the command itself, as opposed to one of the keys. */
 	if (error_starts(error, length, "NOPERM ") &&
 		memmem(error, length, forbidden, strlen(forbidden)) != NULL)
-		return INVAL_ERROR_SERVER;
+		return memmem(error, length, forbidden_ping, strlen(forbidden_ping)) != NULL ?
+			INVAL_ERROR_PING : INVAL_ERROR_SERVER;
 	return INVAL_ERROR_ENTRY;
 }
 

@@ -24,7 +24,7 @@
 #define NO_RIGHT		"NOPERM "
 
 static int	confirm_number(const InvalPart *part, int i);
-static bool confirm_is_end(const InvalReply *reply);
+static bool confirm_end(InvalPart *part, const InvalReply *reply);
 static bool confirm_is_answer(const InvalCommand *command, const InvalReply *reply);
 static void confirm_error(InvalPart *part, int number, const InvalReply *reply);
 static void confirm_refuse(InvalShipment *shipment, int number, const char *error);
@@ -44,10 +44,12 @@ inval_confirm_reply(const InvalReply *reply, void *arg)
 	InvalCommand *command;
 
 	if (number == INVAL_PART_END)
-		return confirm_is_end(reply);
+		return confirm_end(part, reply);
 	if (number == INVAL_PART_ASKING)
 		return reply->type == INVAL_REPLY_TEXT || reply->type == INVAL_REPLY_ERROR;
 	command = &part->shipment->commands.commands[number];
+	if (reply->kind == INVAL_ERROR_PING)
+		return false;
 	if (reply->type == INVAL_REPLY_ERROR)
 	{
 		confirm_error(part, number, reply);
@@ -78,15 +80,23 @@ confirm_number(const InvalPart *part, int i)
 }
 
 /*
- * Whether that is what PING is answered with, by one who may be asked or not.
+ * The reply to the PING behind all others: returns false if it is none.  Who does not
+ * serve at all refuses that, too, as it could have refused the last of the others; so
+ * none of them is believed, but why is.
  */
 static bool
-confirm_is_end(const InvalReply *reply)
+confirm_end(InvalPart *part, const InvalReply *reply)
 {
-	if (reply->type == INVAL_REPLY_ERROR)
-		return strncmp(reply->text, NO_RIGHT, strlen(NO_RIGHT)) == 0 &&
-			strstr(reply->text, "'ping'") != NULL;
-	return reply->type == INVAL_REPLY_TEXT && reply->length == strlen("PONG");
+	if (reply->type != INVAL_REPLY_ERROR)
+		return reply->type == INVAL_REPLY_TEXT && reply->length == strlen("PONG");
+	if (reply->kind == INVAL_ERROR_SERVER)
+	{
+		inval_confirm_take_back(part);
+		strlcpy(part->error, reply->text, sizeof(part->error));
+		part->refuses = true;
+		return true;
+	}
+	return reply->kind == INVAL_ERROR_PING;
 }
 
 static bool
@@ -150,6 +160,7 @@ confirm_error(InvalPart *part, int number, const InvalReply *reply)
 				strlcpy(part->error, reply->text, sizeof(part->error));
 			part->refuses = true;
 			break;
+		case INVAL_ERROR_PING:
 		case INVAL_ERROR_ENTRY:
 			confirm_refuse(shipment, number, reply->text);
 			break;

@@ -18,26 +18,33 @@ my $next = 1;
 
 $node->safe_psql('postgres', q{
 	CREATE TABLE at_commit (id int PRIMARY KEY, n int DEFAULT 0);
+	CREATE TABLE together (id int PRIMARY KEY, n int DEFAULT 0);
 	CREATE TABLE in_background (id int PRIMARY KEY, n int DEFAULT 0);
 	INSERT INTO at_commit SELECT generate_series(1, 1000);
+	INSERT INTO together SELECT generate_series(1, 1000);
 	INSERT INTO in_background SELECT generate_series(1, 1000);
 	SELECT inval_track('at_commit', 'id');
+	SELECT inval_track('together', 'id');
 	SELECT inval_track('in_background', 'id', delivery => 'background');
 });
 
-# Commit changes of fresh rows while Redis misbehaves; gives their keys.
+# Commit changes of fresh rows while Redis misbehaves; gives their keys.  Every other
+# commit has two commands for Redis.
 sub commit_changes
 {
 	my ($what, $server) = @_;
 	my @ids = ($next .. $next + 4);
-	my @keys = map { ("at_commit:$_", "in_background:$_") } @ids;
+	my @keys = map { ("at_commit:$_", $_ % 2 ? "together:$_" : (), "in_background:$_") } @ids;
 	my $session = $node->background_psql('postgres');
 
 	$next += 5;
 	$server->pipeline(map { [ 'SET', $_, 'cached' ] } @keys);
 	foreach my $id (@ids)
 	{
-		$session->query_safe("UPDATE at_commit SET n = n + 1 WHERE id = $id");
+		my @tables = ('at_commit', $id % 2 ? 'together' : ());
+
+		$session->query_safe(join '; ', 'BEGIN',
+			(map { "UPDATE $_ SET n = n + 1 WHERE id = $id" } @tables), 'COMMIT');
 		$session->query_safe("UPDATE in_background SET n = n + 1 WHERE id = $id");
 	}
 	$session->quit;
@@ -135,6 +142,7 @@ my @cases = (
 	[ 'out of memory', "error OOM command not allowed when used memory > 'maxmemory'.", 'OOM' ],
 	[ 'no replica', 'error NOREPLICAS Not enough good replicas to write.', 'NOREPLICAS' ],
 	[ 'cannot save', 'error MISCONF Redis is configured to save RDB snapshots', 'MISCONF' ],
+	[ 'busy', 'refuse BUSY Redis is busy running a script', 'BUSY' ],
 	[ 'cluster', 'error MOVED 3999 127.0.0.1:1', 'MOVED' ],
 	[ 'garbage', 'garbage', '.' ],
 	[ 'silence', 'mute', '.' ],
@@ -146,6 +154,9 @@ foreach my $case (@cases)
 	$proxy->mode($mode);
 	@keys = commit_changes($what, $plain);
 	stays_queued($what, $error, @keys);
+	# Not even PING is served, which the answer to one behind the others also says.
+	is(times_logged($node, 'is no answer to the command'), 0, "$what: it was an answer")
+	  if $what =~ /loading|busy/;
 	is(scalar($plain->existing(@keys)), scalar(@keys), "$what: no key is gone yet");
 	$proxy->mode('pass');
 	all_delivered("after $what", $plain, @keys);
@@ -188,6 +199,24 @@ all_delivered('after really loading', $plain, @keys);
 		'a long name: who may not UNLINK at all is no entry that is refused');
 	$strict->cmd('ACL', 'SETUSER', $user, '+unlink');
 	all_delivered('a long name, permission granted', $strict, @keys);
+}
+
+# PING is not for everybody: whoever is told so has been answered.
+{
+	my @silent = (
+		[ 'who may not PING' => acl => ['default on nopass ~* &* +@all -ping'] ],
+		[ 'no PING' => config => { 'rename-command' => 'PING ""' } ]);
+
+	foreach (@silent)
+	{
+		my ($what, %options) = @$_;
+		my $silent = Inval::Redis->new(start => 0, %options);
+
+		$silent->start(wait => 'any');
+		set_redis_url($node, $silent->tcp_url);
+		@keys = commit_changes($what, $silent);
+		all_delivered($what, $silent, @keys);
+	}
 }
 
 # A server without UNLINK has DEL.

@@ -203,6 +203,20 @@ $redis->freeze;
 is(($session->query('UPDATE item SET n = 9 WHERE id = 1'))[0], '08006',
 	'no answer fails the transaction');
 $redis->thaw;
+# For a moment the session does not try, although others are served.
+my $served = Inval::Session->new($node, 'postgres', 'served');
+poll_until(
+	sub {
+		$served->query('UPDATE other SET n = n + 1');
+		return 1 if ($session->query('UPDATE item SET n = 0 WHERE id = 8'))[0] eq '08006';
+		$redis->freeze;
+		$session->query('UPDATE item SET n = 0 WHERE id = 8');
+		$redis->thaw;
+		return 0;
+	},
+	'a session that does not try');
+is(times_logged($node, 'cannot fence keys .*: *$'), 0, 'and whoever comes too soon after that is told why');
+$served->quit;
 $session->quit;
 ok(poll_until(sub { reader('item:1') eq 'hit old' }, 'the end of a fence that came too late'),
 	'whose fence the worker ends, and the value stays');
@@ -229,7 +243,8 @@ sql('UPDATE other SET n = n + 1') foreach 1 .. 40;	# and workers sweep
 $other->thaw;
 ok(poll_until(sub { reader_of($other, 'twin:1') eq 'hit old' }, 'the end of its fence'),
 	'and here, when it answers again');
-$session->quit;
+$session->quit;	# it was slow, and keys of rows that DROP TABLE removes are fenced, too
+ok(wait_target_state($node, 'postgres', 'up', 'other'), 'the other is up');
 sql(q{DROP TABLE twin; SELECT inval_drop_target('other')});
 
 # Who waits for his fences can be cancelled, and goes on.
