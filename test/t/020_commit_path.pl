@@ -93,6 +93,10 @@ sub sessions_are_bounded
 	$node->append_conf('postgresql.conf', 'inval.max_connections = 2');
 	reload($node);
 	$sessions->(0, 'at first there are none');
+	# The worker is connected, and is counted.
+	$redis->cmd('SET', 'any', 'cached');
+	$node->safe_psql('postgres', q{SELECT inval_touch('any', delivery => 'background')});
+	ok(wait_keys_gone($redis, 'any'), 'sessions: and a worker');
 	$none = $clients->();
 
 	$delivered->($keeper, 'team', 1, '1|0', 'the first delivers at commit');
