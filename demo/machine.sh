@@ -61,7 +61,7 @@ make_project()
 
 build()
 {
-	make_project build.log make || fail 'the build failed'
+	make_project build.log make -j"$(nproc)" || fail 'the build failed'
 	good 'built'
 }
 
