@@ -45,7 +45,8 @@ install_packages()
 
 # make_project LOG COMMAND...: runs a make command on the project, without what
 # an outer make left behind, its job server above all, which does not reach
-# this far.  The log is removed if all went well.
+# this far.  The log is removed if all went well.  Copies of all objects for JIT, where
+# the server has it, would take longer than all the rest.
 #
 # The output is redirected here, around one command, and not around the call:
 # that would take the output of the traps along.
@@ -54,13 +55,13 @@ make_project()
 	local log=$stage/$1
 	shift
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL "$@" -C "$project" \
-		PG_CONFIG="$pg_config" >"$log" 2>&1 </dev/null || return
+		PG_CONFIG="$pg_config" with_llvm=no >"$log" 2>&1 </dev/null || return
 	rm -f "$log"
 }
 
 build()
 {
-	make_project build.log make || fail 'the build failed'
+	make_project build.log make -j"$(nproc)" || fail 'the build failed'
 	good 'built'
 }
 

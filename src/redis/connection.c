@@ -42,10 +42,9 @@ static bool connection_fail(InvalConnection *connection, InvalFault fault,
 							const char *error);
 
 /*
- * Begins to connect to the place that a URL has, a numeric address or a Unix
- * socket, and to log in; "prove": and to be answered.  Waits for nothing; what goes wrong is seen when it is
- * waited for.  In memory of its own, until inval_connection_close.  Raises an
- * error only where there is no memory: before the commit record.
+ * Begins to connect to the place that a URL has, a numeric address or a Unix socket, and to log in;
+ * "prove": and to be answered.  Waits for nothing; what goes wrong is seen when it is waited for.  In memory of
+ * its own, until inval_connection_close.  Raises an error only where there is no memory: before the commit record.
  */
 InvalConnection *
 inval_connection_open(const InvalUrl *url, bool prove)
@@ -258,6 +257,7 @@ inval_connection_step(InvalConnection *connection, uint64 deadline)
 					return connection_fail(connection, INVAL_FAULT_SERVER, wire->problem);
 				if (result == INVAL_WIRE_WAITS)
 					return true;
+				connection->taken = true;
 				connection->state = INVAL_CONNECTION_SHAKING_HANDS;
 				break;
 			case INVAL_CONNECTION_SHAKING_HANDS:

@@ -57,6 +57,7 @@ typedef struct InvalConnection
 	InvalConnectionState state;
 	InvalFault	fault;			/* if it has failed */
 	char		error[INVAL_ERROR_TEXT_LEN];	/* why, without secrets */
+	bool		taken;			/* somebody is there, whatever came of it */
 	bool		out_of_step;	/* what was answered is not to be believed */
 	bool		progress;		/* the last exchange got a reply */
 	uint64		number;			/* which of this process's it is: from 1 on, never the

@@ -216,7 +216,8 @@ address_ask(InvalTarget *target, uint64 deadline, bool is_known, InvalUrl *url,
 
 /*
  * Sets the host to the address of a name.  Where it has several, all are tried at
- * once, in half of the time, and the first that answers is taken.
+ * once, in half of the time, and the first that answers is taken; or else the first
+ * where somebody is, as it is he who knows what is wrong: "localhost" is often ::1, too.
  */
 static bool
 address_choose(const InvalTarget *target, uint64 deadline, InvalUrl *url,
@@ -245,6 +246,9 @@ address_choose(const InvalTarget *target, uint64 deadline, InvalUrl *url,
 	}
 	PG_FINALLY();
 	{
+		for (i = 0; count > 1 && chosen == NULL && i < count; i++)
+			if (connections[i]->taken)
+				chosen = connections[i];
 		strlcpy(url->host, addresses[0], INVAL_RESOLVED_LEN);
 		for (i = 0; count > 1 && i < count; i++)
 		{

@@ -3,7 +3,7 @@
 #
 # matrix_release.sh: a release of Debian in a directory, and running things in it.
 #
-# Sourced by test/matrix, which sets directory (where the releases are) and work (where
+# Sourced by test/matrix, with apart.sh; it sets directory (where the releases are) and work (where
 # the copy of the tree is).
 
 # make_release RELEASE: unless it is there already.  experimental is unstable with more.
@@ -116,35 +116,5 @@ in_release()
 	local release=$1
 
 	shift
-	run_apart env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		HOME=/root TERM=dumb bash -c '
-			set -euo pipefail
-			place=$1 tree=$2
-			shift 2
-			mount -t proc proc "$place/proc"
-			mount --rbind /dev "$place/dev"
-			mount -t tmpfs -o mode=1777 tmpfs "$place/dev/shm"
-			if [ -d "$tree" ]; then
-				mount --bind "$tree" "$place/src"
-				mount -o remount,ro,bind "$place/src"
-			fi
-			cd "$place"
-			exec chroot "$place" "$@"
-		' in_release "$directory/$release" "${work:-}/src" "$@"
-}
-
-# run_apart COMMAND...: with mounts, processes and shared memory of its own; all of these
-# end with it, and it ends with us.  It runs in the background because a shell that waits
-# can answer a signal at once.
-run_apart()
-{
-	setpriv --pdeathsig KILL unshare --mount --pid --ipc --fork --kill-child "$@" 9>&- &
-	apart=$!
-	wait $apart
-}
-
-# The end of what runs apart, if we have to go before.
-end_apart()
-{
-	[ -z "${apart:-}" ] || kill -KILL "$apart" 2>/dev/null || true
+	in_system "$directory/$release" "${work:-}/src" "$@"
 }
