@@ -30,6 +30,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Inval::Drill::Load;
+use Inval::Drill::Verdict;
 use Inval::Test;
 
 my $shared_node;
@@ -230,7 +231,7 @@ sub begin
 		settle => $self->pick(30, 120),
 		arrangement => $options{arrangement} || 'single',
 		redis => $options{redis},
-		env => { PGOPTIONS => '-c search_path=' . $self->_schema, %{ $options{env} || {} } });
+		env => { PGOPTIONS => '-c search_path=' . $self->schema, %{ $options{env} || {} } });
 	# Connections are made, plans are cached.
 	$self->wait_seconds(0.3, 2);
 	$self->{begin} = now_us();
@@ -247,7 +248,7 @@ sub rows
 	return $self->{rows} || $self->pick(4000, 100_000);
 }
 
-sub _schema
+sub schema
 {
 	my ($self) = @_;
 
@@ -258,7 +259,7 @@ sub _make_tables
 {
 	my ($self) = @_;
 	my $rows = $self->rows;
-	my $schema = $self->_schema;
+	my $schema = $self->schema;
 	my $targets = "targets => '{" . $self->target . "}'";
 
 	foreach my $table (qw(at_commit in_background untracked))
@@ -399,8 +400,8 @@ sub end
 		reconnects => $load->reconnects,
 		refused => $load->refused,
 		notes => $self->{notes},
-		$self->_compare(@{ $options{stores} }),
-		$self->_delivered,
+		compare_keys($self, @{ $options{stores} }),
+		delivered($self),
 	};
 	$result->{phases} = [ $self->_phases ];
 	return $self->{result} = $result;
@@ -457,54 +458,6 @@ sub last_gone_of_fault
 	return @gone ? (max(@gone) - $since) / 1e6 : 0;
 }
 
-# Compares every row with what Redis has at its key.
-sub _compare
-{
-	my ($self, @stores) = @_;
-	my (%stamps, @lost);
-	my ($compared, $ahead) = (0, 0);
-
-	foreach my $table (qw(at_commit in_background))
-	{
-		my $rows = $self->node->safe_psql('postgres',
-			'SELECT id, n FROM ' . $self->_schema . ".$table");
-
-		foreach my $row (split /\n/, $rows)
-		{
-			my ($id, $stamp) = split /\|/, $row;
-
-			$stamps{"$table:$id"} = $stamp;
-		}
-	}
-	foreach my $store (@stores)
-	{
-		# A drill may have closed its connection.
-		poll_until(sub { $store->cmd('PING') eq 'PONG' }, 'Redis to answer');
-		my @keys = grep { defined $stamps{$_} } @{ $store->cmd('KEYS', '*') };
-		my @values = $store->pipeline(map { [ 'GET', $_ ] } @keys);
-
-		foreach my $i (grep { defined $values[$_] } 0 .. $#keys)
-		{
-			$compared++;
-			push @lost, $keys[$i] if $values[$i] < $stamps{ $keys[$i] };
-			$ahead++ if $values[$i] > $stamps{ $keys[$i] };
-		}
-	}
-	diag("lost: @lost[0 .. ($#lost < 9 ? $#lost : 9)]") if @lost;
-	return (lost => scalar @lost, compared => $compared, ahead => $ahead);
-}
-
-# What inval says who delivered what.
-sub _delivered
-{
-	my ($self) = @_;
-	my ($at_commit, $by_worker) = split /\|/, $self->node->safe_psql('postgres', q{
-		SELECT coalesce(sum(delivered_at_commit), 0), coalesce(sum(delivered_by_worker), 0)
-		FROM inval_stats});
-
-	return (at_commit => $at_commit, by_worker => $by_worker);
-}
-
 =pod
 
 =head2 check
@@ -522,7 +475,7 @@ sub check
 	my ($self) = @_;
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	cmp_ok($_->[1], $_->[2], $_->[3], "$self->{name}: $_->[0]") foreach $self->_facts;
+	cmp_ok($_->[1], $_->[2], $_->[3], "$self->{name}: $_->[0]") foreach facts($self);
 	no_crash($self->node, "$self->{name}: no server process crashed");
 	return;
 }
@@ -532,23 +485,7 @@ sub complaints
 	my ($self) = @_;
 
 	return map { "$self->{name}: not so: $_->[0] ($_->[1], not $_->[2] $_->[3])" }
-	  grep { $_->[2] eq '==' ? $_->[1] != $_->[3] : $_->[1] <= $_->[3] } $self->_facts;
-}
-
-# What must be so: a name, and two numbers with what is to be between them, == or >.
-sub _facts
-{
-	my ($self) = @_;
-	my $result = $self->{result};
-
-	return (
-		[ 'no key is lost', $result->{lost}, '==', 0 ],
-		[ 'every key owed was seen gone', $result->{confirmed}, '==', $result->{owed} ],
-		[ 'nothing is queued any more', $self->{drained}, '==', 1 ],
-		[ 'no commit failed', $result->{refused}, '==', 0 ],
-		[ 'keys were compared', $result->{compared}, '>', $self->rows * $self->{least} ],
-		map { [ "there were commits $_->{name}", $_->{commits}, '>', 0 ] }
-		  grep { $_->{seconds} > 0.5 } @{ $result->{phases} });
+	  grep { $_->[2] eq '==' ? $_->[1] != $_->[3] : $_->[1] <= $_->[3] } facts($self);
 }
 
 1;

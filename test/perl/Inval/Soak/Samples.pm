@@ -57,7 +57,7 @@ my $tables = q{
 	SELECT (sum(pg_total_relation_size(c.oid)) / 1024)::int
 	FROM pg_depend d
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'inval'
-	JOIN pg_class c ON c.oid = d.objid AND c.relkind = 'r'
+	JOIN pg_class c ON c.oid = d.objid AND c.relkind IN ('r', 'm')
 	WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass};
 my $shared = q{
 	SELECT (sum(allocated_size) / 1024)::int FROM pg_shmem_allocations WHERE name LIKE 'inval%'};
