@@ -360,7 +360,7 @@ sub leak
 		Inval::Session->new($soak->node, 'postgres', 'watched');
 	};
 	$soak->{leaking}->query("PREPARE leak_$_ AS SELECT count(*) FROM pg_class JOIN pg_attribute ON true")
-	  foreach map { ++$soak->{leaked} } 1 .. 60;
+	  foreach map { ++$soak->{leaked} } 1 .. 300;
 	return;
 }
 

@@ -23,6 +23,8 @@ my @expected = (
 	qr/FATAL:  the database system is (?:starting up|shutting down|in recovery mode|not yet accepting)/,
 	qr/WARNING:  terminating connection because of crash of another server process/,
 	qr/terminated by signal 9/,
+	# The last moment of the long sessions
+	qr/watched FATAL:  connection to client lost/,
 	# What statements of the soak run into
 	qr/ERROR:  canceling statement due to (?:statement|lock) timeout/,
 );
