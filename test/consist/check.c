@@ -170,6 +170,22 @@ learn_looks(const History *history)
 		}
 }
 
+/* All that a later read can ask for is the last one, so that hours fit into memory. */
+static void
+forget_looks(void)
+{
+	for (int key = 0; key < KEYS; key++)
+	{
+		Looks	   *list = &delivered[key];
+
+		if (list->count > 1)
+		{
+			list->looks[0] = list->looks[list->count - 1];
+			list->count = 1;
+		}
+	}
+}
+
 /* When the last look began that had ended by then without the key; 0: none. */
 static Time
 last_look_before(int key, Time when)
@@ -262,4 +278,5 @@ check_histories(History **histories, int count, Verdict *verdict)
 		}
 		history_clear(histories[i]);
 	}
+	forget_looks();
 }

@@ -14,6 +14,7 @@ use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use Inval::Consistency::Report qw(machine);
 use Inval::Drill;
 use Inval::Drill::Access;
 use Inval::Drill::Cluster;
@@ -41,7 +42,7 @@ foreach my $drill (grep { !%chosen || $chosen{ $_->{name} } } @drills)
 	my $run = Inval::Drill->new($drill->{name}, full => $ENV{INVAL_DRILLS_FULL});
 
 	diag("drill $drill->{name}") if $ENV{INVAL_DRILLS_REPORT};
-	$drill->{run}->($run);
+	$run->run($drill);
 	if ($run->{skipped})
 	{
 		pass("$drill->{name}: skipped, $run->{skipped}");
@@ -70,15 +71,4 @@ done_testing();
 sub load_average
 {
 	return (split ' ', slurp_file('/proc/loadavg'))[1];
-}
-
-# What it was measured on, in a few words.
-sub machine
-{
-	my ($system) = slurp_file('/etc/os-release') =~ /^PRETTY_NAME="?([^"\n]*)/m;
-	my $processors = () = slurp_file('/proc/cpuinfo') =~ /^processor\s*:/mg;
-	my ($redis) = `redis-server --version` =~ /v=(\S+)/;
-	my ($postgres) = `postgres --version` =~ /([0-9.]+)/;
-
-	return "$processors processors, $system, PostgreSQL $postgres, Redis $redis";
 }

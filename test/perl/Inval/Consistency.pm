@@ -31,10 +31,12 @@ use Exporter 'import';
 use File::Basename;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
+use Symbol qw(gensym);
 use Test::More;
 
 use Inval::Consistency::Faults;
 use Inval::Consistency::Modes;
+use Inval::Proxy::Fault;
 use Inval::Sentinels;
 use Inval::Test;
 
@@ -76,7 +78,8 @@ sub build_consistency
 
 The name of a mode.  Options: C<seconds> of a round, C<rounds>; C<reads>: as many more
 rounds as it takes to have so many values checked; C<seed>; C<load>, settings of the
-load; C<broken>: as many rounds as it takes to notice, up to a limit.
+load; C<broken>: as many rounds as it takes to notice, up to a limit; C<proxied>: inval
+reaches Redis by an L<Inval::Proxy::Fault>.
 
 =cut
 
@@ -124,6 +127,11 @@ sub is_possible
 
 Tables, rules and Redis, without any load.
 
+=head2 start_load, go, stand_still, end_load
+
+What C<run> does, by hand: to be called in this order, C<go> and C<stand_still> again and
+again. C<stand_still> waits until all clients do; only then C<look> finds what is left behind.
+
 =head2 run
 
 All of it.  Returns the result: the numbers that F<test/consist/main.c> prints, and C<mode>,
@@ -146,22 +154,33 @@ sub prepare
 sub run
 {
 	my ($self) = @_;
-	my $mode = $self->{mode};
 	my $began = time;
 
 	srand $self->{seed};
 	$self->prepare;
-	$self->_start_load;
-	do { $self->_round } until $self->_is_enough;
+	$self->start_load;
+	do
+	{
+		$self->go;
+		pass_time($self, $self->{seconds});
+		$self->stand_still;
+		$self->look;
+	} until $self->_is_enough;
+	return { %{ $self->end_load }, seconds => time - $began };
+}
+
+sub end_load
+{
+	my ($self) = @_;
+
 	close $self->{input};
 	$self->{process}->finish;
 	croak 'the load failed: ' . $self->_said if $self->{process}->result(0);
 	return {
 		%{ $self->{numbers} },
-		mode => $mode,
+		mode => $self->{mode},
 		left => $self->{left},
 		rounds => $self->{rounds_done},
-		seconds => time - $began,
 		faults => $self->{happened},
 		complaints => $self->_said,
 	};
@@ -181,11 +200,14 @@ sub _is_enough
 	  && $self->{numbers}->{checked} >= $self->{reads};
 }
 
-# One server for all modes.
+# One server for all modes; what else its configuration has is said by who asks first.
 sub _node
 {
+	my ($conf) = @_;
+
 	return $node ||= new_node('consistency', url => 'unix:///nowhere?db=0',
-		conf => "max_wal_size = 4GB\ninval.sweep_interval = '100ms'\ninval.retry_max = '200ms'\n");
+		conf => "max_wal_size = 4GB\ninval.sweep_interval = '100ms'\ninval.retry_max = '200ms'\n"
+		  . ($conf || ''));
 }
 
 sub _start_redis
@@ -204,7 +226,16 @@ sub _start_redis
 	$self->{single} = Inval::Redis->new(
 		acl => ['inval on >secret ~* &* +@all'],
 		config => $self->{mode}->{faults} ? { appendonly => 'yes', appendfsync => 'no' } : {});
+	$self->{proxy} = Inval::Proxy::Fault->new($self->{single}) if $self->{proxied};
 	return;
+}
+
+sub url
+{
+	my ($self) = @_;
+
+	return $self->{sentinels}->url if $self->{sentinels};
+	return ($self->{proxy} || $self->{single})->tcp_url(0, 'inval:secret');
 }
 
 # The server that has the keys now.
@@ -225,8 +256,7 @@ sub _configure
 	my $mode = $self->{mode};
 	my %conf = (
 		'inval.commit_timeout' => $mode->{faults} ? "'200ms'" : "'10s'",
-		'inval.redis_url' => "'"
-		  . ($self->{sentinels} ? $self->{sentinels}->url : $self->{single}->tcp_url(0, 'inval:secret')) . "'",
+		'inval.redis_url' => "'" . $self->url . "'",
 		%{ $mode->{conf} || {} });
 
 	_node()->adjust_conf('postgresql.conf', $_, undef)
@@ -308,7 +338,7 @@ sub _track
 	return;
 }
 
-sub _start_load
+sub start_load
 {
 	my ($self) = @_;
 	my $program = build_consistency() . '/load';
@@ -319,7 +349,7 @@ sub _start_load
 		seed => $self->{seed},
 		redis => $self->{single} ? $self->{single}->sock
 		: 'sentinels:' . join(',', map { '127.0.0.1:' . $_->port } $self->{sentinels}->sentinels));
-	my $input;
+	my $input = gensym;
 
 	$self->{out} = PostgreSQL::Test::Utils::tempdir() . '/load';
 	local %ENV = (
@@ -331,8 +361,8 @@ sub _start_load
 		PGCONNECT_TIMEOUT => 10);
 	$self->{process} = IPC::Run::start(
 		[ $program, map { "$_=$settings{$_}" } sort keys %settings ],
-		'<pipe', \*INPUT, '>', $self->{out}, '2>', "$self->{out}.errors");
-	$self->{input} = \*INPUT;
+		'<pipe', $input, '>', $self->{out}, '2>', "$self->{out}.errors");
+	$self->{input} = $input;
 	return;
 }
 
@@ -352,12 +382,18 @@ sub _said
 	return slurp_file("$self->{out}.errors");
 }
 
-sub _round
+sub go
 {
 	my ($self) = @_;
 
 	$self->_tell('go');
-	pass_time($self, $self->{seconds});
+	return;
+}
+
+sub stand_still
+{
+	my ($self) = @_;
+
 	$self->_tell('pause');
 	$self->{rounds_done}++;
 	poll_until(
@@ -369,6 +405,13 @@ sub _round
 			$self->{numbers} = { map { split /=/ } split ' ', $lines[-1] };
 		},
 		'all clients to stand still') or croak 'the load does not stand still';
+	return;
+}
+
+sub look
+{
+	my ($self) = @_;
+
 	$self->_wait_quiet;
 	$self->{left} += $self->_count_left;
 	return;

@@ -7,9 +7,8 @@ Inval::Drill - a drill: load, something that goes wrong, and the count of what w
 =head1 SYNOPSIS
 
   my $drill = Inval::Drill->new('outage', full => 0);
-  $drill->begin(url => $redis->unix_url, redis => [ $redis->sock ]);
-  $drill->fault(sub { $redis->freeze; $drill->wait_seconds(2, 120); $redis->thaw });
-  my $result = $drill->end(stores => [$redis]);
+  $drill->run($definition);     # of Inval::Drill::Outage and its neighbours
+  $drill->check;
 
 =head1 DESCRIPTION
 
@@ -31,6 +30,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 use Inval::Drill::Load;
+use Inval::Drill::Verdict;
 use Inval::Test;
 
 my $shared_node;
@@ -39,7 +39,10 @@ my $shared_node;
 
 =head2 new($name, %options)
 
-C<full> is true for the longer form.
+C<full> is true for the longer form.  Where several go on at once (Inval::Soak), each has a
+C<target> of that name and a schema that is called the same.  C<rows>, C<rate>, C<clients>: of
+the load; C<least>: the share of the keys that must be there in the end; C<pass>: called
+instead of waiting, with a number of seconds.
 
 =cut
 
@@ -51,7 +54,62 @@ sub new
 		name => $name,
 		full => $options{full},
 		notes => [],
+		clients => 8,
+		least => 0.5,
+		%options,
 	}, $class;
+}
+
+=pod
+
+=head2 run($definition)
+
+The whole drill, as Inval::Drill::Outage describes it.
+
+=cut
+
+sub run
+{
+	my ($self, $definition) = @_;
+	my $place = $definition->{place}->($self) or return;
+
+	$self->begin(%$place);
+	$self->fault($definition->{happen}, $place);
+	$self->end(stores => [ $place->{stores}->() ]);
+	$definition->{after}->($self, $place) if $definition->{after};
+	return;
+}
+
+=pod
+
+=head2 target
+
+The name of its target.
+
+=head2 wait_state($state)
+
+Until the target is C<up> or C<down>.
+
+=head2 worker
+
+The process id of its worker.
+
+=cut
+
+sub target { return $_[0]->{target} || 'default'; }
+
+sub wait_state
+{
+	my ($self, $state) = @_;
+
+	return wait_target_state($self->node, 'postgres', $state, $self->target);
+}
+
+sub worker
+{
+	my ($self) = @_;
+
+	return worker_pid($self->node, 'postgres', $self->target);
 }
 
 =pod
@@ -80,8 +138,16 @@ sub pick
 sub wait_seconds
 {
 	my ($self, @seconds) = @_;
+	my $seconds = $self->pick(@seconds);
 
-	select undef, undef, undef, $self->pick(@seconds);
+	if ($self->{pass})
+	{
+		$self->{pass}->($seconds);
+	}
+	else
+	{
+		select undef, undef, undef, $seconds;
+	}
 	return;
 }
 
@@ -145,7 +211,7 @@ sub conf
 Makes the tables and starts the load; returns when the first phase is over.
 Options: C<url> for inval.redis_url; C<arrangement> (default C<single>) and
 C<redis>, where the reader finds Redis; C<node> instead of the shared one;
-C<env> for the clients.
+C<env> for the clients. With a target of its own, that is there already.
 
 =cut
 
@@ -155,17 +221,17 @@ sub begin
 
 	$self->{node} = $options{node} if $options{node};
 	$self->{url} = $options{url};
-	set_redis_url($self->node, $options{url}) unless $options{node};
-	wait_target_state($self->node, 'postgres', 'up') or croak 'the target is not up';
+	set_redis_url($self->node, $options{url}) unless $options{node} || $self->{target};
+	$self->wait_state('up') or croak 'the target is not up';
 	$self->_make_tables;
 	$self->{load} = Inval::Drill::Load->start($self->node,
 		rows => $self->rows,
-		rate => $self->pick(100, 500),
-		clients => 8,
+		rate => $self->{rate} || $self->pick(100, 500),
+		clients => $self->{clients},
 		settle => $self->pick(30, 120),
 		arrangement => $options{arrangement} || 'single',
 		redis => $options{redis},
-		env => $options{env});
+		env => { PGOPTIONS => '-c search_path=' . $self->schema, %{ $options{env} || {} } });
 	# Connections are made, plans are cached.
 	$self->wait_seconds(0.3, 2);
 	$self->{begin} = now_us();
@@ -179,26 +245,41 @@ sub rows
 {
 	my ($self) = @_;
 
-	return $self->pick(4000, 100_000);
+	return $self->{rows} || $self->pick(4000, 100_000);
+}
+
+sub schema
+{
+	my ($self) = @_;
+
+	return $self->{target} ? "soak_$self->{target}" : 'public';
 }
 
 sub _make_tables
 {
 	my ($self) = @_;
 	my $rows = $self->rows;
+	my $schema = $self->schema;
+	my $targets = "targets => '{" . $self->target . "}'";
 
 	foreach my $table (qw(at_commit in_background untracked))
 	{
 		$self->node->safe_psql('postgres', qq{
 			SET client_min_messages = warning;
+			CREATE SCHEMA IF NOT EXISTS $schema;
+			SET search_path = $schema, public;
 			DROP TABLE IF EXISTS $table;
 			CREATE TABLE $table (id int PRIMARY KEY, n int NOT NULL DEFAULT 0)
 				WITH (fillfactor = 50);
 			INSERT INTO $table SELECT generate_series(1, $rows)});
 	}
-	$self->node->safe_psql('postgres', q{
-		SELECT inval_track('at_commit', 'id');
-		SELECT inval_track('in_background', 'id', delivery => 'background');
+	# What was cached of tables before goes with them.
+	wait_queue_empty($self->node, 'postgres') if $self->{target};
+	$self->node->safe_psql('postgres', qq{
+		SET search_path = $schema, public;
+		SELECT inval_track('at_commit', key => 'at_commit:{id}', $targets);
+		SELECT inval_track('in_background', key => 'in_background:{id}',
+			delivery => 'background', $targets);
 		VACUUM ANALYZE at_commit;
 		VACUUM ANALYZE in_background;
 		VACUUM ANALYZE untracked;
@@ -209,19 +290,19 @@ sub _make_tables
 
 =pod
 
-=head2 fault($code)
+=head2 fault($code, $place)
 
-Runs what goes wrong, and is right again when it returns.  What follows, as long
+Runs what goes wrong, with the drill and the place, and is right again when it returns.  What follows, as long
 again as what went before, is the last phase.
 
 =cut
 
 sub fault
 {
-	my ($self, $code) = @_;
+	my ($self, $code, $place) = @_;
 
-	$self->{fault} = now_us();
-	$code->();
+	$self->{fault} ||= now_us();
+	$code->($self, $place);
 	$self->{healed} = now_us();
 	$self->wait_seconds(0.7, 10);
 	return;
@@ -275,13 +356,28 @@ sub switch_to
 
 =pod
 
+=head2 stop
+
+Ends the load.
+
 =head2 end(%options)
 
-Ends the load, waits until everything is delivered, and counts.  C<stores> are
+Does so if that has not been done, waits until everything is delivered, and counts.  C<stores> are
 the servers (Inval::Redis) that have the keys now.  Returns the result: see
 Inval::Drill::Report.
 
 =cut
+
+sub stop
+{
+	my ($self) = @_;
+
+	return if $self->{end};
+	$self->{end} = now_us();
+	$self->{$_} ||= $self->{end} foreach qw(fault healed);
+	$self->{load}->finish;
+	return;
+}
 
 sub end
 {
@@ -289,8 +385,7 @@ sub end
 	my $load = $self->{load};
 	my $result;
 
-	$self->{end} = now_us();
-	$load->finish;
+	$self->stop;
 	$self->{drained} = wait_queue_empty($self->node, 'postgres');
 	my @tracked = $load->commits(0, 'inf');
 	my @owed = grep { !$_->{undone} } @tracked;
@@ -305,8 +400,8 @@ sub end
 		reconnects => $load->reconnects,
 		refused => $load->refused,
 		notes => $self->{notes},
-		$self->_compare(@{ $options{stores} }),
-		$self->_delivered,
+		compare_keys($self, @{ $options{stores} }),
+		delivered($self),
 	};
 	$result->{phases} = [ $self->_phases ];
 	return $self->{result} = $result;
@@ -363,79 +458,34 @@ sub last_gone_of_fault
 	return @gone ? (max(@gone) - $since) / 1e6 : 0;
 }
 
-# Compares every row with what Redis has at its key.
-sub _compare
-{
-	my ($self, @stores) = @_;
-	my (%stamps, @lost);
-	my ($compared, $ahead) = (0, 0);
-
-	foreach my $table (qw(at_commit in_background))
-	{
-		my $rows = $self->node->safe_psql('postgres', "SELECT id, n FROM $table");
-
-		foreach my $row (split /\n/, $rows)
-		{
-			my ($id, $stamp) = split /\|/, $row;
-
-			$stamps{"$table:$id"} = $stamp;
-		}
-	}
-	foreach my $store (@stores)
-	{
-		# A drill may have closed its connection.
-		poll_until(sub { $store->cmd('PING') eq 'PONG' }, 'Redis to answer');
-		my @keys = grep { defined $stamps{$_} } @{ $store->cmd('KEYS', '*') };
-		my @values = $store->pipeline(map { [ 'GET', $_ ] } @keys);
-
-		foreach my $i (grep { defined $values[$_] } 0 .. $#keys)
-		{
-			$compared++;
-			push @lost, $keys[$i] if $values[$i] < $stamps{ $keys[$i] };
-			$ahead++ if $values[$i] > $stamps{ $keys[$i] };
-		}
-	}
-	diag("lost: @lost[0 .. ($#lost < 9 ? $#lost : 9)]") if @lost;
-	return (lost => scalar @lost, compared => $compared, ahead => $ahead);
-}
-
-# What inval says who delivered what.
-sub _delivered
-{
-	my ($self) = @_;
-	my ($at_commit, $by_worker) = split /\|/, $self->node->safe_psql('postgres', q{
-		SELECT coalesce(sum(delivered_at_commit), 0), coalesce(sum(delivered_by_worker), 0)
-		FROM inval_stats});
-
-	return (at_commit => $at_commit, by_worker => $by_worker);
-}
-
 =pod
 
 =head2 check
 
 Passes if nothing was lost, and if the drill was one.
 
+=head2 complaints
+
+What C<check> would not let pass, in words.
+
 =cut
 
 sub check
 {
 	my ($self) = @_;
-	my $result = $self->{result};
-	my $name = $self->{name};
 
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
-	is($result->{lost}, 0, "$name: no key is lost");
-	is($result->{confirmed}, $result->{owed}, "$name: every key owed was seen gone");
-	ok($self->{drained}, "$name: nothing is queued any more");
-	is($result->{refused}, 0, "$name: no commit failed");
-	cmp_ok($result->{compared}, '>', $self->rows / 2, "$name: keys were compared");
-	foreach my $phase (grep { $_->{seconds} > 0.5 } @{ $result->{phases} })
-	{
-		cmp_ok($phase->{commits}, '>', 0, "$name: there were commits $phase->{name}");
-	}
-	no_crash($self->node, "$name: no server process crashed");
+	cmp_ok($_->[1], $_->[2], $_->[3], "$self->{name}: $_->[0]") foreach facts($self);
+	no_crash($self->node, "$self->{name}: no server process crashed");
 	return;
+}
+
+sub complaints
+{
+	my ($self) = @_;
+
+	return map { "$self->{name}: not so: $_->[0] ($_->[1], not $_->[2] $_->[3])" }
+	  grep { $_->[2] eq '==' ? $_->[1] != $_->[3] : $_->[1] <= $_->[3] } facts($self);
 }
 
 1;

@@ -79,11 +79,20 @@ sub new
 	return $self;
 }
 
+# As of a server (Inval::Redis).
+sub tcp_url
+{
+	my ($self, $db, $userinfo) = @_;
+
+	return sprintf 'redis://%s127.0.0.1:%d/%d', defined $userinfo ? "$userinfo\@" : '',
+	  $self->{port}, $db || 0;
+}
+
 sub url
 {
 	my ($self, $db) = @_;
 
-	return sprintf 'redis://127.0.0.1:%d/%d', $self->{port}, $db || 0;
+	return $self->tcp_url($db);
 }
 
 =pod

@@ -227,21 +227,23 @@ sub wait_keys_gone
 
 =pod
 
-=head2 worker_pid($node, $db)
+=head2 worker_pid($node, $db, $target)
 
-The process id of the database's worker, waited for; dies if there is none.
+The process id of the database's worker for that target, waited for; dies if there is none.
 
 =cut
 
 sub worker_pid
 {
-	my ($node, $db) = @_;
+	my ($node, $db, $target) = @_;
 	my $pid;
+
+	$target = 'default' unless defined $target;
 
 	poll_until(
 		sub {
 			$pid = $node->safe_psql($db,
-				"SELECT worker_pid FROM inval_target_status WHERE target = 'default'");
+				"SELECT worker_pid FROM inval_target_status WHERE target = '$target'");
 			return $pid =~ /^\d+$/ && $pid > 0;
 		},
 		"a worker in database $db") or croak "no worker in database $db";

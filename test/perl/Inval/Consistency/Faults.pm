@@ -17,30 +17,39 @@ use Time::HiRes qw(time);
 
 use Inval::Test;
 
-our @EXPORT = qw(pass_time);
+our @EXPORT = qw(consistency_faults pass_time);
 
 # Between two faults, in seconds.
 my ($least, $most) = (0.2, 1.2);
 
 # Each gets the run (Inval::Consistency), and leaves everything running.  The first
 # number says how often it comes.
-my @single = (
-	[ 2, 'Redis restarts empty' => sub { _restart($_[0], 0) } ],
-	[ 2, 'Redis restarts with its data' => sub { _restart($_[0], 1) } ],
-	[ 2, 'Redis freezes' => \&_freeze ],
-	[ 2, 'Redis refuses removals for a while' => \&_refuse ]);
-my @sentinels = (
-	[ 2, 'failover' => \&_failover ],
-	[ 1, 'kill -9 of the master' => \&_kill_master ]);
-my @everywhere = (
-	[ 4, 'CLIENT KILL' => \&_kill_clients ],
-	[ 3, 'a backend is terminated' => sub { _signal($_[0], 'client backend', 'TERM') } ],
-	[ 1, 'kill -9 of a backend' => sub { _signal($_[0], 'client backend', 'KILL') } ],
-	[ 1, 'the worker is terminated' => sub { _signal($_[0], 'inval worker', 'TERM') } ],
-	[ 1, 'kill -9 of the worker' => sub { _signal($_[0], 'inval worker', 'KILL') } ],
-	[ 2, 'the worker stops for a while' => \&_stop_worker ]);
+my %faults = (
+	single => [
+		[ 2, 'Redis restarts empty' => sub { _restart($_[0], 0) } ],
+		[ 2, 'Redis restarts with its data' => sub { _restart($_[0], 1) } ],
+		[ 2, 'Redis freezes' => \&_freeze ],
+		[ 2, 'Redis refuses removals for a while' => \&_refuse ] ],
+	sentinels => [
+		[ 2, 'failover' => \&_failover ],
+		[ 1, 'kill -9 of the master' => \&_kill_master ] ],
+	connections => [
+		[ 4, 'CLIENT KILL' => \&_kill_clients ],
+		[ 2, 'the worker stops for a while' => \&_stop_worker ] ],
+	sessions => [
+		[ 3, 'a backend is terminated' => sub { _signal($_[0], 'client backend', 'TERM') } ] ],
+	# Who is killed takes all others with him, or comes back as another process.
+	processes => [
+		[ 1, 'kill -9 of a backend' => sub { _signal($_[0], 'client backend', 'KILL') } ],
+		[ 1, 'the worker is terminated' => sub { _signal($_[0], 'inval worker', 'TERM') } ],
+		[ 1, 'kill -9 of the worker' => sub { _signal($_[0], 'inval worker', 'KILL') } ] ]);
 
 =pod
+
+=head2 consistency_faults(@groups)
+
+References to name and code, each as often as it is to come, of those groups: C<single> (to
+one Redis), C<sentinels>, C<connections>, C<sessions>, C<processes>.
 
 =head2 pass_time($run, $seconds)
 
@@ -49,12 +58,20 @@ C<happened> of the run.
 
 =cut
 
+sub consistency_faults
+{
+	my (@groups) = @_;
+
+	return map { my ($weight, @fault) = @$_; map { \@fault } 1 .. $weight }
+	  map { @{ $faults{$_} } } @groups;
+}
+
 sub pass_time
 {
 	my ($run, $seconds) = @_;
 	my $end = time + $seconds;
-	my @faults = map { my ($weight, @fault) = @$_; map { \@fault } 1 .. $weight }
-	  ($run->{single} ? @single : @sentinels), @everywhere;
+	my @faults = consistency_faults($run->{single} ? 'single' : 'sentinels',
+		'connections', 'sessions', 'processes');
 
 	while ((my $left = $end - time) > 0)
 	{
@@ -115,7 +132,8 @@ sub _signal
 	my $pid = eval {
 		$run->node->safe_psql('postgres', qq{
 			SELECT pid FROM pg_stat_activity
-			WHERE backend_type = '$type' AND pid <> pg_backend_pid() ORDER BY random() LIMIT 1});
+			WHERE backend_type = '$type' AND pid <> pg_backend_pid() AND application_name <> 'watched'
+			ORDER BY random() LIMIT 1});
 	};
 
 	return $pid && kill($signal, $pid) && $pid;

@@ -15,6 +15,7 @@ use Exporter 'import';
 use PostgreSQL::Test::Utils;
 
 our @EXPORT = qw(consistency_line consistency_report);
+our @EXPORT_OK = qw(machine);
 
 =pod
 
@@ -42,7 +43,7 @@ sub consistency_report
 {
 	my (@results) = @_;
 	my @lines = (
-		'- Measured on ' . _machine() . '.', '',
+		'- Measured on ' . machine() . '.', '',
 		'| mode | reads | checked | hit rate | commits | refused fills | too old (visible) | rate | returned | delivered | left | oldest |',
 		'|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
 		(map { _row($_) } @results), '');
@@ -94,7 +95,15 @@ sub _time
 	return $us < 1e6 ? sprintf('%.1f ms', $us / 1e3) : sprintf('%.1f s', $us / 1e6);
 }
 
-sub _machine
+=pod
+
+=head2 machine
+
+What it was measured on, in a few words.
+
+=cut
+
+sub machine
 {
 	my ($system) = slurp_file('/etc/os-release') =~ /^PRETTY_NAME="?([^"\n]*)/m;
 	my $processors = () = slurp_file('/proc/cpuinfo') =~ /^processor\s*:/mg;

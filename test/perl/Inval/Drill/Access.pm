@@ -27,30 +27,33 @@ sub drills
 			name => 'expired-certificate',
 			about => 'Redis shows a certificate that has expired (`CONFIG SET tls-cert-file`), to all who connect anew, '
 			  . 'and all connections are closed; then it is given a valid one.',
-			run => \&_expired_certificate
+			place => \&_certificate_place,
+			happen => \&_expired_certificate
 		},
 		{
 			name => 'password',
 			about => 'The password of the user of inval is changed in Redis, and its connections are closed; '
 			  . 'later the new one is put into the file that `passfile` of the URL names.',
-			run => \&_password
+			place => \&_password_place,
+			happen => \&_password,
+			after => \&_after_password
 		});
 }
 
 sub _down_because
 {
 	my ($drill, $reason, $what) = @_;
+	my $target = $drill->target;
+	my $error = "SELECT last_error FROM inval_target_status WHERE target = '$target'";
 
-	ok(wait_target_state($drill->node, 'postgres', 'down'), "$what: deliveries stop");
-	ok(poll_query($drill->node, 'postgres', qq{
-			SELECT last_error ~ '$reason' FROM inval_target_status WHERE target = 'default'}),
+	ok($drill->wait_state('down'), "$what: deliveries stop");
+	ok(poll_query($drill->node, 'postgres', "SELECT ($error) ~ '$reason'"),
 		"$what: and inval_target_status says why");
-	$drill->remark('`last_error` was: '
-		  . $drill->node->safe_psql('postgres', 'SELECT last_error FROM inval_target_status'));
+	$drill->remark('`last_error` was: ' . $drill->node->safe_psql('postgres', $error));
 	return;
 }
 
-sub _expired_certificate
+sub _certificate_place
 {
 	my ($drill) = @_;
 	my $certificates = Inval::Certificates->new
@@ -74,61 +77,85 @@ sub _expired_certificate
 	  $drill->node->psql('postgres', "SET inval.redis_url = '$url'");
 
 	return $drill->leave_out('inval was built without TLS') if $status != 0;
+	return {
+		url => $url,
+		redis => [ $redis->sock ],
+		stores => sub { return $redis; },
+		show => sub {
+			my ($name) = @_;
 
-	my $show = sub {
-		my ($name) = @_;
+			$redis->cmd('CONFIG', 'SET', 'tls-cert-file', $certificates->file("$name.pem"),
+				'tls-key-file', $certificates->file("$name.key"));
+			$redis->cmd('CLIENT', 'KILL', 'LADDR', "127.0.0.1:$port");
+		},
+	};
+}
 
-		$redis->cmd('CONFIG', 'SET', 'tls-cert-file', $certificates->file("$name.pem"),
-			'tls-key-file', $certificates->file("$name.key"));
-		$redis->cmd('CLIENT', 'KILL', 'LADDR', "127.0.0.1:$port");
+sub _expired_certificate
+{
+	my ($drill, $place) = @_;
+
+	$place->{show}->('expired');
+	_down_because($drill, 'expired', 'expired-certificate');
+	$drill->wait_seconds(0.7, 40);
+	$drill->remark_queue;
+	$place->{show}->('right');
+	ok($drill->wait_state('up'), 'expired-certificate: deliveries go on with a valid one');
+	return;
+}
+
+sub _password_place
+{
+	my $redis = Inval::Redis->new(acl => ['app on >F1rst-secret ~* &* +@all']);
+	my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
+	my $place = {
+		url => sprintf('redis://app@127.0.0.1:%d/0?passfile=%s', $redis->port, $file),
+		redis => [ $redis->sock ],
+		server => $redis,
+		file => $file,
+		passwords => ['F1rst-secret'],
+		stores => sub { return $redis; },
 	};
 
-	$drill->begin(url => $url, redis => [ $redis->sock ]);
-	$drill->fault(
-		sub {
-			$show->('expired');
-			_down_because($drill, 'expired', 'expired-certificate');
-			$drill->wait_seconds(0.7, 40);
-			$drill->remark_queue;
-			$show->('right');
-			ok(wait_target_state($drill->node, 'postgres', 'up'),
-				'expired-certificate: deliveries go on with a valid one');
-		});
-	$drill->end(stores => [$redis]);
+	_write_password($place);
+	return $place;
+}
+
+# The last one.
+sub _write_password
+{
+	my ($place) = @_;
+	my $file = $place->{file};
+
+	append_to_file("$file.new", "$place->{passwords}[-1]\n");
+	chmod 0600, "$file.new";
+	rename "$file.new", $file or die "could not rename: $!";
 	return;
 }
 
 sub _password
 {
-	my ($drill) = @_;
-	my $redis = Inval::Redis->new(acl => ['app on >F1rst-secret ~* &* +@all']);
-	my $file = File::Spec->rel2abs(PostgreSQL::Test::Utils::tempdir() . '/password');
-	my $write = sub {
-		my ($password) = @_;
+	my ($drill, $place) = @_;
+	my $redis = $place->{server};
+	my $password = 'N3xt-secret-' . @{ $place->{passwords} };
 
-		append_to_file("$file.new", "$password\n");
-		chmod 0600, "$file.new";
-		rename "$file.new", $file or die "could not rename: $!";
-	};
+	push @{ $place->{passwords} }, $password;
+	$redis->cmd('ACL', 'SETUSER', 'app', 'resetpass', ">$password");
+	$redis->cmd('CLIENT', 'KILL', 'USER', 'app');
+	_down_because($drill, 'WRONGPASS', 'password');
+	$drill->wait_seconds(0.7, 40);
+	$drill->remark_queue;
+	_write_password($place);
+	ok($drill->wait_state('up'), 'password: deliveries go on with the new one');
+	return;
+}
 
-	$write->('F1rst-secret');
-	$drill->begin(
-		url => sprintf('redis://app@127.0.0.1:%d/0?passfile=%s', $redis->port, $file),
-		redis => [ $redis->sock ]);
-	$drill->fault(
-		sub {
-			$redis->cmd('ACL', 'SETUSER', 'app', 'resetpass', '>S3cond-secret');
-			$redis->cmd('CLIENT', 'KILL', 'USER', 'app');
-			_down_because($drill, 'WRONGPASS', 'password');
-			$drill->wait_seconds(0.7, 40);
-			$drill->remark_queue;
-			$write->('S3cond-secret');
-			ok(wait_target_state($drill->node, 'postgres', 'up'),
-				'password: deliveries go on with the new one');
-		});
-	$drill->end(stores => [$redis]);
+sub _after_password
+{
+	my ($drill, $place) = @_;
+
 	password_hidden($drill->node, 'postgres', $_, "password: $_")
-	  foreach 'F1rst-secret', 'S3cond-secret';
+	  foreach @{ $place->{passwords} };
 	return;
 }
 

@@ -30,6 +30,7 @@ use Exporter 'import';
 use File::Basename;
 use IPC::Run ();
 use PostgreSQL::Test::Utils;
+use Symbol qw(gensym);
 use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 our @EXPORT = qw(now_us quantile);
@@ -83,7 +84,7 @@ sub start
 	my ($class, $node, %options) = @_;
 	my $dir = PostgreSQL::Test::Utils::tempdir();
 	my $self = bless { out => "$dir/load", dir => $dir }, $class;
-	my $input;
+	my $input = gensym;
 
 	_build();
 	local %ENV = (
@@ -96,8 +97,8 @@ sub start
 	$self->{run} = IPC::Run::start(
 		[ "$directory/load", @options{qw(rows rate clients settle arrangement)},
 			@{ $options{redis} } ],
-		'<pipe', \*INPUT, '>', $self->{out}, '2>', "$self->{out}.errors");
-	$self->{input} = \*INPUT;
+		'<pipe', $input, '>', $self->{out}, '2>', "$self->{out}.errors");
+	$self->{input} = $input;
 	$self->_wait_ready;
 	return $self;
 }

@@ -24,7 +24,9 @@ sub drills
 		{
 			name => 'twice',
 			about => 'A proxy delivers every command twice, the second time up to 50 ms later and by another connection.',
-			run => \&_twice
+			place => \&_patient_place,
+			happen => \&_twice,
+			after => \&_after_twice
 		},
 		{
 			name => 'partition',
@@ -33,27 +35,50 @@ sub drills
 			  . 'but the last all is well for a moment.) When that '
 			  . 'heals, what it had swallowed arrives after all, in reverse order. Readers are on the other side '
 			  . 'and can read all the while.',
-			run => \&_partition
+			place => \&_place,
+			happen => \&_partition,
+			after => \&_after_partition
 		});
+}
+
+sub _place
+{
+	my $redis = Inval::Redis->new;
+	my $proxy = Inval::Proxy::Fault->new($redis);
+
+	return {
+		url => $proxy->url,
+		redis => [ $redis->sock ],
+		proxy => $proxy,
+		stores => sub { return $redis; },
+	};
+}
+
+# A commit that waits in vain on a busy machine would be a try that failed.
+sub _patient_place
+{
+	my ($drill) = @_;
+
+	$drill->node->safe_psql('postgres', q{ALTER SYSTEM SET inval.commit_timeout = '10s'});
+	reload($drill->node);
+	return _place();
 }
 
 sub _twice
 {
-	my ($drill) = @_;
-	my $redis = Inval::Redis->new;
-	my $proxy = Inval::Proxy::Fault->new($redis);
+	my ($drill, $place) = @_;
 
-	# A commit that waits in vain on a busy machine would be a try that failed.
-	$drill->node->safe_psql('postgres', q{ALTER SYSTEM SET inval.commit_timeout = '10s'});
-	reload($drill->node);
-	$drill->begin(url => $proxy->url, redis => [ $redis->sock ]);
-	$drill->fault(
-		sub {
-			$proxy->mode('twice');
-			$drill->wait_seconds(1.5, 40);
-			$proxy->mode('pass');
-		});
-	$drill->end(stores => [$redis]);
+	$place->{proxy}->mode('twice');
+	$drill->wait_seconds(1.5, 40);
+	$place->{proxy}->mode('pass');
+	return;
+}
+
+sub _after_twice
+{
+	my ($drill, $place) = @_;
+	my $proxy = $place->{proxy};
+
 	cmp_ok($proxy->copies, '>', $drill->pick(100, 10_000), 'twice: commands were repeated');
 	is($proxy->errors, '', 'twice: none of the repeated ones is an error');
 	is($drill->node->safe_psql('postgres', 'SELECT sum(failed_tries) FROM inval_stats'), 0,
@@ -66,32 +91,33 @@ sub _twice
 
 sub _partition
 {
-	my ($drill) = @_;
-	my $redis = Inval::Redis->new;
-	my $proxy = Inval::Proxy::Fault->new($redis);
-	my $held;
+	my ($drill, $place) = @_;
+	my $proxy = $place->{proxy};
 
-	$drill->begin(url => $proxy->url, redis => [ $redis->sock ]);
-	$drill->fault(
-		sub {
-			foreach my $mode ('delay 20', 'delay 200', 'reset 20', 'cut 20')
-			{
-				$proxy->mode($mode);
-				$drill->wait_seconds(0.4, 12);
-				$proxy->mode('pass');
-				wait_target_state($drill->node, 'postgres', 'up');
-			}
-			foreach my $mode ('hold 20', 'hold 100')
-			{
-				$proxy->mode($mode);
-				$drill->wait_seconds(0.4, 12);
-			}
-			ok(wait_target_state($drill->node, 'postgres', 'down'),
-				'partition: the target is down while everything is swallowed');
-			$drill->remark_queue;
-			$proxy->mode('pass');
-		});
-	$drill->end(stores => [$redis]);
+	foreach my $mode ('delay 20', 'delay 200', 'reset 20', 'cut 20')
+	{
+		$proxy->mode($mode);
+		$drill->wait_seconds(0.4, 12);
+		$proxy->mode('pass');
+		$drill->wait_state('up');
+	}
+	foreach my $mode ('hold 20', 'hold 100')
+	{
+		$proxy->mode($mode);
+		$drill->wait_seconds(0.4, 12);
+	}
+	ok($drill->wait_state('down'),
+		'partition: the target is down while everything is swallowed');
+	$drill->remark_queue;
+	$proxy->mode('pass');
+	return;
+}
+
+sub _after_partition
+{
+	my ($drill, $place) = @_;
+	my $proxy = $place->{proxy};
+
 	cmp_ok($proxy->copies, '>', 0, 'partition: what was swallowed arrived late');
 	is($proxy->errors, '', 'partition: and did no harm');
 	$drill->remark('Commands that had been swallowed and arrived late: ' . $proxy->copies . '.');

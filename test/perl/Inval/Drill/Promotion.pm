@@ -26,11 +26,13 @@ sub drills
 			about => 'The worker is held back, so that something is owed; shortly after, replication, too. Then the primary '
 			  . 'is stopped at once (immediate), and its asynchronous standby is promoted. Clients go on with that one. What is owed '
 			  . 'is what it has: commits that it had not got are lost, as without inval.',
-			run => \&_promotion
+			place => \&_place,
+			happen => \&_promotion,
+			after => \&_after
 		});
 }
 
-sub _promotion
+sub _place
 {
 	my ($drill) = @_;
 	my $redis = Inval::Redis->new;
@@ -43,37 +45,50 @@ sub _promotion
 	$primary->backup('base');
 	$standby->init_from_backup($primary, 'base', has_streaming => 1);
 	$standby->start;
-	$drill->begin(
+	return {
 		url => $redis->unix_url,
 		redis => [ $redis->sock ],
 		node => $primary,
+		standby => $standby,
 		env => {
 			PGHOST => join(',', $primary->host, $standby->host),
 			PGPORT => join(',', $primary->port, $standby->port),
 			PGTARGETSESSIONATTRS => 'read-write'
-		});
-	my $worker = worker_pid($primary, 'postgres');
+		},
+		stores => sub { return $redis; },
+	};
+}
+
+sub _promotion
+{
+	my ($drill, $place) = @_;
+	my ($primary, $standby) = @$place{qw(node standby)};
+	my $worker = $drill->worker;
 	my $sender = $primary->safe_psql('postgres', 'SELECT pid FROM pg_stat_replication');
-	$drill->fault(
-		sub {
-			kill 'STOP', $worker;
-			$drill->wait_seconds(0.6, 10);
-			kill 'STOP', $sender;
-			$drill->wait_seconds(0.1, 0.5);
-			kill 'QUIT', $primary->{_pid};
-			_let_die($worker, $sender);
-			$primary->stop('immediate', fail_ok => 1);
-			$drill->wait_seconds(0.3, 10);
-			$standby->promote;
-			$drill->switch_to($standby);
-			$drill->wait_seconds(0.5, 10);
-		});
-	$drill->end(stores => [$redis]);
+
+	kill 'STOP', $worker;
+	$drill->wait_seconds(0.6, 10);
+	kill 'STOP', $sender;
+	$drill->wait_seconds(0.1, 0.5);
+	kill 'QUIT', $primary->{_pid};
+	_let_die($worker, $sender);
+	$primary->stop('immediate', fail_ok => 1);
+	$drill->wait_seconds(0.3, 10);
+	$standby->promote;
+	$drill->switch_to($standby);
+	$drill->wait_seconds(0.5, 10);
+	return;
+}
+
+sub _after
+{
+	my ($drill, $place) = @_;
+
 	cmp_ok($drill->{result}{undone}, '>', 0, 'promotion: it had not got all commits');
 	cmp_ok($drill->{result}{reconnects}, '>', 0, 'promotion: clients had to connect again');
 	cmp_ok($drill->{result}{by_worker}, '>=', $drill->pick(20, 1000),
 		"promotion: the standby's worker delivered");
-	no_crash($standby, 'promotion: no process of the promoted server crashed');
+	no_crash($place->{standby}, 'promotion: no process of the promoted server crashed');
 	return;
 }
 

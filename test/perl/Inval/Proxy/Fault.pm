@@ -187,6 +187,8 @@ sub _copy
 
 		_append("$self->{dir}/copies", '.');
 		_append("$self->{dir}/errors", $answer) if !defined $answer || $answer =~ /^-/;
+		# Whoever has closed it may be well again the next time.
+		return $self->{copier} = undef unless defined $answer;
 	}
 	return;
 }
