@@ -17,6 +17,7 @@
 static void health_initialize(void *element);
 static void health_claim(InvalTargetHealth *health, const char *name, uint64 next_xid);
 static void health_free(InvalTargetHealth *health);
+static uint32 health_sessions(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
@@ -110,7 +111,8 @@ inval_target_health(const char *name)
 			found = health;
 			break;
 		}
-		if (free_slot == NULL && !OidIsValid(health->database))
+		if (!OidIsValid(health->database) &&
+			(free_slot == NULL || health_sessions(health) < health_sessions(free_slot)))
 			free_slot = health;
 	}
 	if (found == NULL && free_slot != NULL)
@@ -132,6 +134,16 @@ inval_target_health(const char *name)
 		health_claim(found, name, next_xid);
 	}
 	return found;
+}
+
+/*
+ * How many are counted there, be it for the target that had the place before; so the
+ * place with the fewest of them is taken: they would turn others away (seat.c).
+ */
+static uint32
+health_sessions(InvalTargetHealth *health)
+{
+	return pg_atomic_read_u32(&health->sessions);
 }
 
 /*

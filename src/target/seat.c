@@ -15,9 +15,10 @@
  * kept one gives it up after a transaction if he had not used it for a while.
  * Nothing can be had of a session that does nothing at all.
  *
- * The count is in shared memory, whose next owner does not begin it anew: who is
- * counted there leaves there, be it when the process ends.  Whoever is killed so that
- * he cannot takes all of shared memory with him.
+ * The count is in shared memory, at the place that a target has there.  When that is
+ * another's it does not begin anew: who is counted there leaves there, be it when the
+ * process ends.  (So a place where nobody is counted is taken first.)  Whoever is killed
+ * so that he cannot takes all of shared memory with him.
  */
 #include "postgres.h"
 

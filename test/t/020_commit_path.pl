@@ -167,6 +167,28 @@ sub sessions_are_bounded
 	$sessions->(1, 'one is left after DROP EXTENSION');
 	$_->quit foreach $passer, $third;
 	$sessions->(0, 'and at last none');
+
+	# Nor does whoever is still counted at a place count at the target that has it next.
+	($keeper) = $open->(1);
+	$keeper->query_safe('UPDATE team SET n = n + 1 WHERE id = 1');
+	$sessions->(1, 'one is connected');
+	$node->append_conf('postgresql.conf', 'inval.max_connections = 1');
+	reload($node);
+	$node->safe_psql('postgres', 'DROP EXTENSION inval CASCADE');
+	ok(poll_query($node, 'postgres', q{
+			SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'inval worker'}, 0),
+		'sessions: the place is free');
+	$node->safe_psql('postgres', 'CREATE DATABASE beside');
+	$node->safe_psql('beside', q{
+		CREATE EXTENSION inval;
+		CREATE TABLE near (id int PRIMARY KEY, n int DEFAULT 0);
+		INSERT INTO near VALUES (1);
+		SELECT inval_track('near', 'id')});
+	ok(wait_target_state($node, 'beside', 'up'), 'sessions: another has it');
+	$node->safe_psql('beside', 'UPDATE near SET n = 1');
+	is($node->safe_psql('beside', 'SELECT sessions, turned_away FROM inval_target_status'),
+		'0|0', 'sessions: which turns nobody away');
+	$keeper->quit;
 	return;
 }
 
