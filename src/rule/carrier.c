@@ -51,7 +51,6 @@ static List *carrier_from_trigger(List *list, Oid relation, Oid trigger, int nar
 static List *carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc,
 								InvalCarrierUnread *unread);
 static InvalDefinition *carrier_read_trigger(Oid trigger, InvalCarrierUnread unread);
-static int	carrier_compare(const ListCell *a, const ListCell *b);
 static int32 carrier_new_id(Oid relation);
 static bool carrier_id_is_taken(int32 id, Oid but);
 static void carrier_update(Relation triggers, HeapTuple tuple,
@@ -138,7 +137,7 @@ carriers_list(Relation relation, InvalCarrierUnread unread)
 			list = carrier_from_trigger(list, RelationGetRelid(relation), trigger->tgoid,
 										trigger->tgnargs, trigger->tgargs, &unread);
 	}
-	list_sort(list, carrier_compare);
+	list_sort(list, inval_definition_compare);
 	return list;
 }
 
@@ -186,7 +185,7 @@ inval_carriers_all(void)
 	table_close(depend, AccessShareLock);
 
 	list = inval_carrier_servers(list, InvalidOid, &unread);
-	list_sort(list, carrier_compare);
+	list_sort(list, inval_definition_compare);
 	return list;
 }
 
@@ -414,15 +413,6 @@ carrier_from_tuple(List *list, HeapTuple tuple, TupleDesc desc, InvalCarrierUnre
 		place += strlen(place) + 1;
 	}
 	return carrier_from_trigger(list, form->tgrelid, form->oid, form->tgnargs, args, unread);
-}
-
-static int
-carrier_compare(const ListCell *a, const ListCell *b)
-{
-	int32		first = inval_definition_id(lfirst(a));
-	int32		second = inval_definition_id(lfirst(b));
-
-	return first < second ? -1 : first > second;
 }
 
 /*

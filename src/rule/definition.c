@@ -95,6 +95,18 @@ inval_definition_id(const InvalDefinition *definition)
 }
 
 /*
+ * For list_sort: by number.
+ */
+int
+inval_definition_compare(const ListCell *a, const ListCell *b)
+{
+	int32		first = inval_definition_id(lfirst(a));
+	int32		second = inval_definition_id(lfirst(b));
+
+	return first < second ? -1 : first > second;
+}
+
+/*
  * An option that is an interval, in milliseconds, a month being 30 days; 0 if it
  * is not given.  INT_MAX stands for all that is longer.
  */

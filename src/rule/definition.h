@@ -44,6 +44,7 @@ extern bool inval_definition_set(InvalDefinition *definition, const char *name,
 extern const char *inval_definition_get(const InvalDefinition *definition,
 										InvalRuleOption option);
 extern int32 inval_definition_id(const InvalDefinition *definition);
+extern int	inval_definition_compare(const ListCell *a, const ListCell *b);
 extern int	inval_definition_ms(const InvalDefinition *definition,
 								InvalRuleOption option);
 extern List *inval_definition_list(const InvalDefinition *definition,

@@ -228,6 +228,8 @@ inval_ties_readers(Oid class, Oid object, int32 column)
 		if (definition != NULL)
 			readers = lappend(readers, definition);
 	}
+	/* pg_depend has them in whatever order its rows lie. */
+	list_sort(readers, inval_definition_compare);
 	return readers;
 }
 

@@ -73,6 +73,8 @@ is(scalar($redis->existing(map { "team:$_" } 21 .. 25, 31 .. 35, 41 .. 45)), 15,
 	'still prepared after a restart: no key is gone');
 $node->safe_psql('postgres', "COMMIT PREPARED 'waits'");
 ok(wait_keys_gone($redis, map { "team:$_" } 21 .. 25), 'gone after a restart');
+# The worker has noted that, too: Redis is frozen with nothing under way.
+wait_queue_empty($node, 'postgres');
 $redis->freeze;
 $node->safe_psql('postgres', "COMMIT PREPARED 'waits, too'");
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'waits, third'");
