@@ -347,6 +347,7 @@ sub stop_watched
 	{
 		eval { $session->kill_kill };
 	}
+	$soak->{leaking}->quit if $soak->{leaking};
 	return;
 }
 
