@@ -26,7 +26,7 @@ use Inval::Test;
 my $tolerance = 48 * 1024;
 
 # A process is judged if it was looked at so often.
-my $least_looks = 4;
+my $least_looks = 3;
 
 =pod
 
