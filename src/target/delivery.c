@@ -21,6 +21,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "base/settings.h"
 #include "redis/await.h"
 #include "target/address.h"
@@ -502,14 +504,20 @@ inval_delivery_ping(InvalTarget *target, uint64 deadline)
 	uint64		start = inval_clock_us();
 	char		error[INVAL_ERROR_LEN];
 	InvalConnection *connection = target->connection;
+	MemoryContext context;
+	bool		well;
 
 	/* Its nodes have just been asked for the map. */
 	if (inval_url_is_cluster(&target->url))
 		return true;
-	if (inval_await_answer(connection, CurrentMemoryContext, lengthof(words), words,
-						   deadline, error, sizeof(error)) == NULL &&
-		(connection->state != INVAL_CONNECTION_READY ||
-		 connection->answer->kind == INVAL_ERROR_SERVER))
+	/* Of its own: the worker asks again and again, and has none that is given back. */
+	context = AllocSetContextCreate(CurrentMemoryContext, "inval ping", ALLOCSET_SMALL_SIZES);
+	well = inval_await_answer(connection, context, lengthof(words), words,
+							  deadline, error, sizeof(error)) != NULL ||
+		(connection->state == INVAL_CONNECTION_READY &&
+		 connection->answer->kind != INVAL_ERROR_SERVER);
+	MemoryContextDelete(context);
+	if (!well)
 	{
 		inval_target_failed(target, connection->state == INVAL_CONNECTION_FAILED ?
 							connection->fault : INVAL_FAULT_SERVER, error);

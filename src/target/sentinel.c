@@ -9,6 +9,8 @@
  */
 #include "postgres.h"
 
+#include "utils/memutils.h"
+
 #include "redis/await.h"
 #include "target/health.h"
 #include "target/resolve.h"
@@ -21,6 +23,7 @@ static bool sentinel_question(InvalConnection *connection, const InvalUrl *url,
 							  uint64 deadline,
 							  char host[INVAL_URL_PART_LEN], int *port,
 							  char *error, Size error_size);
+static MemoryContext sentinel_answer_context(void);
 static bool sentinel_check(const InvalUrl *url, const char *host, int port,
 						   uint64 deadline, char *error, Size error_size);
 static bool sentinel_is_master(InvalConnection *connection, uint64 deadline,
@@ -126,22 +129,38 @@ sentinel_question(InvalConnection *connection, const InvalUrl *url, uint64 deadl
 				  char *error, Size error_size)
 {
 	const char *words[] = {"SENTINEL", "get-master-addr-by-name", url->master};
-	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext,
+	MemoryContext context = sentinel_answer_context();
+	const InvalReply *answer = inval_await_answer(connection, context,
 												  lengthof(words), words, deadline,
 												  error, error_size);
 	const char *name = answer ? inval_reply_text(answer, 0) : NULL;
 	const char *number = answer ? inval_reply_text(answer, 1) : NULL;
 
-	if (answer == NULL)
-		return false;
-	*port = number != NULL && strlen(number) <= 5 ? atoi(number) : 0;
-	if (name == NULL || strlen(name) >= INVAL_URL_PART_LEN || *port <= 0 || *port > 65535)
+	bool		known = false;
+
+	if (answer != NULL)
 	{
-		strlcpy(error, "it knows no master of that name", error_size);
-		return false;
+		*port = number != NULL && strlen(number) <= 5 ? atoi(number) : 0;
+		known = name != NULL && strlen(name) < INVAL_URL_PART_LEN &&
+			*port > 0 && *port <= 65535;
+		if (known)
+			strlcpy(host, name, INVAL_URL_PART_LEN);
+		else
+			strlcpy(error, "it knows no master of that name", error_size);
 	}
-	strlcpy(host, name, INVAL_URL_PART_LEN);
-	return true;
+	MemoryContextDelete(context);
+	return known;
+}
+
+/*
+ * Memory for an answer.  The worker asks for as long as it lives, and what it has at hand
+ * is never given back.
+ */
+static MemoryContext
+sentinel_answer_context(void)
+{
+	return AllocSetContextCreate(CurrentMemoryContext, "inval sentinel",
+								 ALLOCSET_SMALL_SIZES);
 }
 
 /*
@@ -178,15 +197,17 @@ sentinel_is_master(InvalConnection *connection, uint64 deadline,
 				   char *error, Size error_size)
 {
 	const char *words[] = {"ROLE"};
-	const InvalReply *answer = inval_await_answer(connection, CurrentMemoryContext, 1,
+	MemoryContext context = sentinel_answer_context();
+	const InvalReply *answer = inval_await_answer(connection, context, 1,
 												  words, deadline, error, error_size);
 	const char *role = answer ? inval_reply_text(answer, 0) : NULL;
+	bool		is_master = role != NULL && strcmp(role, "master") == 0;
 
 	/* Who may not ask learns from READONLY, should it be none. */
 	if (answer == NULL)
-		return strncmp(error, "NOPERM ", 7) == 0;
-	if (role != NULL && strcmp(role, "master") == 0)
-		return true;
-	strlcpy(error, "it is not a master now", error_size);
-	return false;
+		is_master = strncmp(error, "NOPERM ", 7) == 0;
+	else if (!is_master)
+		strlcpy(error, "it is not a master now", error_size);
+	MemoryContextDelete(context);
+	return is_master;
 }

@@ -271,6 +271,44 @@ ok(wait_keys_gone($master, 'in_background:11'), 'no sentinel answers: the worker
 ok(wait_target_state($node, 'postgres', 'up'), 'no sentinel answers: the target is up');
 $_->thaw foreach @sentinels;
 
+# What they answer is not kept: they are asked twice a second for as long as a worker lives, by a
+# new connection each time.
+sub questions
+{
+	my $sum = 0;
+
+	foreach my $sentinel (@sentinels)
+	{
+		$sum += $1 if $sentinel->cmd('INFO', 'stats') =~ /^total_connections_received:(\d+)/m;
+	}
+	return $sum;
+}
+
+# Bytes that the worker holds by itself, outside of any smaller context.
+sub held
+{
+	my $worker = worker_pid($node, 'postgres');
+	my $before = -s $node->logfile;
+	my $held;
+
+	$node->safe_psql('postgres', "SELECT pg_log_backend_memory_contexts($worker)");
+	poll_until(
+		sub {
+			my $log = slurp_file($node->logfile, $before);
+
+			return $log =~ /Grand total/ && (($held) = $log =~ /TopMemoryContext: .* (\d+) used/);
+		},
+		'memory contexts');
+	return $held;
+}
+
+ok(wait_queue_empty($node, 'postgres'), 'all is delivered');
+my $asked = questions();
+poll_until(sub { questions() >= $asked + 2 }, 'the worker to ask');
+my ($first, $held) = (questions(), held());
+poll_until(sub { questions() >= $first + 6 }, 'the worker to ask again and again');
+cmp_ok(held() - $held, '<', 6 * 50, 'what sentinels answer is not kept');
+
 # The server starts while no sentinel can be reached.
 $master->fill('at_commit:', 1, 100);
 $_->freeze foreach @sentinels;

@@ -45,6 +45,7 @@ use Inval::Drill::Network;
 use Inval::Drill::Outage;
 use Inval::Drill::Sentinel;
 use Inval::Soak::Accidents;
+use Inval::Soak::Contexts;
 use Inval::Soak::Log;
 use Inval::Soak::Samples;
 use Inval::Test;
@@ -152,6 +153,7 @@ sub _prepare
 	# Before there are clients, whose ends of pipes it would have.
 	$self->{samples} =
 	  Inval::Soak::Samples->start($self->node, max(0.5, min(5, $self->{seconds} / 300)));
+	$self->{contexts} = Inval::Soak::Contexts->new($self->node);
 	$self->{consistency} = Inval::Consistency->new('fence-faults',
 		seed => $self->{seed},
 		proxied => 1,
@@ -267,6 +269,7 @@ sub _count
 		$self->complain(map { "round $self->{rounds}, $_" } $drill->complaints);
 	}
 	$self->complain(look_at_soak_tables($self));
+	$self->{contexts}->look;
 	$self->{say}->(sprintf 'round %d done, %d s left: %d commits, %d values checked',
 		$self->{rounds}, $self->_time_left, $self->{commits}, $consistency->{numbers}{checked});
 	$self->{drills} = {};
@@ -296,8 +299,9 @@ sub _break
 sub _finish
 {
 	my ($self) = @_;
-	my $size;
 
+	$self->{samples}->stop;
+	stop_watched($self);
 	if (($self->{broken} || '') eq 'stuck')
 	{
 		# What is owed to a target that is paused stays in its table.
@@ -307,19 +311,16 @@ sub _finish
 	}
 	$self->complain('the tables do not become small: ' . $self->_tables_size . ' kB')
 	  unless poll_until(sub { $self->_tables_size < $tables_limit }, 'small tables');
-	$self->complain('something is queued')
-	  if $self->node->safe_psql('postgres', 'SELECT count(*) FROM inval_queue');
+	$self->complain('something is queued') unless wait_queue_empty($self->node, 'postgres');
 	$self->{tables_in_the_end} = $self->_tables_size;
 	# Counters of rules that are gone are given back when there are few left.
 	$self->complain('some rules found no place for their counters')
 	  if $self->node->safe_psql('postgres', 'SELECT count(*) FROM inval_stats WHERE rule = -1');
-	$self->{samples}->stop;
-	stop_watched($self);
 	$self->{readers} = $self->{consistency}->end_load;
 	my $violations = violations($self->{readers});
 	$self->complain("readers with leases: $violations\n" . $self->{readers}{complaints})
 	  if $violations;
-	$self->complain($self->{samples}->grown);
+	$self->complain($self->{samples}->grown, $self->{contexts}->grown);
 	$self->complain(unexpected_lines($self->node));
 	# Of a connection that was killed there is no answer.
 	my @errors = grep { $_ ne 'no answer' } split /\n/, $self->{consistency}{proxy}->errors;

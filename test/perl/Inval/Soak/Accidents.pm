@@ -17,7 +17,6 @@ use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time);
 
 use Inval::Consistency::Faults;
-use Inval::Session;
 use Inval::Test;
 
 our @EXPORT = qw(
@@ -330,11 +329,8 @@ sub keep_watched
 
 		next if $session && $session->pumpable;
 		eval { $session->finish } if $session;
-		local $ENV{PGAPPNAME} = 'watched';
-		$soak->{watched}[$number] = IPC::Run::start(
-			[ 'pgbench', '-n', '-R', 5, '-T', 1_000_000, '-D', "part=$number", '-f',
-				$soak->node->basedir . '/watched.sql', $soak->node->connstr('postgres') ],
-			'>', '/dev/null', '2>', '/dev/null');
+		$soak->{watched}[$number] =
+		  _start_watched($soak, $soak->node->basedir . '/watched.sql', 5, $number);
 	}
 	return;
 }
@@ -353,15 +349,24 @@ sub stop_watched
 sub leak
 {
 	my ($soak) = @_;
+	my $script = $soak->node->basedir . '/leak.sql';
 
-	return if $soak->is_rough;
-	$soak->{leaking} ||= do {
-		local $ENV{PGAPPNAME} = 'watched';
-		Inval::Session->new($soak->node, 'postgres', 'watched');
-	};
-	$soak->{leaking}->query("PREPARE leak_$_ AS SELECT count(*) FROM pg_class JOIN pg_attribute ON true")
-	  foreach map { ++$soak->{leaked} } 1 .. 300;
+	return if $soak->is_rough || $soak->{watched}[$watched_sessions];
+	append_to_file($script, "\\set n random(1, 1000000000)\n"
+		  . "PREPARE leak_:n AS SELECT count(*) FROM pg_class JOIN pg_attribute ON true;\n");
+	$soak->{watched}[$watched_sessions] = _start_watched($soak, $script, 10, 0);
 	return;
+}
+
+sub _start_watched
+{
+	my ($soak, $script, $rate, $number) = @_;
+
+	local $ENV{PGAPPNAME} = 'watched';
+	return IPC::Run::start(
+		[ 'pgbench', '-n', '-R', $rate, '-T', 1_000_000, '-D', "part=$number", '-f', $script,
+			$soak->node->connstr('postgres') ],
+		'>', '/dev/null', '2>', '/dev/null');
 }
 
 1;

@@ -51,7 +51,11 @@ sub soak_report
 	  _happened($result), '',
 	  '| process | minutes | samples | memory, first third | last | files | connections |',
 	  '|---|---:|---:|---:|---:|---:|---:|',
-	  (map { _row($_) } sort { $b->{minutes} <=> $a->{minutes} } $samples->judged), '';
+	  (map { _row($_) } sort { $b->{minutes} <=> $a->{minutes} } $samples->judged), '',
+	  '| process | looks | in TopMemoryContext, second look | last |',
+	  '|---|---:|---:|---:|',
+	  (map { sprintf '| %s | %d | %d B | %d B |', @$_{qw(role looks first last)} }
+		sort { $b->{looks} <=> $a->{looks} } $result->{contexts}->judged), '';
 }
 
 sub _happened

@@ -207,6 +207,10 @@ sub is_flat
 
 =pod
 
+=head2 processes_query
+
+The query for process ids and roles of those that are looked at.
+
 =head2 tables_query
 
 The query for the size of the tables of inval, in kB.
@@ -222,6 +226,7 @@ Those that grew, in words.
 
 =cut
 
+sub processes_query { return $processes; }
 sub tables_query { return $tables; }
 
 sub judged
