@@ -246,9 +246,15 @@ def measure(bench, options):
     bench.start_servers()
     for name in options.only or WORKLOADS:
         WORKLOADS[name](bench)
+        write_facts(bench, machine, full=False)
     bench.stop_servers()
+    write_facts(bench, machine, full=is_full(options, bench.settings))
+
+
+def write_facts(bench, machine, full):
+    """What a report says beside the samples: also of a run that is interrupted."""
     facts = {"machine": machine, "settings": vars(bench.settings),
-             "full": is_full(options, bench.settings),
+             "full": full,
              "date": time.strftime("%Y-%m-%d"),
              "minutes": round((time.monotonic() - bench.started) / 60),
              "variants": {v.name: v.description() for v in bench.variants}}
