@@ -62,7 +62,7 @@ typedef struct ReplayMark
 	XLogRecPtr	place;			/* where the last record of the WAL begins */
 	TimestampTz made;
 	TimestampTz passed;			/* found to be replayed, or late; 0: not yet */
-	bool		waited;			/* a standby was there to wait for */
+	bool		waited;			/* a standby was there to wait for, or has just left */
 	bool		late;			/* it was not waited for any longer */
 	uint64		xmin;			/* the snapshot: all before it have ended, */
 	uint64		xmax;			/* none from here on has, */
@@ -83,6 +83,8 @@ static ReplayMark *done = NULL; /* the newest that was waited for */
 static ReplayMark *needless = NULL; /* the newest without anybody to wait for */
 static bool asked = false;		/* somebody waits for what no mark covers */
 static TimestampTz next_look = 0;
+static bool peopled = true;		/* at the last look there was a standby; or maybe,
+								 * if there was no look yet */
 static bool late = false;		/* the log says so */
 
 static ReplayMark *replay_mark(TimestampTz now);
@@ -266,8 +268,8 @@ replay_distrust(const Standbys *standbys)
 }
 
 /*
- * Closes the marks that all standbys have passed, or need not any longer.
- * Returns whether there were any.  A record is replayed when what is replayed
+ * Closes the marks that all standbys have passed, or need not any longer.  One that
+ * was there at the last look may have been read from until it left.  Returns whether there were any.  A record is replayed when what is replayed
  * reaches beyond its begin.
  */
 static bool
@@ -280,7 +282,7 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 	{
 		ReplayMark *mark = marks[i];
 
-		mark->waited |= standbys->count > 0;
+		mark->waited |= standbys->count > 0 || peopled;
 		if (mark->passed != 0)
 			continue;
 		if (standbys->count == 0 || standbys->replayed > mark->place)
@@ -292,6 +294,7 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 			mark->late = true;
 		}
 	}
+	peopled = standbys->count > 0;
 	while (nmarks > 0 && marks[0]->passed != 0 &&
 		   (!marks[0]->waited ||
 			TimestampDifferenceExceeds(marks[0]->passed, now, GRACE_MS)))

@@ -147,7 +147,10 @@ sql(q{
 	SELECT inval_track('late', 'id', repeat_after => '1 hour')});
 ok(wait_queue_empty($node, 'postgres'), 'nothing waits yet');
 
-# Without a standby there is nothing to wait for, nor to repeat.
+# A worker that has just started does not know whether there was a standby until then.
+sql('UPDATE team SET n = 1 WHERE id = 98');
+ok(wait_queue_empty($node, 'postgres'), 'no standby: nothing waits after the first look');
+# Without one there is nothing to wait for, nor to repeat.
 sql('UPDATE team SET n = 1 WHERE id = 100');
 $redis->cmd('SET', 'team:100', 'new');
 sql('UPDATE slow SET n = 1 WHERE id = 100');
@@ -305,6 +308,23 @@ ok(wait_keys_gone($redis, $key), 'that is gone: repeated');
 ok(nothing_waits(), 'nothing waits');
 $second->start;
 
+# The worker, which saw it for the last time before the commit, need not see it go.
+pause($second);
+$key = change_and_refill($second, 'team');
+still_waits($key, 'it waits for the only standby again');
+resume($second);
+ok(wait_keys_gone($redis, $key), 'which has replayed it');
+ok(nothing_waits(), 'nothing waits');
+pause($second);
+my $worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'inval worker'});
+kill 'STOP', $worker;
+$key = change_and_refill($second, 'team');
+$second->stop('immediate');
+poll_query($node, 'postgres', 'SELECT count(*) FROM pg_stat_replication', 0);
+kill 'CONT', $worker;
+ok(wait_keys_gone($redis, $key), 'one that is gone before the worker looks: repeated');
+$second->start;
+
 # What receives the log and replays nothing is no standby.
 my $receiver = IPC::Run::start(
 	[ 'pg_receivewal', '-n', '-D', PostgreSQL::Test::Utils::tempdir(), '-s', '1',
@@ -366,7 +386,7 @@ is($redis->cmd('EXISTS', $key), 0, 'no worker: gone');
 is(sql('SELECT count(*) FROM inval_queue'), 0, 'no worker: nothing waits');
 $last->stop;
 sql('UPDATE team SET n = 1 WHERE id = 99');
-is(sql('SELECT inval_drain()'), 0, 'no worker, no standby: nothing to deliver');
+is(sql('SELECT inval_drain()'), 1, 'no worker, no standby any more: as if it had just left');
 is(sql('SELECT count(*) FROM inval_queue'), 0, 'no worker, no standby: nothing waits');
 
 no_crash($primary, 'primary');

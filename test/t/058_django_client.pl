@@ -11,6 +11,7 @@ use Inval::Test;
 use IPC::Run ();
 use JSON::PP;
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $root = dirname(__FILE__) . '/../..';
@@ -28,6 +29,10 @@ $ENV{PGPORT} = $node->port;
 $ENV{PGDATABASE} = 'postgres';
 $ENV{INVAL_REDIS_URL} = $redis->tcp_url;
 $ENV{REDIS_SOCKET} = $redis->sock;
+
+# A worker comes with the first database of the tests, and may not have loaded the
+# functions when they begin.
+$redis->cmd('FUNCTION', 'LOAD', slurp_file("$root/src/redis/inval.lua"));
 
 # Status and output of a script of the package's tests
 sub python
