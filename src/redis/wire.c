@@ -333,8 +333,13 @@ bool
 inval_wire_is_quiet(InvalWire *wire)
 {
 	struct pollfd ready = {.fd = wire->fd,.events = POLLIN};
+	int			count;
 
-	if (poll(&ready, 1, 0) == 0)
+	/* A signal ends it although there is nothing to wait for. */
+	do
+		count = poll(&ready, 1, 0);
+	while (count < 0 && errno == EINTR);
+	if (count == 0)
 		return !inval_wire_has_bytes(wire);
 	return wire->tls != NULL && inval_tls_is_quiet(wire->tls);
 }

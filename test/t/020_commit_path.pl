@@ -5,6 +5,7 @@ use strict;
 use warnings;
 
 use Inval::Test;
+use POSIX ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -46,9 +47,42 @@ my $redis = Inval::Redis->new;
 	is($node->safe_psql('postgres', q{
 			SELECT sum(delivered_at_commit), sum(delivered_by_worker) FROM inval_stats}),
 		'2|0', 'nor was anything taken away from the commit');
+	signals_are_no_trouble($node);
 	sessions_are_bounded($node);
 	no_crash($node, 'locks');
 	$node->stop;
+}
+
+# Whatever interrupts a system call, the connection is as it was.
+sub signals_are_no_trouble
+{
+	my ($node) = @_;
+	my $session = $node->background_psql('postgres');
+	my $pid = $session->query_safe('SELECT pg_backend_pid()');
+	my $storm = fork // die "fork: $!";
+
+	if (!$storm)
+	{
+		1 while kill 'USR1', $pid;
+		POSIX::_exit(0);
+	}
+	$session->query_safe(q{
+		SELECT inval_stats_reset();
+		DO $$
+		BEGIN
+			FOR i IN 1 .. 2000 LOOP
+				UPDATE team SET n = n + 1 WHERE id = 1;
+				COMMIT;
+			END LOOP;
+		END $$});
+	kill 'KILL', $storm;
+	waitpid $storm, 0;
+	$session->quit;
+	ok(wait_queue_empty($node, 'postgres'), 'signals: nothing is owed');
+	is($node->safe_psql('postgres', q{
+			SELECT sum(delivered_at_commit), sum(delivered_by_worker) FROM inval_stats}),
+		'2000|0', 'signals: and all went out at commit');
+	return;
 }
 
 # inval.max_connections: who finds too many connected leaves his keys to the worker.
