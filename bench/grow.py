@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What measured costs mean for more than one machine: how many commits nodes of
 PostgreSQL make, how many primaries of a Redis Cluster they need, how many connections
 that is.  Arithmetic upon the figures of the last run, so that each can be followed.
