@@ -62,7 +62,6 @@ typedef struct ReplayMark
 	XLogRecPtr	place;			/* where the last record of the WAL begins */
 	TimestampTz made;
 	TimestampTz passed;			/* found to be replayed, or late; 0: not yet */
-	bool		waited;			/* a standby was there to wait for, or has just left */
 	bool		late;			/* it was not waited for any longer */
 	uint64		xmin;			/* the snapshot: all before it have ended, */
 	uint64		xmax;			/* none from here on has, */
@@ -79,12 +78,9 @@ typedef struct Standbys
 
 static ReplayMark *marks[MAX_MARKS];	/* open ones, oldest first */
 static int	nmarks = 0;
-static ReplayMark *done = NULL; /* the newest that was waited for */
-static ReplayMark *needless = NULL; /* the newest without anybody to wait for */
+static ReplayMark *done = NULL; /* the newest that was passed */
 static bool asked = false;		/* somebody waits for what no mark covers */
 static TimestampTz next_look = 0;
-static bool peopled = true;		/* at the last look there was a standby; or maybe,
-								 * if there was no look yet */
 static bool late = false;		/* the log says so */
 
 static ReplayMark *replay_mark(TimestampTz now);
@@ -105,19 +101,17 @@ inval_replay_is_wanted(void)
 }
 
 /*
- * What is known of a committed transaction.  If nothing, inval_replay_look will
- * find out.
+ * Whether all standbys have replayed a committed transaction, or were waited for
+ * long enough.  If that is not known, inval_replay_look will find out.
  */
-InvalReplayState
-inval_replay_state(FullTransactionId xid)
+bool
+inval_replay_is_done(FullTransactionId xid)
 {
 	if (done != NULL && replay_sees(done, xid))
-		return INVAL_REPLAY_DONE;
-	if (needless != NULL && replay_sees(needless, xid))
-		return INVAL_REPLAY_NEEDLESS;
+		return true;
 	if (nmarks == 0 || !replay_sees(marks[nmarks - 1], xid))
 		asked = true;
-	return INVAL_REPLAY_OPEN;
+	return false;
 }
 
 /*
@@ -178,7 +172,7 @@ replay_mark(TimestampTz now)
 
 	mark->made = now;
 	mark->passed = 0;
-	mark->waited = mark->late = false;
+	mark->late = false;
 	/* Ids of 32 bits are of the last 4 billion transactions. */
 	mark->xmin = next - (uint32) ((uint32) next - snapshot->xmin);
 	mark->xmax = next - (uint32) ((uint32) next - snapshot->xmax);
@@ -249,18 +243,14 @@ replay_read_standbys(Standbys *standbys)
 }
 
 /*
- * Forgets what was true of the standbys there were, and is not of those there
- * are.
+ * Forgets what was true of the standbys there were, and is not of those there are:
+ * one may have come that has yet to replay what the others had.
  */
 static void
 replay_distrust(const Standbys *standbys)
 {
-	if (standbys->count == 0)
-		return;
-	if (needless != NULL)
-		pfree(needless);
-	needless = NULL;
-	if (done != NULL && !done->late && standbys->replayed <= done->place)
+	if (standbys->count > 0 && done != NULL && !done->late &&
+		standbys->replayed <= done->place)
 	{
 		pfree(done);
 		done = NULL;
@@ -268,9 +258,11 @@ replay_distrust(const Standbys *standbys)
 }
 
 /*
- * Closes the marks that all standbys have passed, or need not any longer.  One that
- * was there at the last look may have been read from until it left.  Returns whether there were any.  A record is replayed when what is replayed
- * reaches beyond its begin.
+ * Closes the marks that all standbys have passed, or need not any longer, and
+ * returns whether there were any.  A record is replayed when what is replayed
+ * reaches beyond its begin.  Where there is no standby, there may have been one
+ * since the commit, which a reader has read from: who has switched the repetition
+ * on has standbys.
  */
 static bool
 replay_close_marks(const Standbys *standbys, TimestampTz now)
@@ -282,7 +274,6 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 	{
 		ReplayMark *mark = marks[i];
 
-		mark->waited |= standbys->count > 0 || peopled;
 		if (mark->passed != 0)
 			continue;
 		if (standbys->count == 0 || standbys->replayed > mark->place)
@@ -294,10 +285,8 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 			mark->late = true;
 		}
 	}
-	peopled = standbys->count > 0;
 	while (nmarks > 0 && marks[0]->passed != 0 &&
-		   (!marks[0]->waited ||
-			TimestampDifferenceExceeds(marks[0]->passed, now, GRACE_MS)))
+		   TimestampDifferenceExceeds(marks[0]->passed, now, GRACE_MS))
 	{
 		replay_log_change(marks[0]->late);
 		replay_close_oldest();
@@ -309,13 +298,11 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 static void
 replay_close_oldest(void)
 {
-	ReplayMark *mark = marks[0];
-	ReplayMark **place = mark->waited ? &done : &needless;
 	int			i;
 
-	if (*place != NULL)
-		pfree(*place);
-	*place = mark;
+	if (done != NULL)
+		pfree(done);
+	done = marks[0];
 	nmarks--;
 	for (i = 0; i < nmarks; i++)
 		marks[i] = marks[i + 1];

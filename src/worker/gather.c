@@ -19,6 +19,7 @@
 #include "base/settings.h"
 #include "outbox/paused.h"
 #include "outbox/read.h"
+#include "outbox/replay.h"
 #include "outbox/tables.h"
 #include "store/pauses.h"
 #include "target/pace.h"
@@ -361,7 +362,7 @@ static bool
 gather_is_due(InvalPass *pass, const InvalOutboxRow *row, TimestampTz now)
 {
 	if (inval_outbox_is_waiting(row))
-		return inval_requeue_is_due(row, pass->note_from);
+		return inval_replay_is_done(row->xid);
 	if (row->lane != INVAL_LANE_REPEAT || row->queued_at <= now)
 		return true;
 	if (pass->next_due == 0 || row->queued_at < pass->next_due)

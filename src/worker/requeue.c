@@ -13,10 +13,6 @@
  */
 #include "postgres.h"
 
-#include "access/relation.h"
-#include "utils/rel.h"
-
-#include "outbox/ledger.h"
 #include "outbox/read.h"
 #include "outbox/replay.h"
 #include "target/targets.h"
@@ -31,36 +27,7 @@
 bool
 inval_requeue_comes_again(const InvalOutboxRow *row)
 {
-	return row->again && inval_replay_state(row->xid) == INVAL_REPLAY_OPEN;
-}
-
-/*
- * Whether the repetition of a waiting row is due, because standbys have replayed
- * it.  If there are none, the row is done: noted in the ledger if it is not
- * older than "note_from" (0: none is), else removed.
- */
-bool
-inval_requeue_is_due(const InvalOutboxRow *row, uint64 note_from)
-{
-	InvalReplayState state = inval_replay_state(row->xid);
-	Relation	relation;
-
-	if (state != INVAL_REPLAY_NEEDLESS)
-		return state == INVAL_REPLAY_DONE;
-	if (note_from != 0 &&
-		inval_requeue_can_note(row, Max(note_from, inval_ledger_horizon())))
-	{
-		(void) inval_ledger_note(row->xid, INVAL_LEDGER_REPEATED);
-		return false;
-	}
-	relation = inval_outbox_open(row->table, RowExclusiveLock);
-	if (relation != NULL)
-	{
-		if (inval_outbox_delete(relation, row))
-			inval_requeue_confirmed(row);
-		relation_close(relation, NoLock);
-	}
-	return false;
+	return row->again && !inval_replay_is_done(row->xid);
 }
 
 /*

@@ -8,7 +8,6 @@
 #include "outbox/outbox.h"
 
 extern bool inval_requeue_comes_again(const InvalOutboxRow *row);
-extern bool inval_requeue_is_due(const InvalOutboxRow *row, uint64 note_from);
 extern bool inval_requeue_can_note(const InvalOutboxRow *row, uint64 horizon);
 extern void inval_requeue_confirmed(const InvalOutboxRow *row);
 
