@@ -56,6 +56,7 @@ WORKLOADS = {
 class Settings:
     """How much of everything; the defaults are those of a full run."""
     rounds: int = 5
+    throughput_rounds: int = 9
     clients: tuple = (1, 8, 32)
     slice_seconds: int = 2
     scale: int = 16
@@ -76,7 +77,7 @@ class Settings:
 
 # Enough to see that everything works; the figures mean little.
 QUICK = Settings(
-    rounds=2, clients=(1, 8), slice_seconds=1, scale=8, bulk_rows=100000,
+    rounds=2, throughput_rounds=2, clients=(1, 8), slice_seconds=1, scale=8, bulk_rows=100000,
     bulk_small_rows=10000, wal_transactions=1000, ddl_rules=(0, 100), freshness_seconds=1,
     backlog=300000, drain_rounds=1, health_seconds=20,
     sessions=100, scale_rules=500, scale_partitions=200, scale_databases=12)
@@ -222,7 +223,7 @@ def split_names(parser, text, known):
 def choose_settings(options):
     settings = QUICK if options.quick else Settings()
     if options.rounds:
-        settings.rounds = options.rounds
+        settings.rounds = settings.throughput_rounds = options.rounds
     if options.health_seconds:
         settings.health_seconds = options.health_seconds
     return settings
@@ -232,7 +233,7 @@ def is_full(options, settings):
     """Whether it is a run whose figures belong into the documentation."""
     least = Settings()
     return not (options.quick or options.only or options.variants) and \
-        settings.rounds >= least.rounds and \
+        settings.throughput_rounds >= least.throughput_rounds and \
         settings.health_seconds >= least.health_seconds
 
 

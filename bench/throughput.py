@@ -102,7 +102,7 @@ def run_throughput(bench):
     """Every case with every variant in turn, in each round."""
     write_scripts(bench)
     warm_up(bench)
-    for number in bench.rounds("throughput"):
+    for number in bench.rounds("throughput", bench.settings.throughput_rounds):
         for script, numbers in (("update", bench.settings.clients), ("standard", (8,))):
             for clients in numbers:
                 for asynchronous in (False, True):
@@ -125,8 +125,7 @@ def run_throughput(bench):
 def run_untouched(bench):
     write_scripts(bench)
     warm_up(bench)
-    # Twice the rounds: it is a difference near nothing that is looked for.
-    for number in bench.rounds("untouched", 2 * bench.settings.rounds):
+    for number in bench.rounds("untouched"):
         for clients in (1, 8):
             for variant in bench.turn(number, bench.core_variants()):
                 bench.add("untouched", f"{clients}/async", variant, "tps", number,
