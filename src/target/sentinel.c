@@ -135,7 +135,6 @@ sentinel_question(InvalConnection *connection, const InvalUrl *url, uint64 deadl
 												  error, error_size);
 	const char *name = answer ? inval_reply_text(answer, 0) : NULL;
 	const char *number = answer ? inval_reply_text(answer, 1) : NULL;
-
 	bool		known = false;
 
 	if (answer != NULL)
