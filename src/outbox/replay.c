@@ -12,7 +12,9 @@
  * its commit record at or before that place.  Once all standbys have replayed
  * beyond it, whatever the snapshot sees is replayed.  So there are a few marks
  * however many rows wait, nothing is kept for a row, and marks are this
- * process's own: after a restart they are simply made anew.
+ * process's own: after a crash they are simply made anew.  A worker that leaves
+ * hands on the oldest, or where workers take turns that are shorter than a standby
+ * takes, none would ever be passed.
  *
  * The standbys that count are those that pg_stat_replication shows as streaming
  * or catching up and that report what they replay, and those that are away
@@ -82,8 +84,12 @@ static ReplayMark *done = NULL; /* the newest that was passed */
 static bool asked = false;		/* somebody waits for what no mark covers */
 static TimestampTz next_look = 0;
 static bool late = false;		/* the log says so */
+static InvalTargetHealth *hands_on = NULL;	/* where a worker does that */
+static bool taken_over = false; /* it has what the one before has left */
 
 static ReplayMark *replay_mark(TimestampTz now);
+static void replay_take_over(void);
+static void replay_keep(InvalKeptMark *kept, const ReplayMark *mark);
 static bool replay_sees(const ReplayMark *mark, FullTransactionId xid);
 static void replay_read_standbys(Standbys *standbys);
 static void replay_distrust(const Standbys *standbys);
@@ -136,6 +142,8 @@ inval_replay_look(void)
 
 	if ((nmarks == 0 && !asked) || now < next_look)
 		return false;
+	if (asked && hands_on != NULL && !taken_over)
+		replay_take_over();
 	if (asked && nmarks < MAX_MARKS &&
 		(nmarks == 0 ||
 		 TimestampDifferenceExceeds(marks[nmarks - 1]->made, now, MARK_INTERVAL_MS)))
@@ -155,6 +163,76 @@ inval_replay_look(void)
 						Min(now + (now - marks[0]->made) / 4,
 							TimestampTzPlusMilliseconds(now, LOOK_MAX_MS)));
 	return news;
+}
+
+/*
+ * This process is the worker of a target.
+ */
+void
+inval_replay_come(InvalTargetHealth *health)
+{
+	hands_on = health;
+}
+
+/*
+ * And is no more: the next one has the newest mark that was passed, as more may be
+ * waiting for its turn, and the oldest of the others.  If nobody has waited, what was
+ * left to us stays.  Cannot fail, and takes few instructions.
+ */
+void
+inval_replay_leave(void)
+{
+	if (!taken_over)
+		return;
+	replay_keep(&hands_on->marks[0], done);
+	replay_keep(&hands_on->marks[1], nmarks > 0 ? marks[0] : NULL);
+}
+
+static void
+replay_keep(InvalKeptMark *kept, const ReplayMark *mark)
+{
+	kept->made = 0;
+	if (mark == NULL)
+		return;
+	kept->made = mark->made;
+	kept->place = mark->place;
+	kept->late = mark->late;
+	kept->xmin = kept->xmax = mark->xmin;
+	kept->nrunning = 0;
+	if (mark->nrunning > INVAL_KEPT_RUNNING)
+		return;					/* it sees less */
+	kept->xmax = mark->xmax;
+	kept->nrunning = mark->nrunning;
+	memcpy(kept->running, mark->running, mark->nrunning * sizeof(TransactionId));
+}
+
+/*
+ * Goes on with what the worker before has left, whatever has become of the standbys.
+ */
+static void
+replay_take_over(void)
+{
+	int			i;
+
+	taken_over = true;
+	for (i = 0; i < INVAL_KEPT_MARKS; i++)
+	{
+		const InvalKeptMark *kept = &hands_on->marks[i];
+		Size		size = kept->nrunning * sizeof(TransactionId);
+		ReplayMark *mark;
+
+		if (kept->made == 0)
+			continue;
+		mark = MemoryContextAllocZero(TopMemoryContext, offsetof(ReplayMark, running) + size);
+		mark->made = kept->made;
+		mark->place = kept->place;
+		mark->xmin = kept->xmin;
+		mark->xmax = kept->xmax;
+		mark->nrunning = kept->nrunning;
+		memcpy(mark->running, kept->running, size);
+		late |= kept->late;
+		marks[nmarks++] = mark;
+	}
 }
 
 /*

@@ -8,9 +8,13 @@
 #include "access/transam.h"
 #include "utils/timestamp.h"
 
+#include "target/health.h"
+
 extern bool inval_replay_is_wanted(void);	/* cannot fail */
 extern bool inval_replay_is_done(FullTransactionId xid);
 extern bool inval_replay_look(void);
 extern TimestampTz inval_replay_next_look(void);
+extern void inval_replay_come(InvalTargetHealth *health);
+extern void inval_replay_leave(void);
 
 #endif							/* INVAL_REPLAY_H */

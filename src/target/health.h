@@ -5,6 +5,7 @@
 #ifndef INVAL_TARGET_HEALTH_H
 #define INVAL_TARGET_HEALTH_H
 
+#include "access/xlogdefs.h"
 #include "port/atomics.h"
 #include "storage/block.h"
 #include "storage/latch.h"
@@ -54,6 +55,23 @@ typedef struct InvalLostNode
 	InvalBreaker breaker;
 	char		error[INVAL_ERROR_LEN];
 } InvalLostNode;
+
+/*
+ * What a worker that leaves knows of standbys, for the next one; see outbox/replay.c.
+ */
+#define INVAL_KEPT_MARKS	2
+#define INVAL_KEPT_RUNNING	32
+
+typedef struct InvalKeptMark
+{
+	TimestampTz made;			/* 0: there is none */
+	XLogRecPtr	place;
+	bool		late;
+	uint64		xmin;
+	uint64		xmax;
+	uint32		nrunning;
+	TransactionId running[INVAL_KEPT_RUNNING];
+} InvalKeptMark;
 
 /*
  * One target as seen from one database: its health and its worker.  Zero means:
@@ -137,6 +155,8 @@ typedef struct InvalTargetHealth
 	int64		vitals[INVAL_VITALS];	/* and was told; -1: was not */
 	TimestampTz audit_at;		/* when the worker audits next; 0: at once */
 	uint32		audit_rule;		/* the rule that it audited last */
+	InvalKeptMark marks[INVAL_KEPT_MARKS];	/* the worker's alone; of the whole
+											 * server, so right whosever the place is */
 } InvalTargetHealth;
 
 extern void inval_target_health_init(void);

@@ -27,6 +27,7 @@
 #include "key/lookup_role.h"
 #include "outbox/ledger.h"
 #include "outbox/read.h"
+#include "outbox/replay.h"
 #include "rule/tie.h"
 #include "target/targets.h"
 #include "worker/forget.h"
@@ -149,6 +150,8 @@ station_claim(void)
 		health->visit_at = 0;
 	}
 	SpinLockRelease(&health->mutex);
+	if (claimed)
+		inval_replay_come(health);
 	return claimed;
 }
 
@@ -162,6 +165,7 @@ station_exit(int code, Datum arg)
 	SpinLockAcquire(&health->mutex);
 	if (health->worker_pid == MyProcPid)
 	{
+		inval_replay_leave();
 		health->worker_pid = 0;
 		health->worker_latch = NULL;
 		health->progress[0] = '\0';

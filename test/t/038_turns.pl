@@ -12,6 +12,7 @@ my $redis = Inval::Redis->new(config => { databases => 64 });
 my $away = Inval::Redis->new;
 my $databases = 12;
 my $node = new_node('turns', url => $redis->unix_url, extension => 0,
+	init => { allows_streaming => 1 },
 	conf => "inval.workers = 2\ninval.max_targets = 20\ninval.commit_timeout = '30ms'\n");
 
 sub db
@@ -132,6 +133,17 @@ foreach my $number (1 .. 20)
 	last if $status != 0;
 }
 like($error, qr/too many targets.*Raise inval\.max_targets/s, 'too many are an error');
+
+# A standby that is away is waited for, across turns that are shorter than that.
+$node->safe_psql('postgres', q{
+	SELECT pg_create_physical_replication_slot('away', true);
+	ALTER SYSTEM SET inval.repeat_after_replay = on;
+	ALTER SYSTEM SET inval.replay_timeout = '1500ms'});
+reload($node);
+$node->safe_psql(db($_), "SELECT inval_touch('again', delivery => 'background')")
+  foreach 6 .. 9;
+ok(wait_queue_empty($node, db($_)), db($_) . ': what waits for a standby comes to its end')
+  foreach 6 .. 9;
 no_crash($node, 'no server process crashed');
 
 done_testing();
