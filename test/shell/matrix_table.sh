@@ -79,8 +79,7 @@ compiler_package()
 	case $compiler in
 		aarch64*) echo gcc-aarch64-linux-gnu ;;
 		# The package of this name only depends on the one with the version in its name.
-		clang) local number; number=$(version_of clang); echo "clang-${number%%.*}" ;;
-		*) echo "$compiler" ;;
+		*) local number; number=$(version_of "$compiler"); echo "$compiler-${number%%.*}" ;;
 	esac
 }
 
