@@ -39,6 +39,10 @@ in_system()
 				mount -o remount,ro,bind "$place/src"
 			fi
 			cd "$place"
-			exec chroot "$place" "$@"
+			# No exec: a process that changes its rights, as apt-get does, is no longer
+			# killed with its parent; this one is, and all here end with it.
+			status=0
+			chroot "$place" "$@" || status=$?
+			exit $status
 		' in_system "$@"
 }

@@ -56,7 +56,8 @@ add_architecture()
 		touch "$directory/$1/.architecture-$2"
 }
 
-# install_packages RELEASE PACKAGE...: quick if they are there.
+# install_packages RELEASE PACKAGE...: quick if they are there.  What a run that was ended
+# in the middle of it has left is brought to its end first.
 install_packages()
 {
 	local release=$1 missing=() package
@@ -67,8 +68,10 @@ install_packages()
 			2>/dev/null </dev/null | grep -q '^installed' || missing+=("$package")
 	done
 	[ ${#missing[@]} -eq 0 ] ||
-		in_release "$release" env DEBIAN_FRONTEND=noninteractive \
-			apt-get -q -y install "${missing[@]}"
+		in_release "$release" env DEBIAN_FRONTEND=noninteractive bash -c '
+			dpkg --configure --pending || true
+			apt-get -q -y --fix-broken install "$@"
+		' install "${missing[@]}"
 }
 
 # build_postgres16 RELEASE SOURCE: into /opt/postgresql-16 there, with what the tests need.

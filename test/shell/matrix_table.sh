@@ -22,7 +22,7 @@ result_line()
 		suites=("$outcome" '' '')
 	fi
 	printf '| %s | %s | %s | %s | %s | %s | %s | %s |\n' "$(release_name)" \
-		"$(version_of "$(postgres_package)" "$major")" \
+		"$(postgres_version)" \
 		"$(compiler_name) $(version_of "$(compiler_package)")" \
 		"$(version_of libhiredis-dev)" "$(server_name)" "${suites[@]}"
 }
@@ -60,9 +60,18 @@ release_name()
 	esac
 }
 
-postgres_package()
+# Of a package, or of what was built from a source tree.
+postgres_version()
 {
-	[ "$major" = 16 ] && echo none || echo "postgresql-$major"
+	local header=$directory/$release/opt/postgresql-16/include/server/pg_config.h version=
+
+	if [ "$major" != 16 ]; then
+		version_of "postgresql-$major" "$major"
+	else
+		[ ! -e "$header" ] ||
+			version=$(sed -nE 's/^#define PG_VERSION "(.*)"/\1/p' "$header")
+		echo "${version:-16}"
+	fi
 }
 
 compiler_package()
@@ -70,8 +79,7 @@ compiler_package()
 	case $compiler in
 		aarch64*) echo gcc-aarch64-linux-gnu ;;
 		# The package of this name only depends on the one with the version in its name.
-		clang) local number; number=$(version_of clang); echo "clang-${number%%.*}" ;;
-		*) echo "$compiler" ;;
+		*) local number; number=$(version_of "$compiler"); echo "$compiler-${number%%.*}" ;;
 	esac
 }
 
