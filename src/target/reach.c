@@ -278,13 +278,16 @@ reach_open(InvalTarget *target, const int *nodes, int count, const InvalUrl *url
 	reach_take_seat(target);
 	for (i = 0; i < count; i++)
 	{
-		const InvalNode *node = url == NULL ? &target->cluster->map.node[nodes[i]] : NULL;
 		InvalUrl	place;
 
-		if (node != NULL)
+		if (url == NULL)
+		{
+			const InvalNode *node = &target->cluster->map.node[nodes[i]];
+
 			inval_cluster_url(target, node->host, node->port, &place);
+		}
 		opened[i] = inval_connection_open(url != NULL ? url : &place,
-										  !patient || (node != NULL &&
+										  !patient || (url == NULL &&
 													   inval_cluster_is_lost(target, nodes[i])));
 		*inval_reach_place(target, nodes[i]) = opened[i];
 	}
