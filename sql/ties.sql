@@ -63,6 +63,7 @@ ALTER TABLE p ALTER id TYPE bigint, ALTER team_id TYPE varchar(9);
 \set VERBOSITY sqlstate
 ALTER TABLE c ALTER pid TYPE numeric;
 \set VERBOSITY default
+SELECT regexp_replace(:'LAST_ERROR_MESSAGE', '_fkey\d+"', '_fkey"') AS message;
 SELECT count(*) > 0 AS queued FROM queued();
 UPDATE c SET note = 'z';
 SELECT * FROM queued();

@@ -13,7 +13,7 @@
  * beyond it, whatever the snapshot sees is replayed.  So there are a few marks
  * however many rows wait, nothing is kept for a row, and marks are this
  * process's own: after a crash they are simply made anew.  A worker that leaves
- * hands on the oldest, or where workers take turns that are shorter than a standby
+ * hands on two of them, or where workers take turns that are shorter than a standby
  * takes, none would ever be passed.
  *
  * The standbys that count are those that pg_stat_replication shows as streaming

@@ -304,7 +304,13 @@ ok(wait_keys_gone($redis, $key), 'that is gone: repeated');
 ok(nothing_waits(), 'nothing waits');
 $second->start;
 
-# The worker, which has seen it neither before the commit nor since
+# The worker, which saw it for the last time before the commit, need not see it go.
+pause($second);
+$key = change_and_refill($second, 'team');
+still_waits($key, 'it waits for the only standby again');
+resume($second);
+ok(wait_keys_gone($redis, $key), 'which has replayed it');
+ok(nothing_waits(), 'nothing waits');
 pause($second);
 my $worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'inval worker'});
 kill 'STOP', $worker;
