@@ -270,8 +270,8 @@ sub _count
 	}
 	$self->complain(look_at_soak_tables($self));
 	$self->{contexts}->look;
-	$self->{say}->(sprintf 'round %d done, %d s left: %d commits, %d values checked',
-		$self->{rounds}, $self->_time_left, $self->{commits}, $consistency->{numbers}{checked});
+	$self->{say}->(sprintf 'round %d done after %d s: %d commits, %d values checked',
+		$self->{rounds}, time - $self->{start}, $self->{commits}, $consistency->{numbers}{checked});
 	$self->{drills} = {};
 	return;
 }
