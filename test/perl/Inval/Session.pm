@@ -121,9 +121,10 @@ sub _read
 	{
 		@answer = ('gone', $self->{text});
 	}
-	elsif ($self->{text} =~ s/\A(.*?)^\Q$end\E (\w+)\n//ms)
+	elsif ($self->{text} =~ s/\A(.*?)^\Q$end\E (\w*)\n//ms)
 	{
-		@answer = ($2, $1);
+		# What the library says by itself has none: there is no connection any more.
+		@answer = ($2 || 'gone', $1);
 	}
 	return unless @answer;
 	$callback = $self->{callback};
