@@ -172,6 +172,7 @@ sub try_rights
 	run_here([ 'redis-cli', '-n', '1', 'SET', 'strict:1', 'old' ], '');
 	$node->safe_psql('shop', 'UPDATE account SET n = 2');
 	is((run_here([ 'redis-cli', '-n', '1', 'EXISTS', 'strict:1' ], ''))[1], "0\n", 'the rights for strict rules suffice');
+	ok(poll_query($node, 'shop', q{SELECT count(*) = 0 FROM inval_queue WHERE target = 'strict'}), 'also to end fences');
 	ok(poll_until(sub { (run_here([ 'redis-cli', '-n', '1', 'GET', 'refill:1' ], ''))[1] eq "2\n" }, 'the value'),
 		'the rights for putting values back suffice');
 	ok(poll_query($node, 'shop', q{SELECT state = 'down' FROM inval_target_status WHERE target = 'first'}),
