@@ -3,6 +3,7 @@
 #   make demo     install what is missing, build, and watch the main job run
 #   make test     install what is missing, build, and run every test
 #   make bench    install what is missing, build, and measure for an hour
+#   make lint     what compilers, analysers and our own checks have to say
 #   make install  build and install into the PostgreSQL that pg_config names
 #   make dist     a tarball and a zip of what is committed
 

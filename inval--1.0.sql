@@ -63,8 +63,8 @@ COMMENT ON COLUMN inval_rule.id IS 'Number of the rule, as inval_track returns i
 COMMENT ON COLUMN inval_rule.relation IS 'The tracked table';
 COMMENT ON COLUMN inval_rule.key IS 'Template of the key';
 COMMENT ON COLUMN inval_rule.field IS 'Template of the hash field to remove, NULL for the whole key';
-COMMENT ON COLUMN inval_rule.action IS 'What is done to the key: delete, version, members, expire or none';
-COMMENT ON COLUMN inval_rule.delivery IS 'When the target is told: commit or background';
+COMMENT ON COLUMN inval_rule.action IS 'What is done to the key: delete, version, members, prefix, expire or none';
+COMMENT ON COLUMN inval_rule.delivery IS 'When the target is told: commit, background, or strict: fenced before the commit';
 COMMENT ON COLUMN inval_rule.changes IS 'An UPDATE counts only if one of these columns, or of the key, changed; NULL for any';
 COMMENT ON COLUMN inval_rule.via IS 'Query that finds the rows that name the keys';
 COMMENT ON COLUMN inval_rule.ttl IS 'How much longer an expired key may live, or how long a value that is put back';
@@ -270,13 +270,14 @@ CREATE FUNCTION inval_template_columns(
 RETURNS SETOF record
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 3
 SET search_path = pg_catalog, pg_temp;
+COMMENT ON FUNCTION inval_template_columns(oid, text) IS
+	'The columns that a key template names, and whether they are there; for inval_coverage';
+
 CREATE FUNCTION inval_template_variables(template text) RETURNS SETOF text
 AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1
 SET search_path = pg_catalog, pg_temp;
 COMMENT ON FUNCTION inval_template_variables(text) IS
 	'The variables that a key template names; for inval_coverage';
-COMMENT ON FUNCTION inval_template_columns(oid, text) IS
-	'The columns that a key template names, and whether they are there; for inval_coverage';
 
 -- The body is parsed here, so that it follows when the schema is renamed.  The
 -- search path is that of the function, for operators that nobody can replace.
@@ -972,11 +973,11 @@ COMMENT ON COLUMN inval_target_status.keys_per_second IS 'Confirmed in the last 
 COMMENT ON COLUMN inval_target_status.worker_pid IS 'Process that delivers for this database, NULL if none runs';
 COMMENT ON COLUMN inval_target_status.attempts IS 'Failed tries since it was last up';
 COMMENT ON COLUMN inval_target_status.next_attempt IS 'When it is tried again';
-COMMENT ON COLUMN inval_target_status.last_error IS 'Why the last try failed';
+COMMENT ON COLUMN inval_target_status.last_error IS 'Why the last try failed, if nothing has succeeded since, or what the server lacks';
 COMMENT ON COLUMN inval_target_status.region IS 'Where it is, as inval_add_target was told';
 COMMENT ON COLUMN inval_target_status.namespace IS 'What its keys start with; nothing else is ever sent to it';
 COMMENT ON COLUMN inval_target_status.max_rate IS 'Keys per second that it may be sent at most';
-COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix is; NULL if none runs; the share is an estimate';
+COMMENT ON COLUMN inval_target_status.progress IS 'How far the removal of all keys with a prefix, or a purge, is; NULL if none runs; the share is an estimate';
 COMMENT ON COLUMN inval_target_status.collapsed_at IS 'When its backlog was last replaced by the removal of its namespace, since the server started';
 COMMENT ON COLUMN inval_target_status.collapsed_keys IS 'How many invalidations were replaced then';
 COMMENT ON COLUMN inval_target_status.paused_rules IS 'Rules that are paused by themselves, so that what they owe to it is held back; NULL if none is';
@@ -985,7 +986,7 @@ COMMENT ON COLUMN inval_target_status.server_hits IS 'What its servers say of th
 COMMENT ON COLUMN inval_target_status.server_misses IS 'Reads that found none';
 COMMENT ON COLUMN inval_target_status.server_evicted_keys IS 'Keys that had to go for want of memory';
 COMMENT ON COLUMN inval_target_status.server_used_memory IS 'Bytes in use';
-COMMENT ON COLUMN inval_target_status.sessions IS 'Sessions of this database that have connections to it';
+COMMENT ON COLUMN inval_target_status.sessions IS 'Sessions of this database that have connections to it, or are about to';
 COMMENT ON COLUMN inval_target_status.turned_away IS 'Commits that have left their keys to the worker because inval.max_connections sessions had connections, since the server started';
 
 CREATE FUNCTION inval_lag_rows(

@@ -191,15 +191,12 @@ path_column(Relation table, const char *name, List *names)
 				 errmsg("system column \"%s\" cannot be part of a key", name),
 				 errdetail("The path is \"%s\".", path_text(names)),
 				 errhint("Use ordinary columns.")));
-#ifdef ATTRIBUTE_GENERATED_VIRTUAL
-	if (TupleDescAttr(RelationGetDescr(table), attnum - 1)->attgenerated ==
-		ATTRIBUTE_GENERATED_VIRTUAL)
+	if (inval_server_is_virtual(TupleDescAttr(RelationGetDescr(table), attnum - 1)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("virtual generated column \"%s\" cannot be part of a key", name),
 				 errdetail("The path is \"%s\".", path_text(names)),
 				 errhint("Use a stored generated column, or the columns that it is made of.")));
-#endif
 	return attnum;
 }
 

@@ -17,6 +17,7 @@
 #include "key/filter.h"
 #include "key/render.h"
 #include "key/variable.h"
+#include "version/server.h"
 
 /*
  * What a segment of a manifold template has to offer for a row.  Only an array or
@@ -160,14 +161,12 @@ render_bind_own_column(InvalBoundSegment *bound, const char *name,
 
 		if (attribute->attisdropped || strcmp(NameStr(attribute->attname), name) != 0)
 			continue;
-#ifdef ATTRIBUTE_GENERATED_VIRTUAL
-		if (attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+		if (inval_server_is_virtual(attribute))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("virtual generated column \"%s\" cannot be part of a key", name),
 					 errdetail("Triggers do not see its value."),
 					 errhint("Use the columns that it is computed from, or make it STORED.")));
-#endif
 		bound->attnum = (AttrNumber) (i + 1);
 		return attribute->atttypid;
 	}

@@ -192,15 +192,12 @@ via_placeholder_column(const InvalSegment *segment, const InvalQuerySource *sour
 				 errmsg("system column \"%s\" cannot be used in a %s query", segment->text,
 						source->what),
 				 errhint("Use ordinary columns.")));
-#ifdef ATTRIBUTE_GENERATED_VIRTUAL
-	if (TupleDescAttr(RelationGetDescr(tracked), attnum - 1)->attgenerated ==
-		ATTRIBUTE_GENERATED_VIRTUAL)
+	if (inval_server_is_virtual(TupleDescAttr(RelationGetDescr(tracked), attnum - 1)))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("virtual generated column \"%s\" cannot be used in a %s query",
 						segment->text, source->what),
 				 errhint("Use the columns that it is made of.")));
-#endif
 	return attnum;
 }
 

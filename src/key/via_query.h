@@ -33,7 +33,7 @@ typedef struct InvalViaQuery
 } InvalViaQuery;
 
 /*
- * "mode" is INVAL_LOOKUP_VIA for a text that inval_via_canonical has given, and
+ * "mode" is INVAL_LOOKUP_VIA for a text that inval_query_canonical has given, and
  * INVAL_LOOKUP_WRITTEN for one of the user's.
  */
 extern InvalViaQuery *inval_via_analyze(const char *query, Relation tracked,

@@ -17,6 +17,7 @@
 #include "rule/rule.h"
 #include "rule/ties.h"
 #include "target/targets.h"
+#include "version/server.h"
 
 const InvalRuleOption inval_rule_options[INVAL_RULE_TEMPLATES] =
 {
@@ -286,16 +287,13 @@ rule_bind_changes(InvalRule *rule, const InvalDefinition *definition,
 					(errcode(ERRCODE_INVALID_COLUMN_REFERENCE),
 					 errmsg("system column \"%s\" cannot be in the list of changes",
 							(char *) lfirst(lc))));
-#ifdef ATTRIBUTE_GENERATED_VIRTUAL
 		/* Triggers see NULL, so no UPDATE would ever count. */
-		if (TupleDescAttr(RelationGetDescr(relation), attnum - 1)->attgenerated ==
-			ATTRIBUTE_GENERATED_VIRTUAL)
+		if (inval_server_is_virtual(TupleDescAttr(RelationGetDescr(relation), attnum - 1)))
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 					 errmsg("virtual generated column \"%s\" cannot be in the list of changes",
 							(char *) lfirst(lc)),
 					 errhint("Name the columns that it is computed from.")));
-#endif
 		rule->changes[rule->nchanges++] = attnum;
 	}
 }

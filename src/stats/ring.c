@@ -61,16 +61,6 @@ inval_ring_attach(InvalRing *ring)
 }
 
 /*
- * How many there can be.
- */
-uint32
-inval_ring_count(InvalRing *ring)
-{
-	inval_ring_attach(ring);
-	return ring->entries.count;
-}
-
-/*
  * Notes entries, packed as base/entry.h has them.
  */
 void
@@ -161,11 +151,15 @@ void
 inval_ring_each(InvalRing *ring, InvalRingVisitor visit, void *arg)
 {
 	InvalRingEntry *copy = palloc(sizeof(InvalRingEntry));
-	uint32		count = inval_ring_count(ring);
-	InvalRingEntry *places = ring->entries.elements;
-	uint64		next = pg_atomic_read_u64(ring->head.elements);
+	InvalRingEntry *places;
+	uint32		count;
+	uint64		next;
 	uint64		i;
 
+	inval_ring_attach(ring);
+	places = ring->entries.elements;
+	count = ring->entries.count;
+	next = pg_atomic_read_u64(ring->head.elements);
 	for (i = 1; i <= Min(next, count); i++)
 	{
 		InvalRingEntry *place = &places[(next - i) % count];

@@ -72,7 +72,6 @@ extern InvalRing inval_history; /* what became of what was sent */
 
 extern void inval_rings_init(void);
 extern void inval_ring_attach(InvalRing *ring);
-extern uint32 inval_ring_count(InvalRing *ring);
 
 /* Cannot fail, once inval_ring_attach was called: so after the commit record, too */
 extern void inval_ring_note(InvalRing *ring, const InvalRingNote *note,

@@ -28,6 +28,9 @@
 /* Digits of a 64-bit number, its sign and end */
 #define NUMBER_LEN		24
 
+/* Most bytes of the name of who has a fence */
+#define OWNER_LEN		48
+
 /* A command that is being put together */
 typedef struct ActionWords
 {
@@ -49,6 +52,7 @@ static void action_append_stream(InvalCommands *commands, const InvalTarget *tar
 								 const InvalEntry *entry);
 static void action_lead(InvalCommands *commands, int first);
 static void action_expect_fence(InvalCommand *command, uint8 lost);
+static Size action_owner(FullTransactionId xid, char *owner);
 static int64 action_unix_us(TimestampTz time);
 static void words_add(ActionWords *words, const char *text);
 static void words_add_bytes(ActionWords *words, const char *bytes, Size length);
@@ -342,7 +346,7 @@ void
 inval_action_add_end(InvalCommands *commands, const InvalEntry *entry)
 {
 	ActionWords words = {0};
-	char		owner[INVAL_OWNER_LEN];
+	char		owner[OWNER_LEN];
 	Size		length;
 	char	   *fence;
 
@@ -351,7 +355,7 @@ inval_action_add_end(InvalCommands *commands, const InvalEntry *entry)
 								  &length);
 	words_add(&words, "ZREM");
 	words_add_bytes(&words, fence, length);
-	words_add_bytes(&words, owner, inval_action_owner(entry->xid, owner));
+	words_add_bytes(&words, owner, action_owner(entry->xid, owner));
 	action_expect_fence(words_append(&words, commands, entry), 0);
 }
 
@@ -362,7 +366,7 @@ void
 inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry, int life_ms)
 {
 	ActionWords words = {0};
-	char		owner[INVAL_OWNER_LEN];
+	char		owner[OWNER_LEN];
 	char		life[NUMBER_LEN];
 	Size		length;
 	char	   *fence;
@@ -375,7 +379,7 @@ inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry, int lif
 	words_add(&words, "inval_fence");
 	words_add(&words, "1");
 	words_add_bytes(&words, fence, length);
-	words_add_bytes(&words, owner, inval_action_owner(entry->xid, owner));
+	words_add_bytes(&words, owner, action_owner(entry->xid, owner));
 	words_add(&words, life);
 	action_expect_fence(words_append(&words, commands, entry), 1);
 }
@@ -395,13 +399,13 @@ action_expect_fence(InvalCommand *command, uint8 lost)
 }
 
 /*
- * Writes what a transaction's fences are known by, of INVAL_OWNER_LEN bytes at most;
+ * Writes what a transaction's fences are known by, of OWNER_LEN bytes at most;
  * returns its length.  The same after a crash or a promotion.
  */
-Size
-inval_action_owner(FullTransactionId xid, char *owner)
+static Size
+action_owner(FullTransactionId xid, char *owner)
 {
-	return (Size) snprintf(owner, INVAL_OWNER_LEN, UINT64_FORMAT "." UINT64_FORMAT,
+	return (Size) snprintf(owner, OWNER_LEN, UINT64_FORMAT "." UINT64_FORMAT,
 						   GetSystemIdentifier(), U64FromFullTransactionId(xid));
 }
 

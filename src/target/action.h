@@ -9,9 +9,6 @@
 #include "target/command.h"
 #include "target/target.h"
 
-/* Most bytes of the name of who has a fence */
-#define INVAL_OWNER_LEN		48
-
 extern void inval_action_add(InvalCommands *commands, const InvalTarget *target,
 							 const InvalEntry *entry);
 extern bool inval_action_is_for_worker(const InvalTarget *target, const InvalEntry *entry);
@@ -19,6 +16,5 @@ extern bool inval_action_is_alone(const InvalEntry *entry);
 extern void inval_action_add_end(InvalCommands *commands, const InvalEntry *entry);
 extern void inval_action_add_fence(InvalCommands *commands, const InvalEntry *entry,
 								   int life_ms);
-extern Size inval_action_owner(FullTransactionId xid, char *owner);
 
 #endif							/* INVAL_ACTION_H */

@@ -7,9 +7,8 @@
 
 #include "target/target.h"
 
-/* Most words of a question, and questions that are asked at a time */
+/* Most words of a question */
 #define INVAL_ASK_WORDS		8
-#define INVAL_ASK_MAX		4
 
 /* A command; texts are not copied */
 typedef struct InvalQuestion

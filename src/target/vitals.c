@@ -28,7 +28,7 @@
 /* What is asked, one answer for each */
 static const char *questions[][2] = {{"INFO", "stats"}, {"INFO", "memory"}};
 
-/* What of it is taken, as InvalVitals has it */
+/* What of it is taken, as target/health.h has it */
 static const char *const names[INVAL_VITALS] = {
 	[INVAL_VITAL_HITS] = "keyspace_hits:",[INVAL_VITAL_MISSES] = "keyspace_misses:",
 	[INVAL_VITAL_EVICTED] = "evicted_keys:",[INVAL_VITAL_MEMORY] = "used_memory:"

@@ -127,6 +127,15 @@
 #define inval_server_is_temporal(constraint)	((void) (constraint), false)
 #endif
 
+/* Whether a column is generated when it is read, so that triggers do not see its value:
+ * from 18 on */
+#if PG_VERSION_NUM >= 180000
+#define inval_server_is_virtual(attribute) \
+	((attribute)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define inval_server_is_virtual(attribute)		((void) (attribute), false)
+#endif
+
 /* A scan of all rows of a table, with nothing asked of it; 19 has flags for that */
 #if PG_VERSION_NUM >= 190000
 #define inval_server_scan(relation, snapshot) \

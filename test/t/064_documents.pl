@@ -18,7 +18,7 @@ use Test::More;
 my $root = Cwd::abs_path(dirname(__FILE__) . '/../..');
 my $redis = Inval::Redis->new;
 my $node = new_node('documents', url => $redis->unix_url, extension => 0,
-	conf => "inval.commit_timeout = '60s'\ninval.connect_timeout = '60s'\n");
+	conf => "inval.commit_timeout = '60s'\ninval.connect_timeout = '60s'\ninval.strict_timeout = '60s'\n");
 my $other = $redis->unix_url(1);
 my $sources = q{
 	CREATE TABLE external_data_source (id int PRIMARY KEY, team_id int, kind text, status text);
@@ -77,6 +77,7 @@ foreach my $document (sort { ($a eq 'docs/operations.md') <=> ($b eq 'docs/opera
 	else { try_document($document, @pieces) }
 	$redis->cmd('FLUSHALL');
 }
+try_rights();
 no_crash($node, 'no server process crashed');
 done_testing();
 
@@ -143,10 +144,50 @@ sub try_document
 		($passed, $output) = $language eq 'sql' ? run_sql($text, '-v', 'ON_ERROR_STOP=1') : run_here([ 'sh', '-e' ], $text);
 		ok($passed, $name) or diag("$text\n$output");
 		is($output, '', "$name: nothing is left") if $text =~ /pg_event_trigger/;
-		like($output, qr/^OK\n+0$/, "$name: nor in Redis") if $text =~ /--scan/;
+		# The user is that of docs/targets.md.
+		like($output, qr/^OK\n+1$/, "$name: nor in Redis") if $text =~ /--scan/;
 		like($output, qr/^0\|0\|0\|0\|0$/m, "$name: all is well") if $text =~ /AS broken_or_paused/;
 	}
 	$node->safe_psql('postgres', 'DROP DATABASE shop');
+	return;
+}
+
+# Users of Redis who may do what docs/targets.md says that something needs, and no more.
+sub try_rights
+{
+	my $text = slurp_file("$root/docs/targets.md");
+	my %rights = $text =~ /^\| ([^|]*?) \| `(\+[^`]*)`/mg;
+	my @always = map { $rights{$_} } 'removing keys and fields', 'the [functions for readers](readers.md)';
+	my $select = $rights{'a database of Redis other than 0'};
+	my $refill = q{refill => 'SELECT n::text FROM account WHERE id = {id}', ttl => '1 hour'};
+
+	make_shop('CREATE TABLE account (id int PRIMARY KEY, n int); INSERT INTO account VALUES (1, 1)');
+	make_user('strict', @always, $select, $rights{'delivery `strict`'});
+	make_user('refill', @always, $select, $rights{'`refill`'});
+	make_user('first', @always);
+	$node->safe_psql('shop', qq{
+		SELECT inval_track('account', key => 'strict:{id}', delivery => 'strict', targets => '{strict}');
+		SELECT inval_track('account', key => 'refill:{id}', $refill, targets => '{refill}');
+		SELECT inval_touch('first:1', target => 'first')});
+	run_here([ 'redis-cli', '-n', '1', 'SET', 'strict:1', 'old' ], '');
+	$node->safe_psql('shop', 'UPDATE account SET n = 2');
+	is((run_here([ 'redis-cli', '-n', '1', 'EXISTS', 'strict:1' ], ''))[1], "0\n", 'the rights for strict rules suffice');
+	ok(poll_query($node, 'shop', q{SELECT count(*) = 0 FROM inval_queue WHERE target = 'strict'}), 'also to end fences');
+	ok(poll_until(sub { (run_here([ 'redis-cli', '-n', '1', 'GET', 'refill:1' ], ''))[1] eq "2\n" }, 'the value'),
+		'the rights for putting values back suffice');
+	ok(poll_query($node, 'shop', q{SELECT state = 'down' FROM inval_target_status WHERE target = 'first'}),
+		'who may not choose a database is down');
+	$node->safe_psql('postgres', 'DROP DATABASE shop');
+	return;
+}
+
+# Makes a user of Redis, and a target of that name.
+sub make_user
+{
+	my ($name, @rights) = @_;
+
+	$redis->cmd('ACL', 'SETUSER', $name, 'on', '>secret', "~$name:*", map { s/\\//gr } map { split } @rights);
+	$node->safe_psql('shop', "SELECT inval_add_target('$name', '$other&user=$name&password=secret')");
 	return;
 }
 
