@@ -272,9 +272,14 @@ $cluster->set(plain_keys(3201 .. 3300));
 $session->query_safe(update('plain', 3201 .. 3300));
 all_delivered('the old primary is back', plain_keys(3201 .. 3300));
 
-# A primary that stands still and has nobody to replace it; a cluster that then
-# refuses everything, whatever the slot.
-$_->cmd('CONFIG', 'SET', 'cluster-require-full-coverage', 'yes') foreach $cluster->nodes;
+# A primary that stands still and has nobody to replace it, nor when all are back, when a
+# replica may be the first to see that; a cluster that then refuses everything, whatever
+# the slot.
+foreach my $one ($cluster->nodes)
+{
+	$one->cmd('CONFIG', 'SET', 'cluster-require-full-coverage', 'yes');
+	$one->cmd('CONFIG', 'SET', 'cluster-replica-no-failover', 'yes');
+}
 my ($frozen) = grep { $cluster->is_primary($_) && $_ != $second } $cluster->nodes;
 my @all = (plain_keys(3301 .. 3400), background_keys(3301 .. 3400));
 $cluster->set(@all);
