@@ -321,6 +321,25 @@ kill 'CONT', $worker;
 ok(wait_keys_gone($redis, $key), 'one that is gone before the worker looks: repeated');
 $second->start;
 
+# What takes a while is repeated as a whole: most of it was removed before the standby
+# had replayed it.
+my $slow = Inval::Redis->new;
+
+sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "', max_rate => 100)");
+$slow->fill('prefix:', 1, 2000);
+pause($second);
+sql(q{SELECT inval_touch('prefix:', 'prefix', target => 'slow')});
+ok(poll_until(sub { $slow->cmd('DBSIZE') < 2000 }, 'a removal'), 'a removal is on its way');
+my ($gone) = grep { !$slow->cmd('EXISTS', "prefix:$_") } 1 .. 2000;
+$slow->cmd('SET', "prefix:$gone", 'old, from the standby');
+sql(q{SELECT inval_touch('other', target => 'slow')});
+resume($second);
+ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_queue
+		WHERE target = 'slow'}, 'prefix'), 'another key of its target is repeated meanwhile');
+sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "')");
+ok(nothing_waits(), 'then there is no limit any more, and it ends');
+is($slow->cmd('DBSIZE'), 0, 'what was put back meanwhile is gone, too');
+
 # What receives the log and replays nothing is no standby.
 my $receiver = IPC::Run::start(
 	[ 'pg_receivewal', '-n', '-D', PostgreSQL::Test::Utils::tempdir(), '-s', '1',
