@@ -16,7 +16,7 @@ my $primary = new_node('primary',
 	extension => 0,
 	init => { allows_streaming => 1 },
 	conf => "inval.repeat_after_replay = on\ninval.replay_timeout = 0\n"
-	  . "wal_retrieve_retry_interval = '100ms'\n");
+	  . "wal_retrieve_retry_interval = '100ms'\ninval.backlog_max_keys = 5\n");
 my $node = $primary;
 
 # The extension's owner is somebody who may not see the standbys.
@@ -339,6 +339,21 @@ ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_que
 sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "')");
 ok(nothing_waits(), 'then there is no limit any more, and it ends');
 is($slow->cmd('DBSIZE'), 0, 'what was put back meanwhile is gone, too');
+
+# A backlog that has collapsed is repeated like what it stands for.
+sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "', namespace => 'app:')");
+pause($second);
+$slow->kill9;
+sql("SELECT inval_touch('app:$_', target => 'slow')") foreach 1 .. 10;
+ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_queue
+		WHERE target = 'slow'}, 'prefix'), 'a backlog has collapsed');
+$slow->start;
+$slow->cmd('SET', 'app:1', 'old');
+ok(wait_keys_gone($slow, 'app:1'), 'and is delivered');
+$slow->cmd('SET', 'app:1', 'old, from the standby');
+resume($second);
+ok(wait_keys_gone($slow, 'app:1'), 'and is repeated');
+ok(nothing_waits(), 'nothing waits');
 
 # What receives the log and replays nothing is no standby.
 my $receiver = IPC::Run::start(
