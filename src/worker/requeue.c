@@ -72,25 +72,28 @@ inval_requeue_can_note(const InvalOutboxRow *row, uint64 horizon)
 
 /*
  * A row was confirmed and is removed: queues what is to come of it, if anything.
- * What stays until it is settled begins a new life, as old as its confirmation.
+ * Where what is confirmed may be lost it begins a new life, as old as its
+ * confirmation.
  */
 void
 inval_requeue_confirmed(const InvalOutboxRow *row)
 {
 	const InvalTarget *target = inval_target_by_number(row->target);
+	bool		again = inval_requeue_comes_again(row);
 	InvalOutboxRow later = *row;
 
-	if (inval_requeue_comes_again(row))
+	if (target != NULL && inval_trust_is_limited(target))
+	{
+		inval_origin_adopt(&row->origin);
+		inval_outbox_write(row->pack, row->pack_length,
+						   again ? INVAL_LANE_REPLAY : INVAL_LANE_HELD, row->target, 0,
+						   INVAL_OUTBOX_LASTING);
+		inval_origin_adopt(NULL);
+	}
+	else if (again)
 	{
 		later.lane = INVAL_LANE_REPLAY;
 		later.sole = later.again = false;
 		inval_outbox_write_row(&later, false);
-	}
-	else if (target != NULL && inval_trust_is_limited(target))
-	{
-		inval_origin_adopt(&row->origin);
-		inval_outbox_write(row->pack, row->pack_length, INVAL_LANE_HELD, row->target, 0,
-						   INVAL_OUTBOX_LASTING);
-		inval_origin_adopt(NULL);
 	}
 }
