@@ -299,18 +299,19 @@ replay_read_standbys(Standbys *standbys)
 	SPI_connect();
 	(void) inval_catalog_execute_as(
 		BOOTSTRAP_SUPERUSERID,
-		"SELECT count(*),"
-		" CASE WHEN count(replayed) = count(*) THEN min(replayed) END"
-		" FROM (SELECT w.replay_lsn AS replayed"
+		"WITH sender AS MATERIALIZED (SELECT w.*"
 		"  FROM pg_catalog.pg_stat_get_wal_senders() w"
-		"  WHERE (w.state IS NULL OR w.state IN ('streaming', 'catchup'))"
-		"   AND (w.replay_lsn IS NOT NULL OR w.reply_time IS NULL)"
+		"  WHERE w.state IS NULL OR w.state IN ('streaming', 'catchup'))"
+		" SELECT count(*),"
+		" CASE WHEN count(replayed) = count(*) THEN min(replayed) END"
+		" FROM (SELECT w.replay_lsn AS replayed FROM sender w"
+		"  WHERE (w.replay_lsn IS NOT NULL OR w.reply_time IS NULL)"
 		"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(w.pid) a"
 		"    WHERE a.datid IS NOT NULL)"
 		"  UNION ALL SELECT NULL"
 		"  FROM pg_catalog.pg_get_replication_slots() s"
-		"  WHERE s.slot_type = 'physical' AND NOT s.active"
-		"   AND s.restart_lsn IS NOT NULL) standby",
+		"  WHERE s.slot_type = 'physical' AND s.restart_lsn IS NOT NULL"
+		"   AND NOT EXISTS (SELECT FROM sender w WHERE w.pid = s.active_pid)) standby",
 		0, NULL, NULL, NULL);
 	row = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;

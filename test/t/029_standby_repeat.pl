@@ -295,6 +295,19 @@ still_waits("team:$row", 'away again');
 sql(q{SELECT pg_drop_replication_slot('first')});
 ok(wait_keys_gone($redis, "team:$row"), 'no slot, no waiting');
 
+# One that is just connecting holds its slot before it streams.
+my ($said, $told, $wrong) = ("CREATE_REPLICATION_SLOT coming TEMPORARY PHYSICAL RESERVE_WAL;\n", '', '');
+my $coming = IPC::Run::start(
+	[ 'psql', '-X', '-d', $node->connstr('postgres') . ' replication=true' ],
+	'<', \$said, '>', \$told, '2>', \$wrong);
+ok(poll_until(sub { $coming->pump_nb; $told =~ /coming/ }, 'a slot'), "a slot $wrong");
+$row++;
+sql("UPDATE team SET n = 1 WHERE id = $row");
+$redis->cmd('SET', "team:$row", 'old, from the standby');
+still_waits("team:$row", 'it waits for a standby that is connecting');
+$coming->kill_kill;
+ok(wait_keys_gone($redis, "team:$row"), 'until it is gone');
+
 # The only one goes away: there is none to wait for.
 pause($second);
 $key = change_and_refill($second, 'team');
