@@ -43,6 +43,7 @@ static void read_scan(Relation relation, Snapshot snapshot, int table,
 static void read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row);
 static InvalLedgerState read_ledger(const InvalOutboxRow *row);
 static void read_letter(char letter, InvalOutboxRow *row);
+static bool read_is_lost(const InvalOutboxRow *row);
 static bool read_is_there(Relation relation, Snapshot snapshot, const InvalOutboxRow *row);
 
 static bool never_wait = false; /* this process is a worker */
@@ -240,6 +241,12 @@ read_row(HeapTuple tuple, TupleDesc desc, int table, InvalOutboxRow *row)
 		pack = (struct varlena *) DatumGetPointer(values[OUTBOX_ORIGIN]);
 		inval_origin_read(VARDATA_ANY(pack), VARSIZE_ANY_EXHDR(pack), &row->origin);
 	}
+	if (row->lane == INVAL_LANE_REPLAY && read_is_lost(row))
+	{
+		/* It begins anew. */
+		row->lane = INVAL_LANE_WORKER;
+		row->again = true;
+	}
 }
 
 /*
@@ -287,6 +294,19 @@ read_letter(char letter, InvalOutboxRow *row)
 		letter == OUTBOX_LETTER_COMMIT_ALL_AGAIN ||
 		letter == OUTBOX_LETTER_WORKER_ALL ||
 		letter == OUTBOX_LETTER_WORKER_ALL_AGAIN;
+}
+
+/*
+ * Whether the first delivery of a row that is to be repeated may be lost, with the
+ * server that has confirmed it.
+ */
+static bool
+read_is_lost(const InvalOutboxRow *row)
+{
+	InvalTarget *target = inval_target_by_number(row->target);
+
+	return target != NULL && inval_trust_is_limited(target) &&
+		(!inval_trust_covers(target, row->xid) || inval_ledger_predates(row->xid));
 }
 
 /*

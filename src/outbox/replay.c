@@ -67,7 +67,7 @@ typedef struct ReplayMark
 	bool		late;			/* it was not waited for any longer */
 	uint64		xmin;			/* the snapshot: all before it have ended, */
 	uint64		xmax;			/* none from here on has, */
-	uint32		nrunning;		/* and of those in between not these */
+	uint32		nrunning;		/* and of those in between not these, in order */
 	TransactionId running[FLEXIBLE_ARRAY_MEMBER];
 } ReplayMark;
 
@@ -90,8 +90,11 @@ static bool taken_over = false; /* it has what the one before has left */
 static ReplayMark *replay_mark(TimestampTz now);
 static void replay_take_over(void);
 static void replay_keep(InvalKeptMark *kept, const ReplayMark *mark);
+static int	replay_compare(const void *a, const void *b, void *oldest);
+static uint32 replay_distance(TransactionId xid, TransactionId oldest);
 static bool replay_sees(const ReplayMark *mark, FullTransactionId xid);
 static void replay_read_standbys(Standbys *standbys);
+static bool replay_is_behind(const Standbys *standbys, const ReplayMark *mark);
 static void replay_distrust(const Standbys *standbys);
 static bool replay_close_marks(const Standbys *standbys, TimestampTz now);
 static void replay_close_oldest(void);
@@ -148,7 +151,8 @@ inval_replay_look(void)
 		(nmarks == 0 ||
 		 TimestampDifferenceExceeds(marks[nmarks - 1]->made, now, MARK_INTERVAL_MS)))
 	{
-		marks[nmarks++] = replay_mark(now);
+		marks[nmarks] = replay_mark(now);
+		nmarks++;
 		asked = false;
 	}
 
@@ -195,19 +199,24 @@ replay_keep(InvalKeptMark *kept, const ReplayMark *mark)
 	if (mark == NULL)
 		return;
 	kept->made = mark->made;
+	kept->passed = mark->passed;
 	kept->place = mark->place;
 	kept->late = mark->late;
-	kept->xmin = kept->xmax = mark->xmin;
-	kept->nrunning = 0;
-	if (mark->nrunning > INVAL_KEPT_RUNNING)
-		return;					/* it sees less */
+	kept->xmin = mark->xmin;
 	kept->xmax = mark->xmax;
 	kept->nrunning = mark->nrunning;
-	memcpy(kept->running, mark->running, mark->nrunning * sizeof(TransactionId));
+	if (mark->nrunning > INVAL_KEPT_RUNNING)
+	{
+		/* It sees less: nothing from the first that there is no room for. */
+		kept->xmax = mark->xmin +
+			replay_distance(mark->running[INVAL_KEPT_RUNNING], (TransactionId) mark->xmin);
+		kept->nrunning = INVAL_KEPT_RUNNING;
+	}
+	memcpy(kept->running, mark->running, kept->nrunning * sizeof(TransactionId));
 }
 
 /*
- * Goes on with what the worker before has left, whatever has become of the standbys.
+ * Goes on with what the worker before has left, as far as it still holds.
  */
 static void
 replay_take_over(void)
@@ -225,12 +234,14 @@ replay_take_over(void)
 			continue;
 		mark = MemoryContextAllocZero(TopMemoryContext, offsetof(ReplayMark, running) + size);
 		mark->made = kept->made;
+		mark->passed = kept->passed;
+		mark->late = kept->late;
 		mark->place = kept->place;
 		mark->xmin = kept->xmin;
 		mark->xmax = kept->xmax;
 		mark->nrunning = kept->nrunning;
 		memcpy(mark->running, kept->running, size);
-		late |= kept->late;
+		late |= i == 0 && kept->late;
 		marks[nmarks++] = mark;
 	}
 }
@@ -257,10 +268,33 @@ replay_mark(TimestampTz now)
 	mark->nrunning = snapshot->xcnt;
 	if (snapshot->xcnt > 0)
 		memcpy(mark->running, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
+	qsort_arg(mark->running, mark->nrunning, sizeof(TransactionId), replay_compare,
+			  &snapshot->xmin);
 
 	/* A server that was shut down has written nothing yet but its checkpoint. */
 	mark->place = Max(GetLastImportantRecPtr(), GetRedoRecPtr());
 	return mark;
+}
+
+/*
+ * The oldest first.
+ */
+static int
+replay_compare(const void *a, const void *b, void *oldest)
+{
+	uint32		first = replay_distance(*(const TransactionId *) a, *(TransactionId *) oldest);
+	uint32		second = replay_distance(*(const TransactionId *) b, *(TransactionId *) oldest);
+
+	return first < second ? -1 : first > second;
+}
+
+/*
+ * How much younger a transaction is, where ids may have wrapped around.
+ */
+static uint32
+replay_distance(TransactionId xid, TransactionId oldest)
+{
+	return xid - oldest;
 }
 
 /*
@@ -286,7 +320,9 @@ replay_sees(const ReplayMark *mark, FullTransactionId xid)
  * Asks the server for its standbys, as one who may see them: the owner of the
  * extension may be anybody.  A walsender with a database serves logical
  * replication; one that has answered but never reported what it replays
- * serves pg_receivewal or a base backup.
+ * serves pg_receivewal or a base backup.  Who has a slot is away unless its
+ * walsender is among those that we have seen, which is read first: one that is just
+ * connecting holds its slot before it streams.
  */
 static void
 replay_read_standbys(Standbys *standbys)
@@ -299,18 +335,19 @@ replay_read_standbys(Standbys *standbys)
 	SPI_connect();
 	(void) inval_catalog_execute_as(
 		BOOTSTRAP_SUPERUSERID,
-		"SELECT count(*),"
-		" CASE WHEN count(replayed) = count(*) THEN min(replayed) END"
-		" FROM (SELECT w.replay_lsn AS replayed"
+		"WITH sender AS MATERIALIZED (SELECT w.*"
 		"  FROM pg_catalog.pg_stat_get_wal_senders() w"
-		"  WHERE (w.state IS NULL OR w.state IN ('streaming', 'catchup'))"
-		"   AND (w.replay_lsn IS NOT NULL OR w.reply_time IS NULL)"
+		"  WHERE w.state IS NULL OR w.state IN ('streaming', 'catchup'))"
+		" SELECT count(*),"
+		" CASE WHEN count(replayed) = count(*) THEN min(replayed) END"
+		" FROM (SELECT w.replay_lsn AS replayed FROM sender w"
+		"  WHERE (w.replay_lsn IS NOT NULL OR w.reply_time IS NULL)"
 		"   AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(w.pid) a"
 		"    WHERE a.datid IS NOT NULL)"
 		"  UNION ALL SELECT NULL"
 		"  FROM pg_catalog.pg_get_replication_slots() s"
-		"  WHERE s.slot_type = 'physical' AND NOT s.active"
-		"   AND s.restart_lsn IS NOT NULL) standby",
+		"  WHERE s.slot_type = 'physical' AND s.restart_lsn IS NOT NULL"
+		"   AND NOT EXISTS (SELECT FROM sender w WHERE w.pid = s.active_pid)) standby",
 		0, NULL, NULL, NULL);
 	row = SPI_tuptable->vals[0];
 	desc = SPI_tuptable->tupdesc;
@@ -321,24 +358,36 @@ replay_read_standbys(Standbys *standbys)
 }
 
 /*
+ * A record is replayed when what is replayed reaches beyond its begin.
+ */
+static bool
+replay_is_behind(const Standbys *standbys, const ReplayMark *mark)
+{
+	return standbys->count > 0 && standbys->replayed <= mark->place;
+}
+
+/*
  * Forgets what was true of the standbys there were, and is not of those there are:
  * one may have come that has yet to replay what the others had.
  */
 static void
 replay_distrust(const Standbys *standbys)
 {
-	if (standbys->count > 0 && done != NULL && !done->late &&
-		standbys->replayed <= done->place)
+	int			i;
+
+	if (done != NULL && !done->late && replay_is_behind(standbys, done))
 	{
 		pfree(done);
 		done = NULL;
 	}
+	for (i = 0; i < nmarks; i++)
+		if (!marks[i]->late && replay_is_behind(standbys, marks[i]))
+			marks[i]->passed = 0;
 }
 
 /*
  * Closes the marks that all standbys have passed, or need not any longer, and
- * returns whether there were any.  A record is replayed when what is replayed
- * reaches beyond its begin.  Where there is no standby, there may have been one
+ * returns whether there were any.  Where there is no standby, there may have been one
  * since the commit, which a reader has read from: who has switched the repetition
  * on has standbys.
  */
@@ -354,7 +403,7 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 
 		if (mark->passed != 0)
 			continue;
-		if (standbys->count == 0 || standbys->replayed > mark->place)
+		if (!replay_is_behind(standbys, mark))
 			mark->passed = now;
 		else if (inval_replay_timeout > 0 &&
 				 TimestampDifferenceExceeds(mark->made, now, inval_replay_timeout))

@@ -65,6 +65,7 @@ typedef struct InvalLostNode
 typedef struct InvalKeptMark
 {
 	TimestampTz made;			/* 0: there is none */
+	TimestampTz passed;
 	XLogRecPtr	place;
 	bool		late;
 	uint64		xmin;

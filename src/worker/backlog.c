@@ -53,6 +53,7 @@ typedef struct Backlog
 	TimestampTz oldest;			/* of them */
 	bool		had_removal;	/* among the rows that were deleted */
 	bool		fence;			/* some of them void leases, too */
+	bool		again;			/* some are repeated when standbys have replayed them */
 	InvalProgress *progress;	/* where others see it */
 	int			rows;			/* that were deleted */
 } Backlog;
@@ -293,6 +294,7 @@ backlog_drop_row(InvalOutboxRow *row, void *arg)
 		!inval_outbox_delete(backlog->relation, row))
 		return true;
 	backlog->fence |= fence;
+	backlog->again |= row->again;
 	if (is_removal)
 	{
 		backlog->had_removal = true;
@@ -319,6 +321,7 @@ backlog_queue_removal(const Backlog *backlog)
 	InvalOutboxRow row = {.xid = GetTopFullTransactionId(),
 		.target = backlog->target->number,
 		.lane = INVAL_LANE_WORKER,
+		.again = backlog->again,
 		.entries = 1,
 	.queued_at = backlog->oldest};
 	char	   *pack = palloc(inval_entry_size(&entry));

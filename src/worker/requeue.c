@@ -15,19 +15,44 @@
 
 #include "outbox/read.h"
 #include "outbox/replay.h"
+#include "target/action.h"
 #include "target/targets.h"
 #include "target/trust.h"
 #include "worker/requeue.h"
 
+static bool requeue_took_steps(const InvalOutboxRow *row);
+
 /*
  * Whether a row that is delivered now is to be delivered once more.  Not if it
- * took so long that standbys have replayed it meanwhile.  Says the same all
- * through a batch.
+ * took so long that standbys have replayed it meanwhile; unless what takes so long is
+ * the delivery, most of which was before that.  Says the same all through a batch.
  */
 bool
 inval_requeue_comes_again(const InvalOutboxRow *row)
 {
-	return row->again && !inval_replay_is_done(row->xid);
+	return row->again &&
+		(!inval_replay_is_done(row->xid) ||
+		 (requeue_took_steps(row) && !inval_outbox_is_waiting(row)));
+}
+
+/*
+ * Whether more than one batch may have delivered the row.
+ */
+static bool
+requeue_took_steps(const InvalOutboxRow *row)
+{
+	const InvalTarget *target = inval_target_by_number(row->target);
+	const char *place = row->pack;
+	InvalEntry	entry;
+	int			i;
+
+	for (i = 0; i < row->entries && target != NULL; i++)
+	{
+		place = inval_entry_read(place, row->pack + row->pack_length, &entry);
+		if (entry.action == INVAL_ACTION_PREFIX || inval_action_is_for_worker(target, &entry))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -47,25 +72,28 @@ inval_requeue_can_note(const InvalOutboxRow *row, uint64 horizon)
 
 /*
  * A row was confirmed and is removed: queues what is to come of it, if anything.
- * What stays until it is settled begins a new life, as old as its confirmation.
+ * Where what is confirmed may be lost it begins a new life, as old as its
+ * confirmation.
  */
 void
 inval_requeue_confirmed(const InvalOutboxRow *row)
 {
 	const InvalTarget *target = inval_target_by_number(row->target);
+	bool		again = inval_requeue_comes_again(row);
 	InvalOutboxRow later = *row;
 
-	if (inval_requeue_comes_again(row))
+	if (target != NULL && inval_trust_is_limited(target))
+	{
+		inval_origin_adopt(&row->origin);
+		inval_outbox_write(row->pack, row->pack_length,
+						   again ? INVAL_LANE_REPLAY : INVAL_LANE_HELD, row->target, 0,
+						   INVAL_OUTBOX_LASTING);
+		inval_origin_adopt(NULL);
+	}
+	else if (again)
 	{
 		later.lane = INVAL_LANE_REPLAY;
 		later.sole = later.again = false;
 		inval_outbox_write_row(&later, false);
-	}
-	else if (target != NULL && inval_trust_is_limited(target))
-	{
-		inval_origin_adopt(&row->origin);
-		inval_outbox_write(row->pack, row->pack_length, INVAL_LANE_HELD, row->target, 0,
-						   INVAL_OUTBOX_LASTING);
-		inval_origin_adopt(NULL);
 	}
 }

@@ -37,7 +37,7 @@
 #define STAY_MS		1000
 
 static InvalTarget *target;		/* whose worker this is; NULL: not yet known */
-static TimestampTz taken_at;
+static TimestampTz busy_since = 0;	/* it has come round once; 0: not yet */
 static bool takes_turns = false;	/* it makes room for others, or has done so before */
 
 static void station_find_target(void);
@@ -87,7 +87,6 @@ inval_station_take(Oid database)
 	if (GetCurrentTimestamp() < inval_database()->hold_until)
 		proc_exit(0);
 	inval_target_adopt(target);
-	taken_at = GetCurrentTimestamp();
 	inval_activity_name(psprintf("inval worker %s", target->name));
 	station_log("started");
 	if (target->number == 0)
@@ -196,15 +195,19 @@ inval_station_check(void)
 
 /*
  * Leaves if somebody waits for a place.  "busy": there is more to do at once, so
- * not before our time is up; else one is to come back at that time.
+ * not before our time is up; else one is to come back at that time.  Our time begins
+ * when we have come here once: to connect may take longer, and what takes several
+ * rounds would never be done.
  */
 void
 inval_station_give_place(bool busy, TimestampTz visit_at)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
+	if (busy_since == 0)
+		busy_since = now;
 	if (likely(!inval_database_somebody_waits()) ||
-		(busy && !TimestampDifferenceExceeds(taken_at, now, STAY_MS)) ||
+		(busy && !TimestampDifferenceExceeds(busy_since, now, STAY_MS)) ||
 		!inval_database_make_room())
 		return;
 	target->health->visit_at = busy ? now : Max(visit_at, 1);

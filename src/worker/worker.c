@@ -95,6 +95,8 @@ static InvalPass pass;
 static bool in_pass;			/* the last pass goes on */
 static bool look_at_kept = true;	/* there may be something for our target where
 									 * what is owed to those that are away lies */
+static bool replayed;			/* by standbys: what the last pass has gone by may be
+								 * due */
 static uint32 stuck;			/* looks in a row that had to leave something
 								 * that a cluster does not take yet */
 static bool under_load;			/* the last turn has delivered many entries */
@@ -235,16 +237,18 @@ worker_deliver(void)
 		return false;
 	}
 	standbys = worker_look_at_standbys();
+	replayed |= standbys;
 	if (in_pass && standbys)
 		pass.look_again = 0;
 	if (!in_pass || probing)
 	{
-		bool		whole = standbys || probing || GetCurrentTimestamp() >= next_look;
+		bool		whole = replayed || probing || GetCurrentTimestamp() >= next_look;
 
 		if (whole)
 			next_look = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
 													inval_sweep_interval);
 		inval_pass_rewind(&pass, whole, look_at_kept);
+		replayed = false;
 	}
 	if (pass.progress == NULL)
 		inval_activity_busy("delivering to \"%s\"", target->name);
@@ -284,7 +288,7 @@ worker_deliver(void)
 		inval_vitals_look(target);
 	}
 	under_load = pass.confirmed - confirmed >= LOAD_ENTRIES;
-	return in_pass || refilled || audited || pass.confirmed > confirmed;
+	return in_pass || replayed || refilled || audited || pass.confirmed > confirmed;
 }
 
 /*
@@ -428,6 +432,9 @@ worker_look_at_standbys(void)
 	inval_transaction_begin();
 	news = inval_replay_look();
 	inval_transaction_commit();
+	/* Before the look at what is announced: who sees it later wakes us. */
+	if (inval_replay_next_look() == 0)
+		pg_atomic_write_u32(&target->health->watching, 0);
 	return news;
 }
 

@@ -16,7 +16,7 @@ my $primary = new_node('primary',
 	extension => 0,
 	init => { allows_streaming => 1 },
 	conf => "inval.repeat_after_replay = on\ninval.replay_timeout = 0\n"
-	  . "wal_retrieve_retry_interval = '100ms'\n");
+	  . "wal_retrieve_retry_interval = '100ms'\ninval.backlog_max_keys = 5\n");
 my $node = $primary;
 
 # The extension's owner is somebody who may not see the standbys.
@@ -295,6 +295,19 @@ still_waits("team:$row", 'away again');
 sql(q{SELECT pg_drop_replication_slot('first')});
 ok(wait_keys_gone($redis, "team:$row"), 'no slot, no waiting');
 
+# One that is just connecting holds its slot before it streams.
+my ($said, $told, $wrong) = ("CREATE_REPLICATION_SLOT coming TEMPORARY PHYSICAL RESERVE_WAL;\n", '', '');
+my $coming = IPC::Run::start(
+	[ 'psql', '-X', '-d', $node->connstr('postgres') . ' replication=true' ],
+	'<', \$said, '>', \$told, '2>', \$wrong);
+ok(poll_until(sub { $coming->pump_nb; $told =~ /coming/ }, 'a slot'), "a slot $wrong");
+$row++;
+sql("UPDATE team SET n = 1 WHERE id = $row");
+$redis->cmd('SET', "team:$row", 'old, from the standby');
+still_waits("team:$row", 'it waits for a standby that is connecting');
+$coming->kill_kill;
+ok(wait_keys_gone($redis, "team:$row"), 'until it is gone');
+
 # The only one goes away: there is none to wait for.
 pause($second);
 $key = change_and_refill($second, 'team');
@@ -320,6 +333,40 @@ poll_query($node, 'postgres', 'SELECT count(*) FROM pg_stat_replication', 0);
 kill 'CONT', $worker;
 ok(wait_keys_gone($redis, $key), 'one that is gone before the worker looks: repeated');
 $second->start;
+
+# What takes a while is repeated as a whole: most of it was removed before the standby
+# had replayed it.
+my $slow = Inval::Redis->new;
+
+sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "', max_rate => 100)");
+$slow->fill('prefix:', 1, 2000);
+pause($second);
+sql(q{SELECT inval_touch('prefix:', 'prefix', target => 'slow')});
+ok(poll_until(sub { $slow->cmd('DBSIZE') < 2000 }, 'a removal'), 'a removal is on its way');
+my ($gone) = grep { !$slow->cmd('EXISTS', "prefix:$_") } 1 .. 2000;
+$slow->cmd('SET', "prefix:$gone", 'old, from the standby');
+sql(q{SELECT inval_touch('other', target => 'slow')});
+resume($second);
+ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_queue
+		WHERE target = 'slow'}, 'prefix'), 'another key of its target is repeated meanwhile');
+sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "')");
+ok(nothing_waits(), 'then there is no limit any more, and it ends');
+is($slow->cmd('DBSIZE'), 0, 'what was put back meanwhile is gone, too');
+
+# A backlog that has collapsed is repeated like what it stands for.
+sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "', namespace => 'app:')");
+pause($second);
+$slow->kill9;
+sql("SELECT inval_touch('app:$_', target => 'slow')") foreach 1 .. 10;
+ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_queue
+		WHERE target = 'slow'}, 'prefix'), 'a backlog has collapsed');
+$slow->start;
+$slow->cmd('SET', 'app:1', 'old');
+ok(wait_keys_gone($slow, 'app:1'), 'and is delivered');
+$slow->cmd('SET', 'app:1', 'old, from the standby');
+resume($second);
+ok(wait_keys_gone($slow, 'app:1'), 'and is repeated');
+ok(nothing_waits(), 'nothing waits');
 
 # What receives the log and replays nothing is no standby.
 my $receiver = IPC::Run::start(

@@ -4,6 +4,7 @@
 use strict;
 use warnings;
 
+use Inval::Proxy;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -13,7 +14,8 @@ my $away = Inval::Redis->new;
 my $databases = 12;
 my $node = new_node('turns', url => $redis->unix_url, extension => 0,
 	init => { allows_streaming => 1 },
-	conf => "inval.workers = 2\ninval.max_targets = 20\ninval.commit_timeout = '30ms'\n");
+	conf => "inval.workers = 2\ninval.max_targets = 20\ninval.commit_timeout = '30ms'\n"
+	  . "max_prepared_transactions = 50\n");
 
 sub db
 {
@@ -134,16 +136,36 @@ foreach my $number (1 .. 20)
 }
 like($error, qr/too many targets.*Raise inval\.max_targets/s, 'too many are an error');
 
-# A standby that is away is waited for, across turns that are shorter than that.
+# A standby that is away is waited for, across turns that are shorter than that; also
+# where the target answers so slowly that a turn would be over by then, and where one
+# transaction goes on for long, and others that are too many for a worker to hand on.
+my $proxy = Inval::Proxy->new($redis);
+
+sub go_on
+{
+	$node->safe_psql('postgres', join '',
+		map { "BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'goes on $_';" } @_);
+	return;
+}
+
 $node->safe_psql('postgres', q{
 	SELECT pg_create_physical_replication_slot('away', true);
 	ALTER SYSTEM SET inval.repeat_after_replay = on;
-	ALTER SYSTEM SET inval.replay_timeout = '1500ms'});
+	ALTER SYSTEM SET inval.replay_timeout = '1500ms';
+	ALTER SYSTEM SET inval.workers = 1;
+	ALTER SYSTEM SET inval.connect_timeout = '30s'});
+$node->safe_psql('postgres', 'ALTER DATABASE ' . db($_) .
+	" SET inval.redis_url = '" . $proxy->url($_) . "'") foreach 6, 7;
 reload($node);
-$node->safe_psql(db($_), "SELECT inval_touch('again', delivery => 'background')")
-  foreach 6 .. 9;
+go_on(0);
+$node->safe_psql(db($_), q{
+	SELECT inval_pause();
+	SELECT inval_touch('again', delivery => 'background')}) foreach 6, 7;
+go_on(1 .. 40);
+$proxy->mode('slow 300');
+$node->safe_psql(db($_), 'SELECT inval_resume()') foreach 6, 7;
 ok(wait_queue_empty($node, db($_)), db($_) . ': what waits for a standby comes to its end')
-  foreach 6 .. 9;
+  foreach 6, 7;
 no_crash($node, 'no server process crashed');
 
 done_testing();

@@ -20,7 +20,8 @@ my $sentinel = Inval::Redis->new(
 		'sentinel monitor' => 'pair 127.0.0.1 ' . $master->port . ' 1',
 		'sentinel down-after-milliseconds' => 'pair 600000' });
 my @tables = ('sole', 'background', 'shared');
-my $node = new_node('replaced', url => $other->unix_url, conf => "inval.sweep_interval = '100ms'\n");
+my $node = new_node('replaced', url => $other->unix_url, init => { allows_streaming => 1 },
+	conf => "inval.sweep_interval = '100ms'\n");
 
 $node->safe_psql('postgres', sprintf q{
 	SELECT inval_add_target('pair', 'redis+sentinel://127.0.0.1:%d/pair');
@@ -151,6 +152,30 @@ queue_is('pair sole:4', 'what is lost is owed while the target is paused');
 $node->safe_psql('postgres', q{SELECT inval_resume('pair')});
 ok(wait_keys_gone($master, 'sole:4'), 'and is delivered after that');
 queue_is('', 'nothing is owed');
+
+# So is what is to be repeated when standbys have replayed it, however long that takes.
+cut_off();
+$node->safe_psql('postgres', q{
+	SELECT pg_create_physical_replication_slot('away', true);
+	ALTER SYSTEM SET inval.repeat_after_replay = on;
+	ALTER SYSTEM SET inval.replay_timeout = 0});
+reload($node);
+$node->safe_psql('postgres', 'UPDATE background SET n = 5 WHERE id BETWEEN 11 AND 1500');
+@keys = map { "background:$_" } 11 .. 1500;
+ok(wait_keys_gone($master, @keys), 'replay: the keys are gone from the master');
+ok(poll_query($node, 'postgres', 'SELECT count(*) > 1 FROM ('
+		  . join(' UNION ALL ', map { "SELECT lane FROM inval_outbox_$_" } 3 .. 5)
+		  . ") AS slow WHERE lane = 's'"), 'replay: they wait for a standby');
+replace_master();
+ok(wait_keys_gone($master, @keys), 'replay: they are gone from the new master');
+is(queue_length($node, 'postgres'), 1490, 'replay: and wait again');
+$master->fill('background:', 11, 1500);
+$node->safe_psql('postgres', q{
+	SELECT pg_drop_replication_slot('away');
+	ALTER SYSTEM RESET inval.repeat_after_replay});
+reload($node);
+ok(wait_keys_gone($master, @keys), 'replay: and are repeated');
+queue_is('', 'replay: nothing is owed');
 
 # A commit that waited for its reply for long counts as confirmed too late for
 # its row to stay long enough: the worker takes it over.
