@@ -10,9 +10,11 @@ use warnings;
 use Inval::Certificates;
 use Inval::Cluster;
 use Inval::Test;
+use List::Util qw(max);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes;
 
 my $seconds = $ENV{INVAL_SESSIONS_SECONDS} || 2;
 my $certificates = Inval::Certificates->new;
@@ -29,6 +31,8 @@ if ($certificates)
 	$ENV{SSL_CERT_FILE} = $bundle;
 }
 
+my $patience = 0.03;            # half of inval.commit_timeout, and room for what is ours
+my $witness = Inval::Redis->new;
 my $plain = Inval::Redis->new(config => { maxclients => 200 });
 my $cluster = Inval::Cluster->new(replicas => 0);
 my $tls_port = PostgreSQL::Test::Cluster::get_free_port();
@@ -63,11 +67,32 @@ sub load
 		'>', \$out, '2>', \$err);
 }
 
+# Where everything is late, whoever is called slow was.  Sets the longest time, in seconds,
+# that a client of ours had to wait for an answer of a server that has nothing else to do.
+my $longest;
+
+sub watch
+{
+	my $end = time + $seconds;
+
+	while (time < $end)
+	{
+		my $asked = Time::HiRes::time;
+
+		$witness->cmd('PING');
+		$longest = max($longest, Time::HiRes::time - $asked);
+		Time::HiRes::sleep(0.002);
+	}
+	return;
+}
+
 # Runs the load, and a function meanwhile, and says what became of its keys.
 sub measure
 {
 	my ($what, $url, @loads) = @_;
-	my $meanwhile = ref $loads[-1] eq 'CODE' ? pop @loads : sub { };
+	my $meanwhile = ref $loads[-1] eq 'CODE' ? pop @loads : \&watch;
+
+	$longest = 0;
 
 	set_redis_url($node, $url);
 	ok(poll_query($node, 'postgres',
@@ -85,7 +110,12 @@ sub measure
 		SELECT sum(delivered_at_commit), sum(delivered_by_worker) FROM inval_stats});
 	note(sprintf '%s: %d at commit, %d by the worker, share %.4f', $what, $at_commit,
 		$by_worker, $at_commit / ($at_commit + $by_worker || 1));
-	is(times_logged($node, 'is down|is lost'), $downs, "$what: nobody is called down or lost");
+  SKIP:
+	{
+		skip sprintf('%s: the machine is too busy: a PING took %.0f ms', $what, 1000 * $longest), 1
+		  if $longest > $patience;
+		is(times_logged($node, 'is down|is lost'), $downs, "$what: nobody is called down or lost");
+	}
 	return ($at_commit, $by_worker);
 }
 
