@@ -322,7 +322,8 @@ replay_sees(const ReplayMark *mark, FullTransactionId xid)
  * replication; one that has answered but never reported what it replays
  * serves pg_receivewal or a base backup.  Who has a slot is away unless its
  * walsender is among those that we have seen, which is read first: one that is just
- * connecting holds its slot before it streams.
+ * connecting holds its slot before it streams.  Nobody comes back to a slot that the
+ * server has given up.
  */
 static void
 replay_read_standbys(Standbys *standbys)
@@ -347,6 +348,7 @@ replay_read_standbys(Standbys *standbys)
 		"  UNION ALL SELECT NULL"
 		"  FROM pg_catalog.pg_get_replication_slots() s"
 		"  WHERE s.slot_type = 'physical' AND s.restart_lsn IS NOT NULL"
+		"   AND s.wal_status IS DISTINCT FROM 'lost'"
 		"   AND NOT EXISTS (SELECT FROM sender w WHERE w.pid = s.active_pid)) standby",
 		0, NULL, NULL, NULL);
 	row = SPI_tuptable->vals[0];
