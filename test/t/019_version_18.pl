@@ -1,5 +1,5 @@
 # What only version 18 has: virtual generated columns, foreign keys over time
-# and those that are not enforced.
+# and those that are not enforced, slots that are given up.
 
 use strict;
 use warnings;
@@ -76,5 +76,26 @@ $node->safe_psql('postgres', q{SELECT inval_track('task', key => 'name:{team_id.
 queues('INSERT INTO task (id, team_id) VALUES (5, 1), (6, 99)', 'name:a via:a?');
 queues('ALTER TABLE task ALTER CONSTRAINT task_team_id_fkey NOT ENFORCED', '');
 queues('DELETE FROM task', 'name:a via:a?');
+
+# What waits for a standby that is away does so until the server gives its slot up.
+my $redis = Inval::Redis->new;
+my $idle = new_node('idle',
+	url => $redis->unix_url,
+	init => { allows_streaming => 1 },
+	conf => "inval.repeat_after_replay = on\ninval.replay_timeout = 0\n"
+	  . "idle_replication_slot_timeout = 0\n");
+
+$idle->safe_psql('postgres', q{
+	CREATE TABLE team (id int PRIMARY KEY);
+	SELECT inval_track('team', 'id');
+	SELECT pg_create_physical_replication_slot('away', true);
+	INSERT INTO team VALUES (1)});
+$redis->cmd('SET', 'team:1', 'put back');
+$idle->adjust_conf('postgresql.conf', 'idle_replication_slot_timeout', '1s');
+reload($idle);
+ok(poll_query($idle, 'postgres', q{CHECKPOINT; SELECT wal_status FROM pg_replication_slots}, 'lost'),
+	'a slot is given up');
+ok(wait_keys_gone($redis, 'team:1'), 'nobody waits for its standby any more');
+ok(wait_queue_empty($idle, 'postgres'), 'the queue is empty');
 
 done_testing();
