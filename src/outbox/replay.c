@@ -61,13 +61,7 @@
 
 typedef struct ReplayMark
 {
-	XLogRecPtr	place;			/* where the last record of the WAL begins */
-	TimestampTz made;
-	TimestampTz passed;			/* found to be replayed, or late; 0: not yet */
-	bool		late;			/* it was not waited for any longer */
-	uint64		xmin;			/* the snapshot: all before it have ended, */
-	uint64		xmax;			/* none from here on has, */
-	uint32		nrunning;		/* and of those in between not these, in order */
+	InvalMarkHead head;
 	TransactionId running[FLEXIBLE_ARRAY_MEMBER];
 } ReplayMark;
 
@@ -149,7 +143,7 @@ inval_replay_look(void)
 		replay_take_over();
 	if (asked && nmarks < MAX_MARKS &&
 		(nmarks == 0 ||
-		 TimestampDifferenceExceeds(marks[nmarks - 1]->made, now, MARK_INTERVAL_MS)))
+		 TimestampDifferenceExceeds(marks[nmarks - 1]->head.made, now, MARK_INTERVAL_MS)))
 	{
 		marks[nmarks] = replay_mark(now);
 		nmarks++;
@@ -160,11 +154,11 @@ inval_replay_look(void)
 	replay_distrust(&standbys);
 	news = replay_close_marks(&standbys, now);
 	next_look = TimestampTzPlusMilliseconds(now, LOOK_MIN_MS);
-	if (nmarks > 0 && marks[0]->passed != 0)
-		next_look = TimestampTzPlusMilliseconds(marks[0]->passed, GRACE_MS);
+	if (nmarks > 0 && marks[0]->head.passed != 0)
+		next_look = TimestampTzPlusMilliseconds(marks[0]->head.passed, GRACE_MS);
 	else if (nmarks > 0)
 		next_look = Max(next_look,
-						Min(now + (now - marks[0]->made) / 4,
+						Min(now + (now - marks[0]->head.made) / 4,
 							TimestampTzPlusMilliseconds(now, LOOK_MAX_MS)));
 	return news;
 }
@@ -195,24 +189,18 @@ inval_replay_leave(void)
 static void
 replay_keep(InvalKeptMark *kept, const ReplayMark *mark)
 {
-	kept->made = 0;
+	kept->head.made = 0;
 	if (mark == NULL)
 		return;
-	kept->made = mark->made;
-	kept->passed = mark->passed;
-	kept->place = mark->place;
-	kept->late = mark->late;
-	kept->xmin = mark->xmin;
-	kept->xmax = mark->xmax;
-	kept->nrunning = mark->nrunning;
-	if (mark->nrunning > INVAL_KEPT_RUNNING)
+	kept->head = mark->head;
+	if (mark->head.nrunning > INVAL_KEPT_RUNNING)
 	{
 		/* It sees less: nothing from the first that there is no room for. */
-		kept->xmax = mark->xmin +
-			replay_distance(mark->running[INVAL_KEPT_RUNNING], (TransactionId) mark->xmin);
-		kept->nrunning = INVAL_KEPT_RUNNING;
+		kept->head.xmax = mark->head.xmin +
+			replay_distance(mark->running[INVAL_KEPT_RUNNING], (TransactionId) mark->head.xmin);
+		kept->head.nrunning = INVAL_KEPT_RUNNING;
 	}
-	memcpy(kept->running, mark->running, kept->nrunning * sizeof(TransactionId));
+	memcpy(kept->running, mark->running, kept->head.nrunning * sizeof(TransactionId));
 }
 
 /*
@@ -227,21 +215,15 @@ replay_take_over(void)
 	for (i = 0; i < INVAL_KEPT_MARKS; i++)
 	{
 		const InvalKeptMark *kept = &hands_on->marks[i];
-		Size		size = kept->nrunning * sizeof(TransactionId);
+		Size		size = kept->head.nrunning * sizeof(TransactionId);
 		ReplayMark *mark;
 
-		if (kept->made == 0)
+		if (kept->head.made == 0)
 			continue;
 		mark = MemoryContextAllocZero(TopMemoryContext, offsetof(ReplayMark, running) + size);
-		mark->made = kept->made;
-		mark->passed = kept->passed;
-		mark->late = kept->late;
-		mark->place = kept->place;
-		mark->xmin = kept->xmin;
-		mark->xmax = kept->xmax;
-		mark->nrunning = kept->nrunning;
+		mark->head = kept->head;
 		memcpy(mark->running, kept->running, size);
-		late |= i == 0 && kept->late;
+		late |= i == 0 && kept->head.late;
 		marks[nmarks++] = mark;
 	}
 }
@@ -259,20 +241,20 @@ replay_mark(TimestampTz now)
 										  offsetof(ReplayMark, running) +
 										  snapshot->xcnt * sizeof(TransactionId));
 
-	mark->made = now;
-	mark->passed = 0;
-	mark->late = false;
+	mark->head.made = now;
+	mark->head.passed = 0;
+	mark->head.late = false;
 	/* Ids of 32 bits are of the last 4 billion transactions. */
-	mark->xmin = next - (uint32) ((uint32) next - snapshot->xmin);
-	mark->xmax = next - (uint32) ((uint32) next - snapshot->xmax);
-	mark->nrunning = snapshot->xcnt;
+	mark->head.xmin = next - (uint32) ((uint32) next - snapshot->xmin);
+	mark->head.xmax = next - (uint32) ((uint32) next - snapshot->xmax);
+	mark->head.nrunning = snapshot->xcnt;
 	if (snapshot->xcnt > 0)
 		memcpy(mark->running, snapshot->xip, snapshot->xcnt * sizeof(TransactionId));
-	qsort_arg(mark->running, mark->nrunning, sizeof(TransactionId), replay_compare,
+	qsort_arg(mark->running, mark->head.nrunning, sizeof(TransactionId), replay_compare,
 			  &snapshot->xmin);
 
 	/* A server that was shut down has written nothing yet but its checkpoint. */
-	mark->place = Max(GetLastImportantRecPtr(), GetRedoRecPtr());
+	mark->head.place = Max(GetLastImportantRecPtr(), GetRedoRecPtr());
 	return mark;
 }
 
@@ -306,11 +288,11 @@ replay_sees(const ReplayMark *mark, FullTransactionId xid)
 	uint64		number = U64FromFullTransactionId(xid);
 	uint32		i;
 
-	if (number < mark->xmin)
+	if (number < mark->head.xmin)
 		return true;
-	if (number >= mark->xmax)
+	if (number >= mark->head.xmax)
 		return false;
-	for (i = 0; i < mark->nrunning; i++)
+	for (i = 0; i < mark->head.nrunning; i++)
 		if (mark->running[i] == XidFromFullTransactionId(xid))
 			return false;
 	return true;
@@ -365,7 +347,7 @@ replay_read_standbys(Standbys *standbys)
 static bool
 replay_is_behind(const Standbys *standbys, const ReplayMark *mark)
 {
-	return standbys->count > 0 && standbys->replayed <= mark->place;
+	return standbys->count > 0 && standbys->replayed <= mark->head.place;
 }
 
 /*
@@ -377,14 +359,14 @@ replay_distrust(const Standbys *standbys)
 {
 	int			i;
 
-	if (done != NULL && !done->late && replay_is_behind(standbys, done))
+	if (done != NULL && !done->head.late && replay_is_behind(standbys, done))
 	{
 		pfree(done);
 		done = NULL;
 	}
 	for (i = 0; i < nmarks; i++)
-		if (!marks[i]->late && replay_is_behind(standbys, marks[i]))
-			marks[i]->passed = 0;
+		if (!marks[i]->head.late && replay_is_behind(standbys, marks[i]))
+			marks[i]->head.passed = 0;
 }
 
 /*
@@ -403,21 +385,21 @@ replay_close_marks(const Standbys *standbys, TimestampTz now)
 	{
 		ReplayMark *mark = marks[i];
 
-		if (mark->passed != 0)
+		if (mark->head.passed != 0)
 			continue;
 		if (!replay_is_behind(standbys, mark))
-			mark->passed = now;
+			mark->head.passed = now;
 		else if (inval_replay_timeout > 0 &&
-				 TimestampDifferenceExceeds(mark->made, now, inval_replay_timeout))
+				 TimestampDifferenceExceeds(mark->head.made, now, inval_replay_timeout))
 		{
-			mark->passed = now;
-			mark->late = true;
+			mark->head.passed = now;
+			mark->head.late = true;
 		}
 	}
-	while (nmarks > 0 && marks[0]->passed != 0 &&
-		   TimestampDifferenceExceeds(marks[0]->passed, now, GRACE_MS))
+	while (nmarks > 0 && marks[0]->head.passed != 0 &&
+		   TimestampDifferenceExceeds(marks[0]->head.passed, now, GRACE_MS))
 	{
-		replay_log_change(marks[0]->late);
+		replay_log_change(marks[0]->head.late);
 		replay_close_oldest();
 		closed = true;
 	}

@@ -21,7 +21,7 @@ static uint32 health_sessions(InvalTargetHealth *health);
 
 static InvalSharedArea health_area = {
 	.element_size = sizeof(InvalTargetHealth),
-	.layout = 12,
+	.layout = 13,
 	.preloaded = 256,
 	.reserve = 8,
 	.initialize = health_initialize

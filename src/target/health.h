@@ -62,15 +62,20 @@ typedef struct InvalLostNode
 #define INVAL_KEPT_MARKS	2
 #define INVAL_KEPT_RUNNING	32
 
+typedef struct InvalMarkHead
+{
+	XLogRecPtr	place;			/* where the last record of the WAL begins */
+	TimestampTz made;			/* 0: there is none */
+	TimestampTz passed;			/* found to be replayed, or late; 0: not yet */
+	bool		late;			/* it was not waited for any longer */
+	uint64		xmin;			/* the snapshot: all before it have ended, */
+	uint64		xmax;			/* none from here on has, */
+	uint32		nrunning;		/* so many in between have not, in order */
+} InvalMarkHead;
+
 typedef struct InvalKeptMark
 {
-	TimestampTz made;			/* 0: there is none */
-	TimestampTz passed;
-	XLogRecPtr	place;
-	bool		late;
-	uint64		xmin;
-	uint64		xmax;
-	uint32		nrunning;
+	InvalMarkHead head;
 	TransactionId running[INVAL_KEPT_RUNNING];
 } InvalKeptMark;
 
