@@ -15,7 +15,7 @@ major_of()
 # programs, so a copy is one of its own.  Sets bindir to where its programs are.
 copy_server()
 {
-	local pg_config=$1 copy=$2 directory headers
+	local pg_config=$1 copy=$2 directory option headers
 
 	for directory in "$(dirname "$("$pg_config" --bindir)")" \
 		"$("$pg_config" --sharedir)"; do
@@ -23,8 +23,12 @@ copy_server()
 		cp -a "$directory" "$copy$(dirname "$directory")/"
 	done
 	bindir=$copy$("$pg_config" --bindir)
-	# Where a copied pg_config believes the headers to be.
-	headers=$("$bindir/pg_config" --includedir-server)
-	mkdir -p "$(dirname "$headers")"
-	ln -sfn "$("$pg_config" --includedir-server)" "$headers"
+	# Where a copied pg_config believes the headers to be; the server's may be among the
+	# client's.
+	for option in --includedir --includedir-server; do
+		headers=$("$bindir/pg_config" $option)
+		[ ! -e "$headers" ] || continue
+		mkdir -p "$(dirname "$headers")"
+		ln -sfn "$("$pg_config" $option)" "$headers"
+	done
 }
