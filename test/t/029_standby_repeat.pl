@@ -357,7 +357,7 @@ is($slow->cmd('DBSIZE'), 0, 'what was put back meanwhile is gone, too');
 sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "', namespace => 'app:')");
 pause($second);
 $slow->kill9;
-sql("SELECT inval_touch('app:$_', target => 'slow')") foreach 1 .. 10;
+sql(q{SELECT inval_touch('app:' || i, target => 'slow') FROM generate_series(1, 10) i});
 ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_queue
 		WHERE target = 'slow'}, 'prefix'), 'a backlog has collapsed');
 $slow->start;
