@@ -28,6 +28,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -82,6 +83,7 @@ static InvalTargetHealth *hands_on = NULL;	/* where a worker does that */
 static bool taken_over = false; /* it has what the one before has left */
 
 static ReplayMark *replay_mark(TimestampTz now);
+static XLogRecPtr replay_place(void);
 static void replay_take_over(void);
 static void replay_keep(InvalKeptMark *kept, const ReplayMark *mark);
 static int	replay_compare(const void *a, const void *b, void *oldest);
@@ -253,9 +255,31 @@ replay_mark(TimestampTz now)
 	qsort_arg(mark->running, mark->head.nrunning, sizeof(TransactionId), replay_compare,
 			  &snapshot->xmin);
 
-	/* A server that was shut down has written nothing yet but its checkpoint. */
-	mark->head.place = Max(GetLastImportantRecPtr(), GetRedoRecPtr());
+	mark->head.place = replay_place();
 	return mark;
+}
+
+/*
+ * Where the last record of the WAL begins.  That may be one of a transaction that goes
+ * on, which standbys would not see for long if nobody had it flushed.
+ */
+static XLogRecPtr
+replay_place(void)
+{
+	XLogRecPtr	place = GetLastImportantRecPtr();
+	XLogRecPtr	end = GetXLogInsertRecPtr();
+
+	/* Behind the header of a page there is nothing yet. */
+	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD ||
+		end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		end -= end % XLOG_BLCKSZ;
+	XLogSetAsyncXactLSN(end);
+
+	/*
+	 * A server that was shut down has written nothing yet but its checkpoint.  Where
+	 * one is on its way, what comes next lies there, maybe in minutes.
+	 */
+	return XLogRecPtrIsInvalid(place) ? GetRedoRecPtr() : place;
 }
 
 /*

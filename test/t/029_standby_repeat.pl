@@ -381,6 +381,22 @@ ok(nothing_waits(), 'pg_receivewal is not waited for');
 $receiver->signal('INT');
 $receiver->finish;
 
+# What others have written since, and nobody has flushed, does not reach a standby, and is
+# not waited for.
+set('inval.sweep_interval', '60s');
+my $writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'});
+
+$worker = worker_pid($node, 'postgres');
+kill 'STOP', $writer, $worker;
+$row++;
+sql("UPDATE team SET n = 1 WHERE id = $row");
+$redis->cmd('SET', "team:$row", 'old, from the standby');
+sql(q{SELECT pg_logical_emit_message(false, 'not', 'flushed')});
+kill 'CONT', $worker;
+ok(wait_keys_gone($redis, "team:$row"), 'what is not flushed is not waited for');
+kill 'CONT', $writer;
+set('inval.sweep_interval', '1s');
+
 # Off
 set('inval.repeat_after_replay', 'off');
 pause($second);
@@ -408,9 +424,10 @@ my $plain = $node = new_node('plain',
 	url => $redis->unix_url,
 	preload => 0,
 	init => { allows_streaming => 1 },
-	conf => "inval.repeat_after_replay = on\n");
+	conf => "inval.repeat_after_replay = on\ncheckpoint_timeout = 1h\n");
 $plain->backup('base');
 sql(q{
+	CREATE TABLE dirty AS SELECT generate_series(1, 300000);
 	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
 	INSERT INTO team SELECT generate_series(1, 100);
 	SELECT inval_track('team', 'id')});
@@ -427,6 +444,19 @@ $plain->wait_for_catchup($last, 'replay');
 is(sql('SELECT inval_drain()'), 1, 'no worker: it delivers when the standby has replayed');
 is($redis->cmd('EXISTS', $key), 0, 'no worker: gone');
 is(sql('SELECT count(*) FROM inval_queue'), 0, 'no worker: nothing waits');
+
+# A checkpoint that takes long, while nothing is written
+$writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'});
+sql('UPDATE team SET n = 1 WHERE id = 98');
+kill 'STOP', $writer;
+my $backup = $plain->background_psql('postgres', on_error_stop => 0);
+$backup->{stdin} .= "SELECT pg_backup_start('slow', false);\n";
+$backup->{run}->pump_nb;
+ok(poll_until(sub { times_logged($plain, qr/checkpoint starting: force wait/) }, 'a checkpoint'),
+	'a checkpoint is on its way');
+is(sql(q{SELECT inval_drain('1 minute')}), 1, 'no worker: it does not wait for that');
+kill 'CONT', $writer;
+abandon($backup);
 $last->stop;
 sql('UPDATE team SET n = 1 WHERE id = 99');
 is(sql('SELECT inval_drain()'), 1, 'no worker, no standby any more: as if it had just left');
