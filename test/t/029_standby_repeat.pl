@@ -381,6 +381,23 @@ ok(nothing_waits(), 'pg_receivewal is not waited for');
 $receiver->signal('INT');
 $receiver->finish;
 
+# What is delivered late is waited for as the standbys are by then, not as they were when
+# something younger was repeated.
+sql('SELECT inval_pause(rule => 1)');
+$row++;
+sql("UPDATE team SET n = 1 WHERE id = $row");
+sql("UPDATE slow SET n = 1 WHERE id = $row");
+ok(poll_query($node, 'postgres', qq{SELECT string_agg(key, ',') FROM inval_queue
+		WHERE key <> '$late'}, "team:$row"), 'one of a paused rule is left');
+sql(q{SELECT pg_create_physical_replication_slot('new', true)});
+$redis->cmd('SET', "team:$row", 'cached');
+sql('SELECT inval_resume(rule => 1)');
+ok(wait_keys_gone($redis, "team:$row"), 'and is delivered when that is resumed');
+$redis->cmd('SET', "team:$row", 'old, from the new standby');
+still_waits("team:$row", 'it waits for a standby that is new');
+sql(q{SELECT pg_drop_replication_slot('new')});
+ok(wait_keys_gone($redis, "team:$row"), 'and is repeated');
+
 # What others have written since, and nobody has flushed, does not reach a standby, and is
 # not waited for.
 set('inval.sweep_interval', '60s');
