@@ -16,7 +16,9 @@ my $primary = new_node('primary',
 	extension => 0,
 	init => { allows_streaming => 1 },
 	conf => "inval.repeat_after_replay = on\ninval.replay_timeout = 0\n"
-	  . "wal_retrieve_retry_interval = '100ms'\ninval.backlog_max_keys = 5\n");
+	  . "wal_retrieve_retry_interval = '100ms'\ninval.backlog_max_keys = 5\n"
+	  # What is not flushed stays so: no page has to make room, nobody else writes.
+	  . "shared_buffers = 32MB\nautovacuum = off\n");
 my $node = $primary;
 
 # The extension's owner is somebody who may not see the standbys.
@@ -148,8 +150,11 @@ sql(q{
 ok(wait_queue_empty($node, 'postgres'), 'nothing waits yet');
 
 # Where there is no standby there may have been one since the commit.
+my $worker = worker_pid($node, 'postgres');
+kill 'STOP', $worker;
 sql('UPDATE team SET n = 1 WHERE id = 100');
 $redis->cmd('SET', 'team:100', 'old, from a standby that is gone');
+kill 'CONT', $worker;
 sql('UPDATE slow SET n = 1 WHERE id = 100');
 ok(wait_keys_gone($redis, 'slow:100', 'team:100'), 'no standby: delivered, and repeated');
 ok(wait_queue_empty($node, 'postgres'), 'no standby: nothing waits');
@@ -325,7 +330,7 @@ resume($second);
 ok(wait_keys_gone($redis, $key), 'which has replayed it');
 ok(nothing_waits(), 'nothing waits');
 pause($second);
-my $worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'inval worker'});
+$worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'inval worker'});
 kill 'STOP', $worker;
 $key = change_and_refill($second, 'team');
 $second->stop('immediate');
@@ -400,19 +405,18 @@ ok(wait_keys_gone($redis, "team:$row"), 'and is repeated');
 
 # What others have written since, and nobody has flushed, does not reach a standby, and is
 # not waited for.
-set('inval.sweep_interval', '60s');
 my $writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'});
 
-$worker = worker_pid($node, 'postgres');
-kill 'STOP', $writer, $worker;
-$row++;
-sql("UPDATE team SET n = 1 WHERE id = $row");
-$redis->cmd('SET', "team:$row", 'old, from the standby');
-sql(q{SELECT pg_logical_emit_message(false, 'not', 'flushed')});
+$worker = sql(q{SELECT worker_pid FROM inval_target_status WHERE target = 'slow'});
+kill 'STOP', $writer, $worker, worker_pid($node, 'postgres');
+sql(q{SELECT inval_touch('app:1', target => 'slow')});
+$slow->cmd('SET', 'app:1', 'old, from the standby');
+my $open = $node->background_psql('postgres');
+$open->query_safe('BEGIN; INSERT INTO late VALUES (0)');
 kill 'CONT', $worker;
-ok(wait_keys_gone($redis, "team:$row"), 'what is not flushed is not waited for');
-kill 'CONT', $writer;
-set('inval.sweep_interval', '1s');
+ok(wait_keys_gone($slow, 'app:1'), 'what is not flushed is not waited for');
+kill 'CONT', $writer, worker_pid($node, 'postgres');
+$open->quit;
 
 # Off
 set('inval.repeat_after_replay', 'off');
@@ -441,10 +445,11 @@ my $plain = $node = new_node('plain',
 	url => $redis->unix_url,
 	preload => 0,
 	init => { allows_streaming => 1 },
-	conf => "inval.repeat_after_replay = on\ncheckpoint_timeout = 1h\n");
+	conf => "inval.repeat_after_replay = on\n"
+	  . "checkpoint_timeout = 1h\nshared_buffers = 32MB\nautovacuum = off\n");
 $plain->backup('base');
 sql(q{
-	CREATE TABLE dirty AS SELECT generate_series(1, 300000);
+	CREATE TABLE dirty (n int);
 	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
 	INSERT INTO team SELECT generate_series(1, 100);
 	SELECT inval_track('team', 'id')});
@@ -464,6 +469,8 @@ is(sql('SELECT count(*) FROM inval_queue'), 0, 'no worker: nothing waits');
 
 # A checkpoint that takes long, while nothing is written
 $writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'});
+sql('INSERT INTO dirty SELECT generate_series(1, 200000)');
+sql('SELECT inval_drain()');
 sql('UPDATE team SET n = 1 WHERE id = 98');
 kill 'STOP', $writer;
 my $backup = $plain->background_psql('postgres', on_error_stop => 0);
