@@ -28,6 +28,7 @@
 #include "postgres.h"
 
 #include "access/xlog.h"
+#include "access/xlog_internal.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -75,6 +76,7 @@ typedef struct Standbys
 static ReplayMark *marks[MAX_MARKS];	/* open ones, oldest first */
 static int	nmarks = 0;
 static ReplayMark *done = NULL; /* the newest that was passed */
+static bool used = false;		/* what waits is covered by that */
 static bool asked = false;		/* somebody waits for what no mark covers */
 static TimestampTz next_look = 0;
 static bool late = false;		/* the log says so */
@@ -82,6 +84,7 @@ static InvalTargetHealth *hands_on = NULL;	/* where a worker does that */
 static bool taken_over = false; /* it has what the one before has left */
 
 static ReplayMark *replay_mark(TimestampTz now);
+static XLogRecPtr replay_place(void);
 static void replay_take_over(void);
 static void replay_keep(InvalKeptMark *kept, const ReplayMark *mark);
 static int	replay_compare(const void *a, const void *b, void *oldest);
@@ -92,6 +95,7 @@ static bool replay_is_behind(const Standbys *standbys, const ReplayMark *mark);
 static void replay_distrust(const Standbys *standbys);
 static bool replay_close_marks(const Standbys *standbys, TimestampTz now);
 static void replay_close_oldest(void);
+static void replay_forget_done(void);
 static void replay_log_change(bool is_late);
 
 /*
@@ -111,7 +115,10 @@ bool
 inval_replay_is_done(FullTransactionId xid)
 {
 	if (done != NULL && replay_sees(done, xid))
+	{
+		used = true;
 		return true;
+	}
 	if (nmarks == 0 || !replay_sees(marks[nmarks - 1], xid))
 		asked = true;
 	return false;
@@ -127,6 +134,28 @@ inval_replay_next_look(void)
 }
 
 /*
+ * Whether inval_replay_look has something to do now.  What was done when somebody
+ * waited for it may not be any more: meanwhile a standby may have come that is behind.
+ */
+bool
+inval_replay_is_to_look(void)
+{
+	return (nmarks > 0 || asked || done != NULL) && GetCurrentTimestamp() >= next_look;
+}
+
+/*
+ * A look at all that waits has come to its end.  What nobody has asked for is not
+ * looked after any longer.
+ */
+void
+inval_replay_rest(void)
+{
+	if (!used)
+		replay_forget_done();
+	used = false;
+}
+
+/*
  * Finds out what has been replayed, if somebody wants to know and the time has
  * come.  Returns whether there is news.  Needs a transaction.
  */
@@ -137,7 +166,7 @@ inval_replay_look(void)
 	Standbys	standbys;
 	bool		news;
 
-	if ((nmarks == 0 && !asked) || now < next_look)
+	if (!inval_replay_is_to_look())
 		return false;
 	if (asked && hands_on != NULL && !taken_over)
 		replay_take_over();
@@ -253,9 +282,31 @@ replay_mark(TimestampTz now)
 	qsort_arg(mark->running, mark->head.nrunning, sizeof(TransactionId), replay_compare,
 			  &snapshot->xmin);
 
-	/* A server that was shut down has written nothing yet but its checkpoint. */
-	mark->head.place = Max(GetLastImportantRecPtr(), GetRedoRecPtr());
+	mark->head.place = replay_place();
 	return mark;
+}
+
+/*
+ * Where the last record of the WAL begins.  That may be one of a transaction that goes
+ * on, which standbys would not see for long if nobody had it flushed.
+ */
+static XLogRecPtr
+replay_place(void)
+{
+	XLogRecPtr	place = GetLastImportantRecPtr();
+	XLogRecPtr	end = GetXLogInsertRecPtr();
+
+	/* Behind the header of a page there is nothing yet. */
+	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD ||
+		end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
+		end -= end % XLOG_BLCKSZ;
+	XLogSetAsyncXactLSN(end);
+
+	/*
+	 * A server that was shut down has written nothing yet but its checkpoint.  Where
+	 * one is on its way, what comes next lies there, maybe in minutes.
+	 */
+	return XLogRecPtrIsInvalid(place) ? GetRedoRecPtr() : place;
 }
 
 /*
@@ -360,10 +411,7 @@ replay_distrust(const Standbys *standbys)
 	int			i;
 
 	if (done != NULL && !done->head.late && replay_is_behind(standbys, done))
-	{
-		pfree(done);
-		done = NULL;
-	}
+		replay_forget_done();
 	for (i = 0; i < nmarks; i++)
 		if (!marks[i]->head.late && replay_is_behind(standbys, marks[i]))
 			marks[i]->head.passed = 0;
@@ -411,12 +459,19 @@ replay_close_oldest(void)
 {
 	int			i;
 
-	if (done != NULL)
-		pfree(done);
+	replay_forget_done();
 	done = marks[0];
 	nmarks--;
 	for (i = 0; i < nmarks; i++)
 		marks[i] = marks[i + 1];
+}
+
+static void
+replay_forget_done(void)
+{
+	if (done != NULL)
+		pfree(done);
+	done = NULL;
 }
 
 /*

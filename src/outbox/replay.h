@@ -12,8 +12,10 @@
 
 extern bool inval_replay_is_wanted(void);	/* cannot fail */
 extern bool inval_replay_is_done(FullTransactionId xid);
+extern bool inval_replay_is_to_look(void);
 extern bool inval_replay_look(void);
 extern TimestampTz inval_replay_next_look(void);
+extern void inval_replay_rest(void);
 extern void inval_replay_come(InvalTargetHealth *health);
 extern void inval_replay_leave(void);
 

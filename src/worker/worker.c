@@ -301,6 +301,8 @@ worker_note_pass(void)
 	TimestampTz now = GetCurrentTimestamp();
 
 	worker_note_stuck(pass.open, pass.whole);
+	if (pass.whole && !replayed)
+		inval_replay_rest();
 	if (pass.whole && pass.found == 0)
 		next_look = Max(next_look, now + (int64) pass.look_us * INVAL_LOOK_SHARE);
 	if (pass.next_due != 0)
@@ -427,7 +429,7 @@ worker_look_at_standbys(void)
 {
 	bool		news;
 
-	if (inval_replay_next_look() == 0 || inval_replay_next_look() > GetCurrentTimestamp())
+	if (!inval_replay_is_to_look())
 		return false;
 	inval_transaction_begin();
 	news = inval_replay_look();

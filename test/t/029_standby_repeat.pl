@@ -16,7 +16,9 @@ my $primary = new_node('primary',
 	extension => 0,
 	init => { allows_streaming => 1 },
 	conf => "inval.repeat_after_replay = on\ninval.replay_timeout = 0\n"
-	  . "wal_retrieve_retry_interval = '100ms'\ninval.backlog_max_keys = 5\n");
+	  . "wal_retrieve_retry_interval = '100ms'\ninval.backlog_max_keys = 5\n"
+	  # What is not flushed stays so: no page has to make room, nobody else writes.
+	  . "shared_buffers = 32MB\nautovacuum = off\n");
 my $node = $primary;
 
 # The extension's owner is somebody who may not see the standbys.
@@ -148,8 +150,11 @@ sql(q{
 ok(wait_queue_empty($node, 'postgres'), 'nothing waits yet');
 
 # Where there is no standby there may have been one since the commit.
+my $worker = worker_pid($node, 'postgres');
+kill 'STOP', $worker;
 sql('UPDATE team SET n = 1 WHERE id = 100');
 $redis->cmd('SET', 'team:100', 'old, from a standby that is gone');
+kill 'CONT', $worker;
 sql('UPDATE slow SET n = 1 WHERE id = 100');
 ok(wait_keys_gone($redis, 'slow:100', 'team:100'), 'no standby: delivered, and repeated');
 ok(wait_queue_empty($node, 'postgres'), 'no standby: nothing waits');
@@ -325,7 +330,7 @@ resume($second);
 ok(wait_keys_gone($redis, $key), 'which has replayed it');
 ok(nothing_waits(), 'nothing waits');
 pause($second);
-my $worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'inval worker'});
+$worker = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'inval worker'});
 kill 'STOP', $worker;
 $key = change_and_refill($second, 'team');
 $second->stop('immediate');
@@ -357,7 +362,7 @@ is($slow->cmd('DBSIZE'), 0, 'what was put back meanwhile is gone, too');
 sql("SELECT inval_add_target('slow', '" . $slow->unix_url . "', namespace => 'app:')");
 pause($second);
 $slow->kill9;
-sql("SELECT inval_touch('app:$_', target => 'slow')") foreach 1 .. 10;
+sql(q{SELECT inval_touch('app:' || i, target => 'slow') FROM generate_series(1, 10) i});
 ok(poll_query($node, 'postgres', q{SELECT string_agg(action, ',') FROM inval_queue
 		WHERE target = 'slow'}, 'prefix'), 'a backlog has collapsed');
 $slow->start;
@@ -380,6 +385,38 @@ sql('UPDATE team SET n = 1 WHERE id = 98');
 ok(nothing_waits(), 'pg_receivewal is not waited for');
 $receiver->signal('INT');
 $receiver->finish;
+
+# What is delivered late is waited for as the standbys are by then, not as they were when
+# something younger was repeated.
+sql('SELECT inval_pause(rule => 1)');
+$row++;
+sql("UPDATE team SET n = 1 WHERE id = $row");
+sql("UPDATE slow SET n = 1 WHERE id = $row");
+ok(poll_query($node, 'postgres', qq{SELECT string_agg(key, ',') FROM inval_queue
+		WHERE key <> '$late'}, "team:$row"), 'one of a paused rule is left');
+sql(q{SELECT pg_create_physical_replication_slot('new', true)});
+$redis->cmd('SET', "team:$row", 'cached');
+sql('SELECT inval_resume(rule => 1)');
+ok(wait_keys_gone($redis, "team:$row"), 'and is delivered when that is resumed');
+$redis->cmd('SET', "team:$row", 'old, from the new standby');
+still_waits("team:$row", 'it waits for a standby that is new');
+sql(q{SELECT pg_drop_replication_slot('new')});
+ok(wait_keys_gone($redis, "team:$row"), 'and is repeated');
+
+# What others have written since, and nobody has flushed, does not reach a standby, and is
+# not waited for.
+my $writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'});
+
+$worker = sql(q{SELECT worker_pid FROM inval_target_status WHERE target = 'slow'});
+kill 'STOP', $writer, $worker, worker_pid($node, 'postgres');
+sql(q{SELECT inval_touch('app:1', target => 'slow')});
+$slow->cmd('SET', 'app:1', 'old, from the standby');
+my $open = $node->background_psql('postgres');
+$open->query_safe('BEGIN; INSERT INTO late VALUES (0)');
+kill 'CONT', $worker;
+ok(wait_keys_gone($slow, 'app:1'), 'what is not flushed is not waited for');
+kill 'CONT', $writer, worker_pid($node, 'postgres');
+$open->quit;
 
 # Off
 set('inval.repeat_after_replay', 'off');
@@ -408,9 +445,11 @@ my $plain = $node = new_node('plain',
 	url => $redis->unix_url,
 	preload => 0,
 	init => { allows_streaming => 1 },
-	conf => "inval.repeat_after_replay = on\n");
+	conf => "inval.repeat_after_replay = on\n"
+	  . "checkpoint_timeout = 1h\nshared_buffers = 32MB\nautovacuum = off\n");
 $plain->backup('base');
 sql(q{
+	CREATE TABLE dirty (n int);
 	CREATE TABLE team (id int PRIMARY KEY, n int DEFAULT 0);
 	INSERT INTO team SELECT generate_series(1, 100);
 	SELECT inval_track('team', 'id')});
@@ -427,6 +466,21 @@ $plain->wait_for_catchup($last, 'replay');
 is(sql('SELECT inval_drain()'), 1, 'no worker: it delivers when the standby has replayed');
 is($redis->cmd('EXISTS', $key), 0, 'no worker: gone');
 is(sql('SELECT count(*) FROM inval_queue'), 0, 'no worker: nothing waits');
+
+# A checkpoint that takes long, while nothing is written
+$writer = sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'background writer'});
+sql('INSERT INTO dirty SELECT generate_series(1, 200000)');
+sql('SELECT inval_drain()');
+sql('UPDATE team SET n = 1 WHERE id = 98');
+kill 'STOP', $writer;
+my $backup = $plain->background_psql('postgres', on_error_stop => 0);
+$backup->{stdin} .= "SELECT pg_backup_start('slow', false);\n";
+$backup->{run}->pump_nb;
+ok(poll_until(sub { times_logged($plain, qr/checkpoint starting: force wait/) }, 'a checkpoint'),
+	'a checkpoint is on its way');
+is(sql(q{SELECT inval_drain('1 minute')}), 1, 'no worker: it does not wait for that');
+kill 'CONT', $writer;
+abandon($backup);
 $last->stop;
 sql('UPDATE team SET n = 1 WHERE id = 99');
 is(sql('SELECT inval_drain()'), 1, 'no worker, no standby any more: as if it had just left');
