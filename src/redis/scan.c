@@ -15,7 +15,7 @@
 /*
  * How many of the server's keys one step visits: a fraction of a millisecond of
  * its time, in which it serves nobody else.  If their names are too much to be kept,
- * it visits fewer.
+ * or to come in time, it visits fewer; and one more again after each step.
  */
 #define VISITED_BY_STEP		1000
 #define FEWER				16
@@ -32,7 +32,8 @@ inval_scan_init(InvalCursor *cursor)
 }
 
 /*
- * What a step has found was too much.  Returns whether steps can be smaller.
+ * What a step has found was too much, or may have been.  Returns whether steps can be
+ * smaller.
  */
 bool
 inval_scan_fewer(InvalCursor *cursor)
@@ -82,6 +83,7 @@ inval_scan_step(InvalCursor *cursor, const char *pattern, InvalConnection *conne
 	}
 	strlcpy(cursor->place, next, sizeof(cursor->place));
 	cursor->through = strcmp(cursor->place, CURSOR_START) == 0;
+	cursor->visited = Min(cursor->visited + 1, VISITED_BY_STEP);
 	return &answer->items[1];
 }
 

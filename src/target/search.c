@@ -170,9 +170,9 @@ search_visit(InvalSearch *search, InvalSearchNode *node, const InvalReply **keys
 	}
 	if (connection->state != INVAL_CONNECTION_READY)
 	{
-		/* Too much at once is no outage. */
-		bool		fewer = strcmp(error, INVAL_REPLY_TOO_LARGE) == 0 &&
-			inval_scan_fewer(&search->cursor);
+		/* Too much at once is no outage; nor need it be one that it has not come in time. */
+		bool		fewer = inval_scan_fewer(&search->cursor) &&
+			strcmp(error, INVAL_REPLY_TOO_LARGE) == 0;
 
 		return search_connection_failed(search, node, number,
 										fewer ? INVAL_FAULT_NONE : connection->fault, error);

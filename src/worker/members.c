@@ -37,7 +37,8 @@
 
 /*
  * So many members are asked for at once.  Their names have no bound: if they are too
- * much to be kept, fewer are.
+ * much to be kept, or to come and go in time, fewer are; and one more again after each
+ * step.
  */
 #define MEMBERS_OF_STEP		256
 #define MEMBERS_FEWER		16
@@ -62,7 +63,7 @@ typedef struct MembersSet
 static void members_tag(const InvalMembers *members, LOCKTAG *tag);
 static InvalOutcome members_take(MembersSet *set, bool *in_the_way);
 static InvalOutcome members_remove_some(MembersSet *set, bool *left);
-static bool members_fewer(MembersSet *set);
+static bool members_fewer(void);
 static InvalOutcome members_unlink(MembersSet *set, const InvalReply *listed,
 								   bool *gone);
 static bool members_is_ours(const MembersSet *set, const InvalReply *member);
@@ -197,14 +198,17 @@ members_remove_some(MembersSet *set, bool *left)
 	bool	   *gone;
 
 	CHECK_FOR_INTERRUPTS();
-	MemoryContextReset(set->members->context);
 	do
 	{
+		MemoryContextReset(set->members->context);
 		lengths[2] = (size_t) snprintf(most, sizeof(most), "%d",
 									   Min(members_most, inval_pace_batch(target)));
 		outcome = members_ask(set, &shipment, INVAL_ANSWER_LIST, lengthof(words), words,
 							  lengths);
-	} while (outcome == INVAL_OUTCOME_REFUSED && members_fewer(set));
+	} while (outcome == INVAL_OUTCOME_REFUSED &&
+			 strcmp(set->error, INVAL_REPLY_TOO_LARGE) == 0 && members_fewer());
+	if (outcome == INVAL_OUTCOME_OPEN)
+		(void) members_fewer();
 	if (outcome != INVAL_OUTCOME_CONFIRMED)
 		return outcome;
 	*left = shipment.list.count > 0;
@@ -219,19 +223,23 @@ members_remove_some(MembersSet *set, bool *left)
 	MemoryContextSwitchTo(old);
 	inval_pace_sent(target, shipment.list.count);
 	struck = members_strike_off(set, &shipment.list, gone);
+	if (struck == INVAL_OUTCOME_OPEN || memchr(gone, true, shipment.list.count) == NULL)
+		(void) members_fewer();
+	else
+		members_most = Min(members_most + 1, MEMBERS_OF_STEP);
 	return outcome == INVAL_OUTCOME_CONFIRMED ? struck : outcome;
 }
 
 /*
- * Whether fewer members are to be asked for, as those were too much.
+ * Fewer members are to be asked for, as those were too much, or may have been.  Returns
+ * whether there can be fewer.
  */
 static bool
-members_fewer(MembersSet *set)
+members_fewer(void)
 {
-	if (members_most == 1 || strcmp(set->error, INVAL_REPLY_TOO_LARGE) != 0)
+	if (members_most == 1)
 		return false;
 	members_most = Max(members_most / MEMBERS_FEWER, 1);
-	MemoryContextReset(set->members->context);
 	return true;
 }
 

@@ -8,6 +8,7 @@ use warnings;
 
 use Inval::Cluster;
 use Inval::Peer;
+use Inval::Proxy;
 use Inval::Test;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -160,6 +161,20 @@ sql(q{SELECT inval_touch('long:', 'prefix')});
 delivered('long');
 is(scalar(@{ $redis->cmd('KEYS', 'long:*') }), 0, 'long: all are gone');
 is(times_logged($node, 'is down: reply is too large'), 0, 'long: that is no outage');
+
+# Or more than arrives in time
+my $narrow = Inval::Proxy->new($redis);
+$redis->cmd('EVAL', q{for i = 1, 1500 do redis.call('SET', 'wide:' .. i .. string.rep('x', 300), 'v') end}, 0);
+$narrow->mode('most 100000');
+sql(sprintf q{SELECT inval_add_target('narrow', '%s')}, $narrow->url);
+sql(q{ALTER SYSTEM SET inval.reply_timeout = '500ms'});
+$node->reload;
+sql(q{SELECT inval_touch('wide:', 'prefix', target => 'narrow')});
+delivered('narrow');
+is(scalar(@{ $redis->cmd('KEYS', 'wide:*') }), 0, 'narrow: all are gone');
+sql(q{ALTER SYSTEM RESET inval.reply_timeout});
+$node->reload;
+sql(q{SELECT inval_drop_target('narrow')});
 
 # 100,000 keys among as many others, by steps that block nobody
 $redis->cmd('FLUSHALL');

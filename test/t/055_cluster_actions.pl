@@ -8,6 +8,7 @@ use warnings;
 
 use Inval::Cluster;
 use Inval::Listener;
+use Inval::Proxy;
 use Inval::Test;
 use Test::More;
 
@@ -242,6 +243,19 @@ cmp_ok($number, '>', 1_000_000 * (time - 3600), 'a version: starts from the cloc
 touch(1);
 delivered('the next version');
 cmp_ok(($other->pipeline([ 'ASKING' ], [ 'GET', $key ]))[1], '>', $number, 'a version: grows');
+
+# Members whose names are more, together, than arrives in time
+$set = 'ns:narrow';
+my $narrow = Inval::Proxy->new($cluster->owner($set));
+my @wide = map { "ns:n:$_:" . 'x' x 20_000 } 1 .. 60;
+on_owner('SADD', $set, @wide);
+$cluster->set(@wide[ 0 .. 2 ]);
+$cluster->announce($cluster->owner($set), $narrow->{port});
+$node->restart;
+$narrow->mode('most 400000');
+sql(qq{SELECT inval_touch('$set', 'members', target => 'there')});
+delivered('narrow');
+is_deeply([ $cluster->existing(@wide[ 0 .. 2 ], $set) ], [], 'narrow: all are gone');
 
 no_crash($node, 'no process crashed');
 done_testing();

@@ -26,6 +26,7 @@ last; this one shows any of them for as long as a test wants.  Modes:
   garbage      the answer is no Redis reply at all
   endless      the answer begins and never ends
   slow MS      every command goes to the real server, so many milliseconds later
+  most BYTES   no more than that arrives of what is answered to the last command
 
 =cut
 
@@ -183,7 +184,7 @@ sub _serve
 
 			if ($alive && $pair->[2] eq 'server')
 			{
-				$alive = syswrite $pair->[1], $bytes;
+				$alive = $self->_bring($pair->[1], $bytes);
 			}
 			elsif ($alive)
 			{
@@ -196,6 +197,7 @@ sub _serve
 				$select->remove($end);
 				delete $peer{$end};
 				delete $input{$end};
+				delete $self->{brought}{$end};
 				close $end;
 			}
 		}
@@ -222,6 +224,22 @@ sub _mode
 	return PostgreSQL::Test::Utils::slurp_file("$self->{dir}/mode");
 }
 
+# Bring a client what its server says; false if it is gone.
+sub _bring
+{
+	my ($self, $client, $bytes) = @_;
+
+	if ($self->_mode =~ /^most (\d+)/)
+	{
+		my $room = $1 - ($self->{brought}{$client} || 0);
+
+		return 1 if $room <= 0;
+		$bytes = substr $bytes, 0, $room;
+		$self->{brought}{$client} += length $bytes;
+	}
+	return syswrite $client, $bytes;
+}
+
 # Handle the whole commands in the input; false if the client is to be closed.
 sub _answer
 {
@@ -232,8 +250,9 @@ sub _answer
 		my ($raw, $name) = @command;
 		my $mode = $self->_mode;
 
-		if ($mode eq 'pass')
+		if ($mode eq 'pass' || $mode =~ /^most /)
 		{
+			$self->{brought}{$client} = 0;
 			syswrite $server, $raw;
 			next;
 		}
