@@ -296,7 +296,10 @@ replay_place(void)
 	XLogRecPtr	place = GetLastImportantRecPtr();
 	XLogRecPtr	end = GetXLogInsertRecPtr();
 
-	/* Behind the header of a page there is nothing yet. */
+	/*
+	 * Behind the header of a page there is nothing yet.  GetXLogInsertEndRecPtr() knows,
+	 * but the earlier minor releases do not have it, and would not load us.
+	 */
 	if (XLogSegmentOffset(end, wal_segment_size) == SizeOfXLogLongPHD ||
 		end % XLOG_BLCKSZ == SizeOfXLogShortPHD)
 		end -= end % XLOG_BLCKSZ;
